@@ -1,0 +1,142 @@
+"""netobj: transparent, symmetric object RPC.
+
+The public names are loaded when they are first used, each from its home, so that importing
+the package costs next to nothing:
+
+>>> import netobj
+>>> netobj.AccessDenied.__module__
+'netobj.errors'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from netobj.core import consts
+
+if TYPE_CHECKING:
+    from netobj import classic as classic
+    from netobj import core as core
+    from netobj import errors as errors
+    from netobj import utils as utils
+    from netobj.blocking.channel import Channel as Channel
+    from netobj.blocking.connection import Connection as Connection
+    from netobj.blocking.results import AsyncResult as AsyncResult
+    from netobj.blocking.streams import PipeStream as PipeStream
+    from netobj.blocking.streams import SocketStream as SocketStream
+    from netobj.blocking.streams import Stream as Stream
+    from netobj.blocking.streams import TLSStream as TLSStream
+    from netobj.core.exposure import exposed as exposed
+    from netobj.core.exposure import service as service
+    from netobj.core.netref import Netref as BaseNetref  # noqa: F401
+    from netobj.core.netref import Netref as Netref
+    from netobj.core.registered import by_value as by_value
+    from netobj.core.service import ClassicClient as ClassicClient
+    from netobj.core.service import ClassicService as ClassicService
+    from netobj.core.service import FakeSlaveService as FakeSlaveService
+    from netobj.core.service import MasterService as MasterService
+    from netobj.core.service import Service as Service
+    from netobj.core.service import SlaveService as SlaveService
+    from netobj.core.service import VoidService as VoidService
+    from netobj.errors import *  # noqa: F403
+    from netobj.factory import connect as connect
+    from netobj.factory import connect_channel as connect_channel
+    from netobj.factory import connect_pipes as connect_pipes
+    from netobj.factory import connect_stream as connect_stream
+    from netobj.factory import connect_subproc as connect_subproc
+    from netobj.factory import connect_thread as connect_thread
+    from netobj.factory import unix_connect as unix_connect
+    from netobj.helpers import BgServingThread as BgServingThread
+    from netobj.helpers import async_ as async_
+    from netobj.helpers import buffiter as buffiter
+    from netobj.helpers import classpartial as classpartial
+    from netobj.helpers import copy_of as copy_of
+    from netobj.helpers import restricted as restricted
+    from netobj.helpers import setup_logger as setup_logger
+    from netobj.helpers import spawn as spawn
+    from netobj.helpers import timed as timed
+    from netobj.servers.threaded import ThreadedServer as ThreadedServer
+
+__version__ = consts.VERSION
+
+_NAMES_BY_HOME = {
+    "netobj.blocking.channel": ("Channel",),
+    "netobj.blocking.connection": ("Connection",),
+    "netobj.blocking.results": ("AsyncResult",),
+    "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
+    "netobj.core.exposure": ("exposed", "service"),
+    "netobj.core.netref": ("Netref",),
+    "netobj.core.registered": ("by_value",),
+    "netobj.core.service": (
+        "ClassicClient",
+        "ClassicService",
+        "FakeSlaveService",
+        "MasterService",
+        "Service",
+        "SlaveService",
+        "VoidService",
+    ),
+    "netobj.errors": (
+        "AccessDenied",
+        "AsyncResultTimeout",
+        "AuthenticationError",
+        "Busy",
+        "CallCancelled",
+        "ConnectionLost",
+        "DiscoveryError",
+        "ForbiddenError",
+        "FrameTooLarge",
+        "GenericException",
+        "LimitExceeded",
+        "NetobjError",
+        "NotEncodable",
+        "NotNetobj",
+        "PingError",
+        "ProtocolError",
+        "ReentrantCall",
+        "RemoteBaseException",
+        "VersionMismatch",
+    ),
+    "netobj.factory": (
+        "connect",
+        "connect_channel",
+        "connect_pipes",
+        "connect_stream",
+        "connect_subproc",
+        "connect_thread",
+        "unix_connect",
+    ),
+    "netobj.helpers": (
+        "BgServingThread",
+        "async_",
+        "buffiter",
+        "classpartial",
+        "copy_of",
+        "restricted",
+        "setup_logger",
+        "spawn",
+        "timed",
+    ),
+    "netobj.servers.threaded": ("ThreadedServer",),
+}
+_HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
+_SUBMODULES = ("classic", "core", "errors", "utils")
+
+__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "classic", "utils"))
+
+
+def __getattr__(name: str) -> Any:
+    """The public *name*, loaded from its home; ``AttributeError`` for any other."""
+    if name in _SUBMODULES:
+        return import_module(f"netobj.{name}")
+    if name == "BaseNetref":  # RPyC's name for it
+        return __getattr__("Netref")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'netobj' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

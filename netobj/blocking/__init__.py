@@ -1,0 +1,1 @@
+"""The front-end for threads: streams, the connection, who reads and who runs what."""

@@ -1,0 +1,225 @@
+"""Which thread runs what the peer calls, and running it.
+
+A request of a chain in which a thread of this process waits goes to that thread. Others go to
+the connection's server thread if it is free, else to a worker. Asynchronous requests go through
+their lane first. With ``serve="caller"`` what has no chain here waits for whoever serves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from netobj.blocking.interrupt import Interruptible
+from netobj.blocking.lanes import Lanes
+from netobj.blocking.pool import Job, WorkerPool
+from netobj.blocking.waiting import Waiter, chains, context, find_waiter
+from netobj.blocking.waker import Waker
+from netobj.core.config import Serve
+from netobj.core.consts import Limit
+from netobj.core.events import Cancel, Request
+from netobj.core.handlers import is_concurrent, perform
+from netobj.errors import Busy, CallCancelled
+
+if TYPE_CHECKING:
+    from netobj.blocking.connection import Connection
+
+pool: Final = WorkerPool()
+
+
+class Server(Waiter):
+    """The place of the thread that serves a connection.
+
+    ``busy`` is set by whoever reads the connection, when it assigns a job to the free server,
+    and cleared by the server when it has none: only one side at a time may change it.
+    """
+
+    __slots__ = ("busy",)
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.busy = False
+
+    def claim(self, job: Job) -> bool:
+        """Give the free server *job*; False if it is busy."""
+        if self.busy or self.done:
+            return False
+        self.busy = True
+        self.assign(job)
+        return True
+
+
+class Dispatcher:
+    """Hands the peer's requests of one connection to threads. :meth:`route` never runs any.
+
+    ``_lock`` protects the hand-over between holding requests back (until the service's
+    ``on_connect`` has run) and routing them; nothing waits while it is held.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session = connection.session
+        self._lanes: Lanes[Request] = Lanes()
+        self._lock = threading.Lock()
+        self._held: list[Request] | None = []
+        self.mode = connection.config.serve
+        self.server: Server | None = None
+        self.waiting: deque[Job] = deque()  # for whoever serves, with serve="caller"
+        self._signal: Any = None
+
+    # --- routing: in the thread that reads -------------------------------------------------
+
+    def route(self, request: Request) -> None:
+        """Hand *request* to a thread."""
+        if request.chain is not None:
+            same = self._session.peer_process == self._connection.process
+            waiter = find_waiter(request.chain, self._connection, request.seq, same)
+            if waiter is not None:
+                waiter.assign((self.run, request))
+                return
+        if self._held is not None:
+            with self._lock:
+                if self._held is not None:
+                    self._held.append(request)
+                    return
+        self._route_freely(request)
+
+    def _route_freely(self, request: Request) -> None:
+        if request.lane is None or is_concurrent(self._session, request):
+            self._schedule((self.run, request))
+        elif self._lanes.put(request.lane, request):
+            self._schedule((self._work_off, request.lane))
+
+    def open(self) -> None:
+        """Requests may run from here on."""
+        with self._lock:
+            held, self._held = self._held, None
+        for request in held or ():
+            self._route_freely(request)
+
+    def _schedule(self, job: Job) -> None:
+        server = self.server
+        if server is not None and server.claim(job):
+            return
+        if self.mode is Serve.CALLER:
+            self.waiting.append(job)
+            if self._signal is not None:
+                self._signal.wake()
+            return
+        if not pool.submit(job):
+            self._connection.guarded(self._refuse, job)
+
+    def _refuse(self, job: Job) -> None:
+        request = job[1] if isinstance(job[1], Request) else self._lanes.next(job[1])
+        while request is not None:
+            error = Busy(f"{self._session.side} can start no thread for another call")
+            self._session.error(request, error, None)
+            request = None if job[1] is request else self._lanes.next(job[1])
+
+    def cancel(self, event: Cancel) -> None:
+        """The peer no longer wants an answer: what has not started will not."""
+        event.request.cancelled = True
+        if event.interrupt and self._connection.config.allow_interrupt:
+            Interruptible.interrupt(event.request)
+
+    # --- by hand -----------------------------------------------------------------------------
+
+    def serve_by_caller(self) -> None:
+        """From here on requests wait for whoever serves."""
+        self.mode = Serve.CALLER
+
+    def signal_fd(self) -> int:
+        """A descriptor that is readable while a request waits for whoever serves."""
+        if self._signal is None:
+            self._signal = Waker()
+            if self.waiting:
+                self._signal.wake()
+        fd: int = self._signal.fd
+        return fd
+
+    def take_waiting(self) -> Job | None:
+        """The next job for whoever serves."""
+        try:
+            job = self.waiting.popleft()
+        except IndexError:
+            return None
+        if not self.waiting and self._signal is not None:
+            self._signal.clear()
+            if self.waiting:
+                self._signal.wake()
+        return job
+
+    def end(self) -> None:
+        """The connection has ended: whoever waits to serve is let go."""
+        server = self.server
+        if server is not None:
+            server.done = True
+            server.wake()
+        if self._signal is not None:
+            self._signal.wake()  # readable, so that a select() loop notices the end
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        if self._signal is not None:
+            self._signal.close()
+
+    # --- running: in the thread that was chosen ----------------------------------------------
+
+    def _work_off(self, lane: int) -> None:
+        request = self._lanes.next(lane)
+        while request is not None:
+            self.run(request)
+            request = self._lanes.next(lane)
+
+    def run(self, request: Request) -> None:
+        """Run *request* and answer it; raises only what is to be raised here, too."""
+        chain, depth = context.chain, context.depth
+        context.chain = request.chain
+        context.depth = depth + 1
+        try:
+            if request.cancelled or self._session.lost is not None:
+                raise CallCancelled("the call was cancelled before it started")
+            if depth >= self._session.config.limits[Limit.DEPTH]:
+                raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
+            if self._connection.config.allow_interrupt:
+                value = Interruptible.run(self._session, request)
+            else:
+                value = perform(self._session, request)
+            self._session.reply(request, value)
+            value = None
+        except BaseException as exc:
+            self._fail(request, exc)
+            if self._propagates(exc):
+                raise
+        finally:
+            context.chain, context.depth = chain, depth
+            request.args = ()  # what the arguments refer to is not kept alive by our frames
+        self._connection.flush()
+
+    def _fail(self, request: Request, exc: BaseException) -> None:
+        keep: list[int] | None = None
+        stack = chains.get(request.chain) if request.chain is not None else None
+        if stack:  # an outer call of the chain waits here: the exception may come home to it
+            keep = stack[0].keep_for(self._session)
+        try:
+            self._session.error(request, exc, keep)
+        except Exception as failure:
+            self._session.error(request, _bare(exc, failure), None)
+
+    def _propagates(self, exc: BaseException) -> bool:
+        config = self._session.config
+        return (isinstance(exc, SystemExit) and config.propagate_SystemExit_locally) or (
+            isinstance(exc, KeyboardInterrupt)
+            and config.propagate_KeyboardInterrupt_locally
+            and not config.allow_interrupt
+            and self.server is not None
+        )
+
+
+def _bare(exc: BaseException, failure: Exception) -> Exception:
+    """What stands for *exc* when it could not be sent itself."""
+    return RuntimeError(
+        f"the call raised a {type(exc).__name__}, which could not be sent: "
+        f"{type(failure).__name__}: {failure}"
+    )

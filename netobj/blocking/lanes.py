@@ -1,0 +1,45 @@
+"""Asynchronous calls of one thread run in order and do not overlap: one lane for each thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Lanes(Generic[T]):
+    """Queues by the number of their lane; a lane exists while it is being worked off.
+
+    ``_lock`` protects the table; it is held for a few operations on it, never while a call runs.
+
+    >>> lanes = Lanes()
+    >>> lanes.put(1, "a"), lanes.put(1, "b")
+    (True, False)
+    >>> lanes.next(1), lanes.next(1), lanes.next(1)
+    ('a', 'b', None)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: dict[int, deque[T]] = {}
+
+    def put(self, lane: int, item: T) -> bool:
+        """Queue *item*; True if the lane was idle, so that somebody must work it off."""
+        with self._lock:
+            queue = self._queues.get(lane)
+            if queue is not None:
+                queue.append(item)
+                return False
+            self._queues[lane] = deque((item,))
+            return True
+
+    def next(self, lane: int) -> T | None:
+        """The next item of *lane*, or None: then the lane is idle again."""
+        with self._lock:
+            queue = self._queues[lane]
+            if queue:
+                return queue.popleft()
+            del self._queues[lane]
+            return None

@@ -1,0 +1,162 @@
+"""The result of an asynchronous call."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from netobj.blocking.waiting import Waiter
+from netobj.errors import AsyncResultTimeout, CallCancelled
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+class AsyncResult(Waiter):
+    """What will come of a call that was made with ``async_``.
+
+    Callbacks run in the thread that waits for the result, or in a worker; never in the thread
+    that reads the connection.
+    """
+
+    __slots__ = ("_callbacks", "_cancelled", "_deadline", "_expired", "_fetched", "_waited")
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self._callbacks: list[Callable[[AsyncResult], object]] = []
+        self._deadline: float | None = None
+        self._expired = False
+        self._cancelled = False
+        self._waited = 0
+        self._fetched: tuple[bool, Any] | None = None
+
+    def __repr__(self) -> str:
+        state = "ready" if self.done else "expired" if self.expired else "pending"
+        return f"<AsyncResult object ({state}) at {id(self):#x}>"
+
+    def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
+        """The answer is there; called by whoever reads the connection."""
+        if self._expired or self._cancelled:
+            return
+        super().complete(ok, answer, deferred)
+        if self._callbacks and not self._waited:
+            self.connection.run_in_worker((AsyncResult._fire, self))
+
+    def _fire(self) -> None:
+        while self._callbacks:
+            try:
+                callback = self._callbacks.pop(0)
+            except IndexError:  # another thread took it
+                return
+            self.connection.guarded(callback, self)
+
+    def add_callback(self, callback: Callable[[AsyncResult], object]) -> None:
+        """Call *callback* with this result when it is there; at once if it is already."""
+        self._callbacks.append(callback)
+        if self.done:
+            self._fire()
+
+    def set_expiry(self, timeout: float | None) -> None:
+        """Give up *timeout* seconds from now (None: never); then the other side is told."""
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    @property
+    def expired(self) -> bool:
+        """True once the expiry has passed without an answer."""
+        if not self.done and self._deadline is not None and time.monotonic() >= self._deadline:
+            self._expire()
+        return self._expired
+
+    def _expire(self) -> None:
+        if not self._expired:
+            self._expired = True
+            self.connection.cancel_request(self.seq)
+
+    @property
+    def ready(self) -> bool:
+        """True once the answer is there; looks, but never waits."""
+        if not self.done and not self.expired:
+            self.connection.read_available()
+        return self.done
+
+    @property
+    def error(self) -> bool:
+        """True if the answer is there and is an exception."""
+        return self.ready and not self.ok
+
+    def wait(self) -> None:
+        """Wait for the answer; raises AsyncResultTimeout when the expiry passes first."""
+        if not self.done and not self._expired:
+            self._waited += 1
+            try:
+                self.connection.wait_for(self, self._deadline)
+            finally:
+                self._waited -= 1
+            self._fire()
+        if not self.done:
+            self._expire()
+            raise AsyncResultTimeout("the result of the call did not come before its expiry")
+
+    @property
+    def value(self) -> Any:
+        """The result, waited for; raises what the call raised, or as :meth:`wait`."""
+        self.wait()
+        if self._fetched is None:
+            self._fetched = self.connection.outcome(self)
+        ok, value = self._fetched
+        if ok:
+            return value
+        raise value
+
+    def cancel(self, interrupt: bool = False) -> bool:
+        """Ask the other side to drop the call; False if the answer is there already.
+
+        This result then raises CallCancelled. With *interrupt* the other side raises
+        KeyboardInterrupt in the call, if its setting ``allow_interrupt`` says so, and the
+        result is whatever the call makes of it.
+        """
+        if self.done or self._expired:
+            return False
+        self.connection.cancel_request(self.seq, interrupt)
+        if not interrupt:
+            super().complete(False, CallCancelled("the call was cancelled on this side"), False)
+            self._cancelled = True
+            if self._callbacks:
+                self.connection.run_in_worker((AsyncResult._fire, self))
+        return True
+
+    def future(self) -> Future[Any]:
+        """A ``concurrent.futures.Future`` of the result; cancelling it cancels the call."""
+        from concurrent.futures import Future  # slow to import, and asked for by few
+
+        future: Future[Any] = Future()
+
+        def settle(result: AsyncResult) -> None:
+            if not future.set_running_or_notify_cancel():
+                result.cancel()
+                return
+            try:
+                future.set_result(result.value)
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        self.add_callback(settle)
+        return future
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        asyncio = sys.modules["asyncio"]  # somebody awaits, so it is there
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def settle(_result: AsyncResult) -> None:
+            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
+
+        self.add_callback(settle)
+        try:
+            yield from future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self.value

@@ -1,0 +1,337 @@
+"""Byte streams: TCP and Unix sockets, pairs of pipes, TLS.
+
+A stream never waits but in :meth:`Stream.recv`. ``recv_now`` and ``send_now`` do what can be
+done at once, whatever the blocking mode; waiting is :func:`wait`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Final
+
+RECV_SIZE: Final = 256 * 1024
+_MAX_PARTS: Final = min(64, getattr(os, "SC_IOV_MAX", 64))
+
+Wire = bytes | memoryview
+
+
+class Stream(ABC):
+    """Two directions of bytes; ``read_fd`` and ``write_fd`` are what to wait for."""
+
+    wakes_on_shutdown = True
+    """A thread inside :meth:`recv` comes out of it when another calls :meth:`shutdown`."""
+
+    read_fd: int
+    write_fd: int
+
+    @abstractmethod
+    def recv(self) -> bytes:
+        """Wait for bytes; ``b""`` at the end. Raises OSError."""
+
+    @abstractmethod
+    def recv_now(self) -> bytes | None:
+        """What has arrived, ``b""`` at the end, None if there is nothing. Raises OSError."""
+
+    @abstractmethod
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        """Write what fits at once; returns the bytes written, perhaps 0. Raises OSError."""
+
+    def pending(self) -> bool:
+        """True when bytes wait inside the stream that the kernel does not know of."""
+        return False
+
+    @abstractmethod
+    def shutdown(self) -> None:
+        """End both directions, also under threads that use the stream; never raises."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the descriptors back; never raises. Nobody may use the stream any more."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Who is at the other end, for texts and logs."""
+
+    @property
+    def endpoints(self) -> tuple[Any, Any] | None:
+        """(local address, peer address), where the stream has them."""
+        return None
+
+
+def _connect_options(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class SocketStream(Stream):
+    """A connected stream socket (TCP or Unix), which the stream owns from here on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.read_fd = self.write_fd = sock.fileno()
+        sock.setblocking(True)
+        _connect_options(sock)
+
+    def recv(self) -> bytes:
+        return self.sock.recv(RECV_SIZE)
+
+    def recv_now(self) -> bytes | None:
+        try:
+            return self.sock.recv(RECV_SIZE, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        try:
+            if len(parts) == 1:
+                return self.sock.send(parts[0], _SEND_FLAGS)
+            return self.sock.sendmsg(parts[:_MAX_PARTS], (), _SEND_FLAGS)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def shutdown(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # not connected any more
+            pass
+
+    def close(self) -> None:
+        self.sock.close()
+
+    @property
+    def name(self) -> str:
+        ends = self.endpoints
+        return "a closed socket" if ends is None else _address(ends[1] or ends[0])
+
+    @property
+    def endpoints(self) -> tuple[Any, Any] | None:
+        try:
+            return self.sock.getsockname(), self.sock.getpeername()
+        except OSError:
+            return None
+
+
+_SEND_FLAGS: Final = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class NonBlockingSocketStream(SocketStream):
+    """The same where ``MSG_DONTWAIT`` or ``sendmsg`` is missing: the socket never blocks."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setblocking(False)
+
+    def recv(self) -> bytes:
+        while True:
+            data = self.recv_now()
+            if data is not None:
+                return data
+            wait(self, read=True, write=False, timeout=None)
+
+    def recv_now(self) -> bytes | None:
+        try:
+            return self.sock.recv(RECV_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        try:
+            return self.sock.send(parts[0])
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+
+def _address(address: Any) -> str:
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"unix:{os.fsdecode(address)}" if address else "a local socket"
+
+
+class TLSStream(Stream):
+    """A socket under TLS whose handshake is done (an ``ssl.SSLSocket``).
+
+    ``_lock`` protects the SSL object, which two threads at once would corrupt; nobody waits
+    while holding it, since the socket never blocks.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self.sock = sock
+        self.read_fd = self.write_fd = sock.fileno()
+        sock.setblocking(False)
+        _connect_options(sock)
+        self._lock = threading.Lock()
+
+    def recv(self) -> bytes:
+        while True:
+            data = self.recv_now()
+            if data is not None:
+                return data
+            wait(self, read=True, write=False, timeout=None)
+
+    def recv_now(self) -> bytes | None:
+        with self._lock:
+            try:
+                return self.sock.recv(RECV_SIZE)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+            except ssl.SSLEOFError:
+                return b""
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        with self._lock:
+            try:
+                return self.sock.send(parts[0])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return 0
+
+    def pending(self) -> bool:
+        with self._lock:
+            return self.sock.pending() > 0
+
+    def shutdown(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self.sock.close()
+
+    @property
+    def name(self) -> str:
+        try:
+            return "tls " + _address(self.sock.getpeername())
+        except OSError:
+            return "a closed socket"
+
+    @property
+    def endpoints(self) -> tuple[Any, Any] | None:
+        try:
+            return self.sock.getsockname(), self.sock.getpeername()
+        except OSError:
+            return None
+
+
+class PipeStream(Stream):
+    """One pipe (or tty, or FIFO) to read from and one to write to, by file object or number."""
+
+    wakes_on_shutdown = False
+
+    def __init__(self, incoming: Any, outgoing: Any) -> None:
+        self._files = (incoming, outgoing)  # keeps file objects, and so the descriptors, open
+        self.read_fd = incoming if isinstance(incoming, int) else incoming.fileno()
+        self.write_fd = outgoing if isinstance(outgoing, int) else outgoing.fileno()
+        os.set_blocking(self.read_fd, False)
+        os.set_blocking(self.write_fd, False)
+        self._ended = False
+
+    def recv(self) -> bytes:
+        while True:
+            data = self.recv_now()
+            if data is not None:
+                return data
+            wait(self, read=True, write=False, timeout=None)
+
+    def recv_now(self) -> bytes | None:
+        if self._ended:
+            return b""
+        try:
+            return os.read(self.read_fd, RECV_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        if self._ended:
+            raise BrokenPipeError("the pipe was closed on this side")
+        try:
+            return os.writev(self.write_fd, parts[:_MAX_PARTS])
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def shutdown(self) -> None:
+        self._ended = True
+
+    def close(self) -> None:
+        self._ended = True
+        for file in self._files:
+            try:
+                if isinstance(file, int):
+                    os.close(file)
+                else:
+                    file.close()
+            except OSError:
+                pass
+
+    @property
+    def name(self) -> str:
+        return f"pipes {self.read_fd} and {self.write_fd}"
+
+
+def stream_for(sock: socket.socket) -> Stream:
+    """The stream for a connected socket, with or without TLS.
+
+    >>> import socket
+    >>> one, other = socket.socketpair()
+    >>> stream_for(one).send_now([b"hello"]), stream_for(other).recv()
+    (5, b'hello')
+    >>> one.close(); other.close()
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        return TLSStream(sock)
+    return PlainSocketStream(sock)
+
+
+_HAS_FLAGS: Final = hasattr(socket, "MSG_DONTWAIT") and hasattr(socket.socket, "sendmsg")
+PlainSocketStream: type[SocketStream] = SocketStream if _HAS_FLAGS else NonBlockingSocketStream
+"""The stream of a plain socket that this platform can do, chosen once."""
+
+
+def wait(
+    stream: Stream,
+    *,
+    read: bool,
+    write: bool,
+    timeout: float | None,
+    also: int | None = None,
+) -> None:
+    """Wait until *stream* can be read or written, *also* (a descriptor) can be read, or
+    *timeout* seconds have passed. Which of them it was, the caller finds out by trying.
+    """
+    if read and stream.pending():
+        return
+    _wait(stream, read, write, timeout, also)
+
+
+def _poll_wait(
+    stream: Stream, read: bool, write: bool, timeout: float | None, also: int | None
+) -> None:
+    poller = select.poll()
+    if read:
+        poller.register(stream.read_fd, select.POLLIN)
+    if write:
+        both = select.POLLIN | select.POLLOUT if read else select.POLLOUT
+        same = stream.read_fd == stream.write_fd
+        poller.register(stream.write_fd, both if same else select.POLLOUT)
+    if also is not None:
+        poller.register(also, select.POLLIN)
+    poller.poll(None if timeout is None else max(0, timeout) * 1000)
+
+
+def _select_wait(
+    stream: Stream, read: bool, write: bool, timeout: float | None, also: int | None
+) -> None:
+    reading = [stream.read_fd] if read else []
+    if also is not None:
+        reading.append(also)
+    select.select(reading, [stream.write_fd] if write else [], [], timeout)
+
+
+_wait: Final = _poll_wait if hasattr(select, "poll") else _select_wait

@@ -1,0 +1,165 @@
+"""Threads that wait: for an answer, for work, in a chain of calls."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from itertools import count
+from typing import Any, Final
+
+from netobj.blocking.pool import Job
+from netobj.core.session import Session
+
+
+class Waiter:
+    """A thread's place to wait in a connection.
+
+    Filled in by whoever reads the connection (``done`` last), looked at by the thread that
+    waits. ``lock`` is there once the thread has had to sleep, and is held while it sleeps:
+    :meth:`wake` releases it. ``reading`` says that the thread may be blocked in the kernel as
+    the connection's reader, where the lock does not reach it.
+    """
+
+    __slots__ = (
+        "answer",
+        "chain",
+        "connection",
+        "deferred",
+        "done",
+        "jobs",
+        "kept",
+        "lock",
+        "ok",
+        "reading",
+        "seq",
+    )
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.chain: int | None = None
+        self.seq = 0
+        self.done = False
+        self.ok = True
+        self.answer: Any = None
+        self.deferred = False
+        self.lock: Any = None
+        self.reading = False
+        self.jobs: deque[Job] = deque()
+        self.kept: list[tuple[Session, list[int]]] | None = None
+
+    def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
+        """The answer is there. Called once, by whoever reads the connection."""
+        self.ok = ok
+        self.answer = answer
+        self.deferred = deferred
+        self.done = True
+        self.wake()
+
+    def assign(self, job: Job) -> None:
+        """Give the waiting thread a job to run."""
+        self.jobs.append(job)
+        self.wake()
+        if self.reading:
+            self.connection.interrupt_reader(self)
+
+    def has_news(self) -> bool:
+        """The answer is there, or something to run."""
+        return self.done or bool(self.jobs)
+
+    def keep_for(self, session: Session) -> list[int]:
+        """Where *session* notes the exceptions that it keeps until this call ends."""
+        numbers: list[int] = []
+        if self.kept is None:
+            self.kept = []
+        self.kept.append((session, numbers))
+        return numbers
+
+    def let_go(self) -> None:
+        """The call has ended: the exceptions that were kept for it may go."""
+        for session, kept in self.kept or ():
+            session.let_go(kept)
+        self.kept = None
+
+    def wake(self) -> None:
+        """Let the thread look again, if it sleeps."""
+        lock = self.lock
+        if lock is not None:
+            try:
+                lock.release()
+            except RuntimeError:  # awake already
+                pass
+
+    def sleep(self, timeout: float) -> None:
+        """Wait for :meth:`wake`, at most *timeout* seconds (-1: for ever)."""
+        self.lock.acquire(timeout=timeout)
+
+    def prepare_sleep(self) -> None:
+        """From here on :meth:`wake` is not lost; look once more, then :meth:`sleep`."""
+        if self.lock is None:
+            lock = threading.Lock()
+            lock.acquire()
+            self.lock = lock
+
+
+class ThreadContext(threading.local):
+    """What belongs to the thread: the chain it serves, how deep, its lane for ordered calls."""
+
+    chain: int | None = None
+    depth = 0
+    lane = 0
+    deadline: float | None = None
+
+
+context: Final = ThreadContext()
+_lanes: Final = count(1)
+
+
+def lane_of_thread() -> int:
+    """The number that orders the asynchronous calls of the calling thread."""
+    if not context.lane:
+        context.lane = next(_lanes)
+    return context.lane
+
+
+# --- chains ----------------------------------------------------------------------------------
+
+chains: Final[dict[int, list[Waiter]]] = {}
+"""The chains in which threads of this process wait: innermost last. A stack is changed by the
+threads of its chain, of which only one runs at a time; each step is one operation on it."""
+
+
+class _Numbers:
+    """Numbers that no other process uses: a random prefix and a counter."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.process = os.urandom(16)
+        self.chains = count(int.from_bytes(os.urandom(4), "big") >> 1 << 32)
+        self.requests = count(1)
+
+
+numbers: Final = _Numbers()
+
+
+def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Waiter | None:
+    """The innermost thread that waits in *chain* and is not the one that asks.
+
+    The asker is a waiter of this process too when both ends of a connection are here
+    (*same_process*); it is known by the number of its request, unique in the process.
+    """
+    stack = chains.get(chain)
+    if not stack:
+        return None
+    for waiter in reversed(stack):
+        if not (same_process and waiter.seq == seq and waiter.connection is not connection):
+            return waiter
+    return None
+
+
+def after_fork_in_child() -> None:
+    """A child has none of its parent's waiting threads, and numbers of its own."""
+    chains.clear()
+    numbers.renew()

@@ -1,0 +1,105 @@
+"""Who writes: whoever can. Messages are queued first, then one thread writes what is queued."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from netobj.blocking.streams import Stream, Wire
+
+MAX_QUEUED: Final = 8 * 1024 * 1024
+"""Bytes waiting to be written above which the callers of asynchronous calls wait."""
+
+
+class Writer:
+    """Writes a session's queue to a stream without ever waiting.
+
+    ``_lock`` is held by the thread that writes, for one attempt that does not block; a thread
+    that finds it taken leaves its message to the other, which looks at the queue again after it
+    has let go. What does not fit stays in ``_backlog``, of which the lock's holder is the owner,
+    and *blocked* (the front-end) is told, once, to call :meth:`flush` when there is room.
+    """
+
+    def __init__(self, stream: Stream, out: deque[Wire], on_blocked: Callable[[], None]) -> None:
+        self._stream = stream
+        self._out = out
+        self._on_blocked = on_blocked
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._backlog: deque[Wire] = deque()
+        self.blocked = False  # the stream took less than there was
+
+    def flush(self) -> None:
+        """Write what is queued, as far as it fits. Raises OSError."""
+        while self._out and not self.blocked:
+            if not self._lock.acquire(blocking=False):
+                return
+            if self._write_locked():
+                self._on_blocked()
+
+    def resume(self) -> bool:
+        """There may be room again: go on; True while something is left. Raises OSError."""
+        if self._lock.acquire(blocking=False):
+            self._write_locked()
+        return self.blocked
+
+    def _write_locked(self) -> bool:
+        """Write and give the lock back; True if something is left."""
+        self._owner = threading.get_ident()
+        try:
+            self._write()
+            return self.blocked
+        finally:
+            self._owner = 0
+            self._lock.release()
+
+    def interrupted_here(self) -> bool:
+        """True in a thread that is in the midst of writing: a finalizer or signal handler."""
+        return self._owner == threading.get_ident()
+
+    def congested(self) -> bool:
+        """True while more than MAX_QUEUED bytes wait."""
+        return self.blocked and sum(map(len, list(self._out))) + self._left() > MAX_QUEUED
+
+    def _left(self) -> int:
+        return sum(map(len, list(self._backlog)))
+
+    def retire(self) -> bool:
+        """Take the lock for good, so that nobody writes any more; False if somebody writes."""
+        return self._lock.acquire(blocking=False)
+
+    def _write(self) -> None:
+        backlog, out = self._backlog, self._out
+        while True:
+            if not backlog:
+                if not out:
+                    break
+                if len(out) == 1:
+                    data = out.popleft()
+                    sent = self._stream.send_now((data,))
+                    if sent < len(data):
+                        backlog.append(memoryview(data)[sent:])
+                        self.blocked = True
+                        return
+                    continue
+            while out:
+                backlog.append(out.popleft())
+            if not self._advance(self._stream.send_now(list(backlog))):
+                self.blocked = True
+                return
+        self.blocked = False
+
+    def _advance(self, sent: int) -> bool:
+        """Forget *sent* bytes; False if nothing was sent."""
+        progress = sent > 0
+        while sent:
+            first = self._backlog[0]
+            if len(first) <= sent:
+                sent -= len(first)
+                self._backlog.popleft()
+            else:
+                self._backlog[0] = memoryview(first)[sent:]
+                sent = 0
+        return progress

@@ -1,0 +1,157 @@
+"""Classic mode: the other side's whole interpreter, as if it were here.
+
+>>> import netobj
+>>> conn = netobj.classic.connect_thread()
+>>> conn.modules.os.path.join("a", "b")
+'a/b'
+>>> conn.close()
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from netobj import factory
+from netobj.blocking.channel import Channel
+from netobj.blocking.connection import Connection
+from netobj.blocking.streams import Stream
+from netobj.core.boxing import ByValue
+from netobj.core.consts import Op
+from netobj.core.handle import RemoteObject
+from netobj.core.service import ClassicClient, SlaveService
+from netobj.errors import AccessDenied, NotEncodable
+from netobj.helpers import copy_of
+from netobj.teleportation import export_function
+
+DEFAULT_SERVER_PORT: Final = 18812
+DEFAULT_SERVER_SSL_PORT: Final = 18821
+
+Settings = Mapping[str, Any]
+_NONE: Final[Settings] = {}
+
+
+def connect(
+    host: str,
+    port: int = DEFAULT_SERVER_PORT,
+    ipv6: bool = False,
+    keepalive: bool = False,
+    config: Settings = _NONE,
+) -> Connection:
+    """Connect to a classic server over TCP; see :func:`netobj.connect`."""
+    return factory.connect(host, port, ClassicClient, config, ipv6, keepalive)
+
+
+def unix_connect(path: str, config: Settings = _NONE) -> Connection:
+    """Connect to a classic server that listens on the Unix socket *path*."""
+    return factory.unix_connect(path, ClassicClient, config)
+
+
+def connect_stream(stream: Stream, config: Settings = _NONE) -> Connection:
+    """A classic connection over *stream*."""
+    return factory.connect_stream(stream, ClassicClient, config)
+
+
+def connect_channel(channel: Channel, config: Settings = _NONE) -> Connection:
+    """A classic connection over *channel*."""
+    return factory.connect_channel(channel, ClassicClient, config)
+
+
+def connect_pipes(input: Any, output: Any, config: Settings = _NONE) -> Connection:
+    """A classic connection over two pipes."""
+    return factory.connect_pipes(input, output, ClassicClient, config)
+
+
+def connect_subproc(args: Sequence[str], config: Settings = _NONE) -> Connection:
+    """Start *args*, a classic server on its standard input and output, and connect to it."""
+    return factory.connect_subproc(args, ClassicClient, config)
+
+
+def connect_thread(config: Settings = _NONE) -> Connection:
+    """A classic connection to a thread of this process."""
+    return factory.connect_thread(ClassicClient, config, SlaveService)
+
+
+def obtain(proxy: Any) -> Any:
+    """A local copy of a remote object.
+
+    Plain data (see :func:`netobj.copy_of`) is copied without pickle; anything else is pickled
+    over there, which both sides must allow (``allow_pickle``), since whoever can make this side
+    unpickle something can make it run anything. Raises AccessDenied where they do not.
+
+    >>> import netobj
+    >>> with netobj.classic.connect_thread() as conn:
+    ...     obtain(conn.eval("{'a': [1, 2]}"))
+    {'a': [1, 2]}
+    """
+    if not issubclass(type(proxy), RemoteObject):
+        return proxy
+    try:
+        return copy_of(proxy)
+    except NotEncodable:
+        return _unpickle(proxy)
+
+
+def _unpickle(proxy: Any) -> Any:
+    handle = proxy.____handle__
+    if not handle.link.config.allow_pickle:
+        raise AccessDenied(
+            f"obtain: a {handle.imported.description.full_name} is no plain data, and this side's "
+            'setting allow_pickle is off: connect with config={"allow_pickle": True} if you trust '
+            "the other side with everything here"
+        )
+    return pickle.loads(handle.link.request(Op.PICKLE, handle, None, (pickle.HIGHEST_PROTOCOL,)))
+
+
+def deliver(conn: Connection, localobj: Any) -> Any:
+    """A remote copy of a local object, as a proxy (or a value, if it is one).
+
+    Plain data is copied without pickle; anything else is pickled here and unpickled there.
+
+    >>> import netobj
+    >>> with netobj.classic.connect_thread() as conn:
+    ...     deliver(conn, [1, 2]).__class__
+    <class 'list'>
+    """
+    if type(localobj) in (list, dict, set, bytearray):
+        return conn.eval("lambda obj: obj")(ByValue(localobj))
+    return conn.modules["pickle"].loads(pickle.dumps(localobj))
+
+
+@contextmanager
+def redirected_stdio(conn: Connection) -> Iterator[None]:
+    """While in the block, the other side's standard streams are this side's."""
+    remote = conn.modules["sys"]
+    saved = (remote.stdin, remote.stdout, remote.stderr)
+    try:
+        remote.stdin, remote.stdout, remote.stderr = sys.stdin, sys.stdout, sys.stderr
+        yield
+    finally:
+        remote.stdin, remote.stdout, remote.stderr = saved
+
+
+def teleport_function(
+    conn: Connection,
+    func: Callable[..., Any],
+    globals: Any = None,
+    def_: bool = True,
+) -> Any:
+    """*func* as a function of the other side, which runs there.
+
+    *globals*: the remote dictionary that is its globals, by default ``conn.namespace``; with
+    *def_* it is also put in there under its name.
+
+    >>> import netobj
+    >>> with netobj.classic.connect_thread() as conn:
+    ...     teleport_function(conn, lambda x: x ** 2)(3)
+    9
+    """
+    namespace = conn.namespace if globals is None else globals
+    importer = conn.modules["netobj.teleportation"].import_function
+    moved = importer(export_function(func), namespace)
+    if def_:
+        namespace[func.__name__] = moved
+    return moved

@@ -1,0 +1,197 @@
+"""Running code so that somebody else can interrupt it, and nothing after it.
+
+:class:`ThreadRun` runs it in the calling thread and raises ``KeyboardInterrupt`` there from
+another one; it shows as soon as that thread runs Python code again. :class:`MainThread` offers the
+process's main thread, where a signal ends blocking system calls too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """One run of a piece of code."""
+
+    def execute(self, func: Callable[[], T]) -> T:
+        """What *func* returns or raises; ``KeyboardInterrupt`` after :meth:`interrupt`."""
+
+    def interrupt(self) -> bool:
+        """Ask for a ``KeyboardInterrupt`` inside; False when nothing runs any more."""
+
+
+class ThreadRun:
+    """A run in the calling thread.
+
+    >>> run = ThreadRun()
+    >>> run.execute(lambda: 6 * 7)
+    42
+    >>> run.interrupt()
+    False
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+
+    def execute(self, func: Callable[[], T]) -> T:
+        with self._lock:
+            self._thread = threading.get_ident()
+        try:
+            return func()
+        finally:
+            self._disarm()
+
+    def interrupt(self) -> bool:
+        with self._lock:
+            return self._thread is not None and _raise_in(self._thread, KeyboardInterrupt)
+
+    def _disarm(self) -> None:
+        landed = False
+        while True:
+            try:
+                with self._lock:
+                    self._thread = None
+                    _raise_in(threading.get_ident(), None)  # takes back what has not shown yet
+                break
+            except KeyboardInterrupt:  # it arrived right here
+                landed = True
+        if landed:
+            raise KeyboardInterrupt
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
+    target = ctypes.py_object() if error is None else ctypes.py_object(error)
+    set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    return bool(set_async_exc(ctypes.c_ulong(thread), target))
+
+
+class _Job(Generic[T]):
+    """A function on its way through the main thread."""
+
+    def __init__(self, func: Callable[[], T]) -> None:
+        self._func = func
+        self._done = threading.Event()
+        self._result: tuple[T] | None = None
+        self._error: BaseException | None = None
+        self.armed = False
+
+    def perform(self) -> None:
+        try:
+            self.armed = True
+            result = self._func()
+            self.armed = False
+            self._result = (result,)
+        except BaseException as exc:
+            self._error = exc
+        finally:
+            self.armed = False
+            self._done.set()
+
+    def result(self) -> T:
+        self._done.wait()
+        if self._result is None:
+            raise self._error or KeyboardInterrupt
+        return self._result[0]
+
+
+class MainThread:
+    """The main thread, for whoever claims it.
+
+    :meth:`loop` is called there, once; it takes over SIGINT, which is heeded only while a
+    claimed run is under way.
+    """
+
+    def __init__(self) -> None:
+        self._claimed = threading.Lock()
+        self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+        self._current: _Job[object] | None = None
+
+    def loop(self) -> None:
+        """Run what is submitted until :meth:`stop`."""
+        signal.signal(signal.SIGINT, self._on_sigint)
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            self._current = job
+            job.perform()
+
+    def stop(self) -> None:
+        """Let :meth:`loop` return once what it runs has ended."""
+        self._jobs.put(None)
+
+    def claim(self) -> MainRun | None:
+        """A run in the main thread, or None while another one is under way there."""
+        return MainRun(self) if self._claimed.acquire(blocking=False) else None
+
+    def submit(self, job: _Job[object]) -> None:
+        self._jobs.put(job)
+
+    def release(self) -> None:
+        self._claimed.release()
+
+    def interrupt(self, job: _Job[object]) -> bool:
+        if not job.armed:
+            return False
+        if sys.platform == "win32":
+            signal.raise_signal(signal.SIGINT)
+        else:
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
+        return True
+
+    def _on_sigint(self, signum: int, frame: FrameType | None) -> None:
+        if self._current is not None and self._current.armed:
+            raise KeyboardInterrupt
+
+
+class MainRun:
+    """A run in the main thread; the caller's thread waits. To be executed once."""
+
+    def __init__(self, main: MainThread) -> None:
+        self._main = main
+        self._job: _Job[object] | None = None
+
+    def execute(self, func: Callable[[], T]) -> T:
+        job = _Job(func)
+        self._job = job  # type: ignore[assignment]  # a job of T is a job of object here
+        try:
+            self._main.submit(self._job)  # type: ignore[arg-type]
+            return job.result()
+        finally:
+            self._main.release()
+
+    def interrupt(self) -> bool:
+        return self._job is not None and self._main.interrupt(self._job)
+
+
+_offered: MainThread | None = None
+
+
+def offer_main_thread() -> MainThread:
+    """From now on runs go to the main thread, which is to call ``loop()`` of what is returned."""
+    global _offered
+    _offered = MainThread()
+    return _offered
+
+
+def process_is_offered() -> bool:
+    """True where this process was started for one shell and offers its main thread."""
+    return _offered is not None
+
+
+def new_run() -> Run:
+    """A run in the main thread, where it is offered and free, else in the calling one."""
+    claimed = None if _offered is None else _offered.claim()
+    return ThreadRun() if claimed is None else claimed

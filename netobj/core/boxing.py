@@ -1,0 +1,443 @@
+"""What this side exports, what it imports, and the counts; objects <-> wire values.
+
+The life of an export: the first time that an object is sent it gets the next id of its
+connection and a count of one; each further time adds one. The receiver has one
+:class:`Handle` for the id and adds up how often it came. When the handle dies, its count is
+released in one message. Only when all that was sent has been released is the entry dropped,
+so a release that crosses a new sending of the same object takes away only what the receiver
+had. Ids are never used twice.
+
+Threads. Boxing runs in any thread, unboxing only in the one that reads the connection at the
+time. The guard (a re-entrant lock that the front-end hands in) protects the export table with
+its counts and the import table. It is held for a few table operations, never while packing,
+waiting or running user code. It must be re-entrant because a finalizer or signal handler may
+box in the midst of them; each step leaves the tables true. What a message describes counts as
+described only when the message has been queued (:meth:`Outgoing.commit`); until then each
+message that mentions the class carries the description again, which does no harm.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import ModuleType
+from typing import Any, Final
+
+import msgpack
+
+from netobj.core import values
+from netobj.core.access import Policy
+from netobj.core.consts import BIG_VALUE, ROOT_ID, Ext, Limit
+from netobj.core.describe import Description, describe_class, describe_object, hidden_names
+from netobj.core.handle import Handle, HandleRef, ImportedClass, RemoteMethod, RemoteObject
+from netobj.core.registered import USER_TYPES, is_plain_named_tuple
+from netobj.errors import NotEncodable, ProtocolError
+
+SCALARS: Final = frozenset((type(None), bool, int, float))
+_MAX_ID: Final = 2**63
+
+
+class ByValue:
+    """Marks a container that travels as a copy (see :func:`netobj.core.values.pack_copy`).
+
+    Not *deep*: the containers in it stay references.
+    """
+
+    __slots__ = ("deep", "value")
+
+    def __init__(self, value: object, deep: bool = True) -> None:
+        self.value = value
+        self.deep = deep
+
+
+class Raised:
+    """Marks an exception that travels as one, not as a reference to an object."""
+
+    __slots__ = ("dumped",)
+
+    def __init__(self, dumped: tuple[Any, ...]) -> None:
+        self.dumped = dumped
+
+
+class Export:
+    """One object that the peer may name: the object, its id, how often it was sent."""
+
+    __slots__ = ("count", "id", "obj")
+
+    def __init__(self, obj: object, number: int) -> None:
+        self.obj = obj
+        self.id = number
+        self.count = 0
+
+
+class Outgoing:
+    """One message on its way out: what it exports and describes, the big values behind it."""
+
+    __slots__ = ("_boxing", "described", "exported", "raw")
+
+    def __init__(self, boxing: Boxing) -> None:
+        self._boxing = boxing
+        self.raw: list[bytes] = []
+        self.described: list[int] = []
+        self.exported: list[Export] = []
+
+    def box(self, value: Any) -> Any:
+        """*value* as msgpack takes it; exports what goes by reference."""
+        return self._boxing.box(value, self)
+
+    def commit(self) -> None:
+        """The message is queued: what it described is known to the peer from here on."""
+        self._boxing.described.update(self.described)
+
+    def roll_back(self) -> None:
+        """The message will not be sent: its exports never happened."""
+        self._boxing.release([(export.id, 1) for export in self.exported])
+
+
+class Boxing:
+    """The export and import tables of one side of a connection.
+
+    *link* is the front-end's connection, which handles carry; *make_proxy* makes the proxy for
+    a handle; *policy* decides how classes are described; *load_raised* builds an exception from
+    its dumped form.
+    """
+
+    def __init__(
+        self,
+        *,
+        link: object,
+        root: object,
+        policy: Policy,
+        make_proxy: Callable[[Handle], object],
+        load_raised: Callable[[object], BaseException],
+        guard: AbstractContextManager[object],
+        limits: tuple[int, ...],
+    ) -> None:
+        self.link = link
+        self.root = root
+        self.policy = policy
+        self.make_proxy = make_proxy
+        self.load_raised = load_raised
+        self.peer_has_numpy = False
+        self.described: set[int] = set()
+        self.exports: dict[int, Export] = {}
+        self.imports: dict[int, HandleRef] = {}
+        self.dead: deque[HandleRef] = deque()  # finalizers append, whoever sends takes
+        self.big: list[values.BigValue] = []  # of the message being unboxed
+        self.deferred = False  # the message being unboxed needs values.complete()
+        self._limits = limits
+        self._guard = guard
+        self._by_identity: dict[int, Export] = {}
+        self._last_id = ROOT_ID
+        self._classes: dict[tuple[int, bool], tuple[weakref.ref[Any], int, Description]] = {}
+        self._last_class = 0
+        self._imported_classes: dict[int, ImportedClass] = {}
+        self._depth = 0
+
+    # --- out -----------------------------------------------------------------------------
+
+    def box(self, value: Any, out: Outgoing) -> Any:
+        """*value* as msgpack takes it: a scalar, a list (a tuple on the wire), an ExtType."""
+        kind = type(value)
+        if kind in SCALARS:
+            return value
+        if kind is str or kind is bytes:
+            return value if len(value) < BIG_VALUE else self._box_big(value, out)
+        if kind is tuple:
+            return [self.box(item, out) for item in value]
+        encoder = values.ENCODERS.get(kind)
+        if encoder is not None:
+            return encoder(value, out.box)
+        if issubclass(kind, RemoteObject):
+            return self._box_remote(value, out)
+        return self._box_object(value, kind, out)
+
+    def _box_big(self, value: str | bytes, out: Outgoing) -> msgpack.ExtType:
+        code = Ext.BIG_BYTES
+        if isinstance(value, str):
+            code = Ext.BIG_STR
+            value = value.encode("utf-8", "surrogatepass")
+        out.raw.append(value)
+        return msgpack.ExtType(code, len(value).to_bytes(8, "big"))
+
+    def _box_remote(self, value: RemoteObject, out: Outgoing) -> Any:
+        if isinstance(value, RemoteMethod) and value.____target__ is not None:
+            return out.box(value.____target__)  # it was fetched; see netref
+        handle = value.____handle__
+        if handle.link is not self.link:
+            return self.export(value, out)
+        number = handle.id
+        if isinstance(value, RemoteMethod):
+            return msgpack.ExtType(Ext.HOME_METHOD, values.pack([number, value.____name__]))
+        return msgpack.ExtType(Ext.HOME, number.to_bytes(8, "big"))
+
+    def _box_object(self, value: Any, kind: type, out: Outgoing) -> Any:
+        if kind is ByValue:
+            return self._box_copy(value, out)
+        if kind is frozenset and _holds_values(value):
+            return values.encode_frozenset(value, out.box)
+        if kind in USER_TYPES:
+            return values.encode_registered(value, out.box)
+        if issubclass(kind, tuple) and is_plain_named_tuple(kind):
+            return values.encode_named_tuple(value, out.box)
+        if kind is Raised:
+            return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
+        if self.peer_has_numpy and kind.__module__ == "numpy" and _is_numpy_scalar(kind):
+            return values.encode_numpy_scalar(value, out.box)
+        return self.export(value, out)
+
+    def _box_copy(self, marked: ByValue, out: Outgoing) -> Any:
+        value: Any = marked.value
+        kind = type(value)
+        if kind not in values.CONTAINERS:
+            return self.box(value, out)
+        if not marked.deep:
+            if kind is dict:
+                value = {key: self._shallow(item, out) for key, item in value.items()}
+            elif kind is list:
+                value = [self._shallow(item, out) for item in value]
+        return msgpack.ExtType(Ext.COPY, values.pack_copy(value, out.box))
+
+    def _shallow(self, item: Any, out: Outgoing) -> Any:
+        return self.export(item, out) if type(item) in values.CONTAINERS else item
+
+    def export(self, obj: object, out: Outgoing) -> msgpack.ExtType:
+        """A reference to *obj*, counted once more."""
+        class_id, description = self.class_of(obj)
+        with self._guard:
+            export = self._by_identity.get(id(obj))
+            if export is None:
+                self._last_id += 1
+                export = Export(obj, self._last_id)
+                self.exports[export.id] = self._by_identity[id(obj)] = export
+            export.count += 1
+        out.exported.append(export)
+        items: list[Any] = [export.id, class_id]
+        if class_id not in self.described:
+            out.described.append(class_id)
+            items.append(description.to_wire())
+        hidden = hidden_names(obj, description)
+        if hidden:
+            items += [None] * (3 - len(items)) + [hidden]
+        return msgpack.ExtType(Ext.EXPORT, values.pack(items))
+
+    def class_of(self, obj: object) -> tuple[int, Description]:
+        """The number and the description of what *obj* is described by."""
+        subject: Any = type(obj)
+        own = issubclass(subject, (type, ModuleType))
+        if own:
+            subject = obj
+        key = (id(subject), own)  # a class as itself, and as what its objects are
+        known = self._classes.get(key)
+        if known is not None and known[0]() is subject:
+            return known[1], known[2]
+        if own:
+            description = describe_object(subject, self.policy)
+        else:
+            description = describe_class(subject, self.policy)
+        with self._guard:
+            self._last_class += 1
+            number = self._last_class
+        self._classes[key] = (weakref.ref(subject), number, description)
+        return number, description
+
+    def release(self, released: list[tuple[int, int]]) -> list[object]:
+        """Take counts away; returns the objects that the peer holds no longer.
+
+        The caller drops them outside of every lock, since their finalizers may run. Raises
+        ProtocolError for an id that was never given or a count that was not there.
+        """
+        dropped: list[object] = []
+        with self._guard:
+            for number, count in released:
+                export = self.exports.get(number)
+                if export is None or not 0 < count <= export.count:
+                    held = "nothing" if export is None else f"{export.count}"
+                    raise ProtocolError(
+                        f"the peer released {count} of the reference {number}, of which it "
+                        f"holds {held}"
+                    )
+                export.count -= count
+                if not export.count:
+                    del self.exports[number]
+                    del self._by_identity[id(export.obj)]
+                    dropped.append(export.obj)
+        return dropped
+
+    def take_releases(self) -> list[int]:
+        """What has died here since the last call: id, count, id, count ..."""
+        flat: list[int] = []
+        while self.dead:
+            ref = self.dead.popleft()
+            with self._guard:
+                if self.imports.get(ref.id) is ref:
+                    del self.imports[ref.id]
+            flat += (ref.id, ref.count)
+        return flat
+
+    # --- in ------------------------------------------------------------------------------
+
+    def unbox(self, body: bytes) -> tuple[Any, ...]:
+        """The message in *body*; every effect on the tables has then happened.
+
+        :attr:`big` holds the big values whose bytes follow, :attr:`deferred` says whether
+        values.complete() must run. Raises ProtocolError.
+        """
+        self.big = []
+        self.deferred = False
+        self._depth = 0
+        message = values.unpack_message(body, self._ext, self._limits[Limit.ITEMS])
+        if type(message) is not tuple or not message:
+            raise ProtocolError("a message is an array that begins with its kind")
+        return message
+
+    def _ext(self, code: int, data: bytes) -> Any:
+        if code == Ext.EXPORT:
+            return self.make_proxy(self._import(data))
+        if code == Ext.HOME:
+            return self.home(int.from_bytes(data, "big"))
+        return self._nested(code, data, self._unpack_plain)
+
+    def _ext_in_copy(self, code: int, data: bytes) -> Any:
+        if code == Ext.EXPORT or code == Ext.HOME:
+            return self._ext(code, data)
+        return self._nested(code, data, self._unpack_copied)
+
+    def _unpack_plain(self, data: bytes) -> Any:
+        return values.unpack_message(data, self._ext, self._limits[Limit.ITEMS])
+
+    def _unpack_copied(self, data: bytes) -> Any:
+        return values.unpack_copy(data, self._ext_in_copy, self._limits[Limit.ITEMS])
+
+    def unpack_blob(self, blob: bytes) -> Any:
+        """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
+        return values.unpack_copy(blob, _ext_in_blob, len(blob))
+
+    def _nested(self, code: int, data: bytes, unpack: values.Unpack) -> Any:
+        self._depth += 1
+        if self._depth > self._limits[Limit.NESTING]:
+            raise ProtocolError("the message is nested too deeply")
+        value = self._decode(code, data, unpack)
+        self._depth -= 1
+        if type(value) is values.Deferred:
+            self.deferred = True
+        return value
+
+    def _decode(self, code: int, data: bytes, unpack: values.Unpack) -> Any:
+        decoder = values.DECODERS.get(code)
+        if decoder is not None:
+            return decoder(data, unpack)
+        special = _DECODERS.get(code)
+        if special is None:
+            raise ProtocolError(f"the extension code {code} is not one of the protocol's")
+        return special(self, data)
+
+    def _decode_copy(self, data: bytes) -> Any:
+        try:
+            return self._unpack_copied(data)
+        except values.NotHashable as exc:
+            return values.Deferred(_fail, (NotEncodable(str(exc)),))
+
+    def _decode_big(self, data: bytes) -> values.BigValue:
+        size = int.from_bytes(data, "big")
+        if size > self._limits[Limit.RAW]:
+            raise ProtocolError(
+                f"the peer announced a value of {size} bytes; this side accepts "
+                f"{self._limits[Limit.RAW]}"
+            )
+        value = values.BigValue(size)
+        self.big.append(value)
+        self.deferred = True
+        return value
+
+    def _decode_big_str(self, data: bytes) -> values.BigValue:
+        value = self._decode_big(data)
+        value.is_text = True
+        return value
+
+    def _decode_home_method(self, data: bytes) -> values.Deferred:
+        number, name = self._unpack_plain(data)
+        return values.Deferred(self.policy.getattr, (self.home(number), name))
+
+    def _decode_raised(self, data: bytes) -> values.Deferred:
+        return values.Deferred(self._load_completed, (self._unpack_plain(data),))
+
+    def _load_completed(self, dumped: Any) -> BaseException:
+        return self.load_raised(values.complete(dumped))
+
+    def home(self, number: Any) -> Any:
+        """The object of this side that the peer names by *number*; ProtocolError if none."""
+        if number == ROOT_ID:
+            return self.root
+        export = self.exports.get(number)
+        if export is None:
+            raise ProtocolError(f"the peer named the reference {number}, which it does not hold")
+        return export.obj
+
+    def _import(self, data: bytes) -> Handle:
+        number, imported, hidden = self._export_fields(data)
+        with self._guard:
+            ref = self.imports.get(number)
+            handle = None if ref is None else ref()
+            if ref is not None and handle is not None:
+                ref.count += 1
+                return handle
+            handle = Handle(self.link, number, imported)
+            handle.hidden.update(hidden)
+            self.imports[number] = HandleRef(handle, self.dead.append)
+            return handle
+
+    def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
+        items = self._unpack_plain(data)
+        number, class_id, *rest = items
+        if type(number) is not int or not ROOT_ID < number < _MAX_ID or type(class_id) is not int:
+            raise ProtocolError("a reference carries the numbers of an object and of a class")
+        if rest and rest[0] is not None:
+            self.learn_class(class_id, Description.from_wire(rest[0]))
+        imported = self._imported_classes.get(class_id)
+        if imported is None:
+            raise ProtocolError(f"the class {class_id} was used before it was described")
+        hidden = rest[1] if len(rest) > 1 else ()
+        if type(hidden) is not tuple or any(type(name) is not str for name in hidden):
+            raise ProtocolError("hidden names are a tuple of str")
+        return number, imported, hidden
+
+    def learn_class(self, number: int, description: Description) -> None:
+        """Remember a class that the peer has described; the first description stays."""
+        self._imported_classes.setdefault(number, ImportedClass(description))
+
+
+_DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
+    Ext.COPY: Boxing._decode_copy,
+    Ext.BIG_BYTES: Boxing._decode_big,
+    Ext.BIG_STR: Boxing._decode_big_str,
+    Ext.HOME_METHOD: Boxing._decode_home_method,
+    Ext.RAISED: Boxing._decode_raised,
+}
+
+
+def _ext_in_blob(code: int, data: bytes) -> Any:
+    decoder = values.DECODERS.get(code)
+    if decoder is None:
+        raise ProtocolError(f"the extension code {code} cannot occur in a copied value")
+    return decoder(data, lambda nested: values.unpack_copy(nested, _ext_in_blob, len(nested)))
+
+
+def _fail(exc: Exception) -> None:
+    raise exc
+
+
+def _holds_values(items: frozenset[Any]) -> bool:
+    return all(
+        type(item) in SCALARS
+        or type(item) in values.ENCODERS
+        or type(item) in (str, bytes)
+        or (type(item) in (tuple, frozenset) and _holds_values(item))
+        for item in items
+    )
+
+
+def _is_numpy_scalar(kind: type) -> bool:
+    return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in kind.__mro__)

@@ -1,0 +1,118 @@
+"""The settings of a connection: one frozen :class:`Config`, every key documented once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netobj.core.consts import DEFAULT_LIMITS, SPECIALS
+
+if TYPE_CHECKING:
+    import logging
+
+SAFE_ATTRS: frozenset[str] = frozenset(SPECIALS) | {"__doc__"}
+"""The special names that ``allow_safe_attrs`` opens: operators, containers, iteration, context
+managers, conversion. ``__new__``, which RPyC counts among them, is not safe and is left out."""
+
+
+class Serve(Enum):
+    """Who runs what the peer calls by default."""
+
+    AUTO = "auto"  # the connection's server thread, else a worker
+    CALLER = "caller"  # whoever calls serve(), poll() or poll_all()
+
+
+class Config(NamedTuple):
+    """The settings of one side of a connection; keys are RPyC's where RPyC has them.
+
+    >>> Config().merge({"allow_public_attrs": True}).allow_public_attrs
+    True
+    """
+
+    # What the peer may reach
+    allow_safe_attrs: bool = True  # the names in safe_attrs
+    safe_attrs: frozenset[str] = SAFE_ATTRS
+    allow_exposed_attrs: bool = True  # names with the prefix, and what @exposed marks
+    exposed_prefix: str = "exposed_"
+    allow_public_attrs: bool = False  # names that do not begin with "_"
+    allow_all_attrs: bool = False  # every name
+    allow_getattr: bool = True  # reading attributes at all
+    allow_setattr: bool = False  # setting attributes
+    allow_delattr: bool = False  # deleting attributes
+    allow_pickle: bool = False  # unpickling bytes of the peer, and pickling for it
+    allow_interrupt: bool = False  # the peer may raise KeyboardInterrupt in a call of its own
+    trust_class_names: bool = False  # isinstance(proxy, a class imported here) by its name
+
+    # Exceptions
+    include_local_traceback: bool = False  # send the traceback's text along; else log it here
+    include_local_version: bool = False  # send the versions of Python and netobj along
+    import_custom_exceptions: bool = False  # import the module of a peer's exception class
+    instantiate_custom_exceptions: bool = False  # use such a class where it is imported
+    instantiate_oldstyle_exceptions: bool = False  # accepted for old programs, no effect
+    propagate_SystemExit_locally: bool = False  # noqa: N815  raise it here, too
+    propagate_KeyboardInterrupt_locally: bool = True  # noqa: N815
+    log_exceptions: bool = True  # log what a handler raises
+    logger: logging.Logger | None = None  # None: the logger "netobj"
+
+    # Calls and life
+    sync_request_timeout: float | None = None  # seconds a synchronous call may take
+    heartbeat_interval: float | None = 20.0  # seconds of silence before a ping; None: never
+    heartbeat_timeout: float = 20.0  # seconds the peer has to answer it
+    serve: Serve = Serve.AUTO  # or "caller": what the peer calls waits for serve() and poll()
+    before_closed: Callable[[Any], object] | None = None  # called with the root before close
+    close_catchall: bool = False  # swallow what before_closed raises
+    bind_threads: bool = True  # accepted for old programs: it is simply how calls run
+    limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit
+
+    # Set at run time
+    connid: str | None = None
+    credentials: Any = None  # what the authenticator returned
+    endpoints: Any = None  # (local address, peer address)
+
+    def merge(self, changes: Mapping[str, Any]) -> Config:
+        """A copy with *changes* (key -> value); raises ``ValueError`` for an unknown key."""
+        unknown = sorted(set(changes) - set(self._fields))
+        if unknown:
+            raise ValueError(
+                f"unknown configuration keys {', '.join(unknown)}: "
+                "see netobj.core.config.Config for those there are"
+            )
+        changes = dict(changes)
+        if "safe_attrs" in changes:
+            changes["safe_attrs"] = frozenset(changes["safe_attrs"])
+        if "serve" in changes:
+            changes["serve"] = Serve(changes["serve"])
+        return self._replace(**changes)
+
+
+class ConfigMapping(MutableMapping[str, Any]):
+    """A live mapping over the settings that somebody else holds, as RPyC's ``conn._config``.
+
+    *get* returns the Config in force; *put* takes the one that replaces it.
+    """
+
+    def __init__(self, get: Callable[[], Config], put: Callable[[Config], None]) -> None:
+        self._get = get
+        self._put = put
+
+    def __getitem__(self, key: str) -> Any:
+        config = self._get()
+        if key not in config._fields:
+            raise KeyError(key)
+        return getattr(config, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._put(self._get().merge({key: value}))
+
+    def __delitem__(self, key: str) -> None:
+        raise TypeError(f"the setting {key!r} cannot be deleted, only set")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(Config._fields)
+
+    def __len__(self) -> int:
+        return len(Config._fields)
+
+
+DEFAULT_CONFIG: Mapping[str, Any] = Config()._asdict()

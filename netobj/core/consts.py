@@ -1,0 +1,166 @@
+"""The tables of the wire: every number that two sides must agree on.
+
+``docs/protocol.rst`` tells the same tables in prose (who may send what, when, and what it
+does to the lifetime of an id); a test holds the two and the golden vectors together.
+
+A connection begins with :data:`PREAMBLE` from both sides; after it come frames::
+
+    offset  size  what
+    0       4     big-endian: bit 31 set = raw frame, bits 0-30 = length of the body in bytes
+    4       n     the body: one msgpack array [kind, ...] or, in a raw frame, bare bytes
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+VERSION: Final = "0.1.0"
+"""The version of the package; the protocol's own are in PREAMBLE and MINOR_VERSION."""
+
+PREAMBLE: Final = b"netobj 1\r\n"
+"""The first bytes of each side: name, major version, end of line (so that a person reads it)."""
+
+MINOR_VERSION: Final = 0
+
+HEADER_SIZE: Final = 4
+RAW_FLAG: Final = 0x8000_0000
+LENGTH_MASK: Final = 0x7FFF_FFFF
+
+ROOT_ID: Final = 0
+"""The id under which each side knows the other's root; never counted, never released."""
+
+
+class Kind(IntEnum):
+    """The first item of each message. Fields in brackets may be left out at the end."""
+
+    HELLO = 0  # minor, process, session id or None, limits, features, root description
+    REQUEST = 1  # seq, chain, op, target, path, args, [kwnames, time left, metadata]
+    ASYNC_REQUEST = 2  # seq, lane, op, target, path, args, [kwnames, time left, metadata]
+    REPLY = 3  # seq, value
+    ERROR = 4  # seq, exception
+    RELEASE = 5  # id, count, id, count, ...
+    CANCEL = 6  # seq, interrupt
+    PING = 7  # token
+    PONG = 8  # token
+    GOODBYE = 9  # reason, [seq of a call that was not started, ...]
+    ACK = 10  # reserved for sessions that outlive their transport
+
+
+class Op(IntEnum):
+    """What a request asks of its target, after the path has been walked."""
+
+    GET = 0  # the value at the path
+    CALL = 1  # the value at the path, called with the arguments
+    SET = 2  # args = (name, value): set an attribute of the value at the path
+    DELETE = 3  # args = (name,)
+    SPECIAL = 4  # args = (index in SPECIALS, operands ...): the type's special method
+    DIR = 5  # the names that dir() shows, as the policy sees them
+    DOCUMENT = 6  # (docstring, signature, name), for help and completion
+    COPY = 7  # the value as a copy; args = () or (index of the page,)
+    BUFFER = 8  # the bytes of an object with a buffer
+    FETCH = 9  # args = (count,): up to that many next items of an iterator, and "exhausted"
+    INSTANCE_CHECK = 10  # args = (object,): isinstance(object, target)
+    SUBCLASS_CHECK = 11  # args = (cls,): issubclass(cls, target)
+    PICKLE = 12  # args = (protocol,): the pickled bytes; only with allow_pickle
+    PING = 13  # args = (data,): the data, by way of the dispatcher
+
+
+class Ext(IntEnum):
+    """msgpack extension codes of values (0 to 63) and of references (64 to 127)."""
+
+    BIG_INT = 0  # two's complement, big-endian, no more bytes than needed
+    COMPLEX = 1  # two big-endian float64
+    SURROGATE_STR = 2  # UTF-8 with surrogatepass: a str that strict UTF-8 cannot hold
+    SINGLETON = 3  # one byte: 0 Ellipsis, 1 NotImplemented
+    SLICE = 4  # [start, stop, step]
+    RANGE = 5  # [start, stop, step]
+    FROZENSET = 6  # [item, ...]
+    NAMED_TUPLE = 7  # [type name, [field, ...], [item, ...]]
+    DATE = 8  # [year, month, day]
+    TIME = 9  # [hour, minute, second, microsecond, fold, tz]
+    DATETIME = 10  # [year, month, day, hour, minute, second, microsecond, fold, tz]
+    TIMEDELTA = 11  # [days, seconds, microseconds]
+    TIMEZONE = 12  # [offset as TIMEDELTA, name or None]
+    ZONE_INFO = 13  # the key, UTF-8
+    DECIMAL = 14  # its str, ASCII
+    FRACTION = 15  # [numerator, denominator]
+    UUID = 16  # 16 bytes
+    POSIX_PATH = 17  # its str
+    WINDOWS_PATH = 18  # its str
+    NUMPY_SCALAR = 19  # [dtype.str, bytes]
+    USER = 20  # [registered name, state]
+    COPY = 21  # containers by value: in here an array is a list and a map a dict
+    TUPLE = 22  # inside COPY: [item, ...]
+    SET = 23  # inside COPY: [item, ...]
+    BYTEARRAY = 24  # inside COPY: the bytes
+    BIG_BYTES = 25  # length: the bytes follow in raw frames
+    RAISED = 27  # an exception, as in ERROR
+    BIG_STR = 26  # length: the UTF-8 follows in raw frames
+
+    EXPORT = 64  # [id, class id, (description, hidden names)]: the sender's object
+    HOME = 65  # id: an object of the receiver's, coming home
+    HOME_METHOD = 66  # [id, name]: a bound method of an object of the receiver's
+
+
+_BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+
+SPECIALS: Final[tuple[str, ...]] = tuple(
+    f"__{name}__"
+    for name in (
+        *("repr str format bytes hash bool dir".split()),
+        *("lt le eq ne gt ge".split()),
+        *("call len length_hint getitem setitem delitem contains missing".split()),
+        *("iter next reversed enter exit".split()),
+        *("await aiter anext aenter aexit".split()),
+        *("int float complex index round trunc floor ceil neg pos abs invert".split()),
+        *_BINARY.split(),
+        *("r" + name for name in _BINARY.split()),
+        *("i" + name for name in _BINARY.split() if name != "divmod"),
+        *("fspath copy deepcopy".split()),
+    )
+)
+"""The closed table of special methods that a proxy's type may carry; the index is the wire's.
+
+Left out on purpose: ``__del__`` (finalizers would wait), ``__get__`` and ``__set_name__`` (a
+proxy in a class body is a value), ``__reduce_ex__`` (pickling has a switch of its own) and
+``__array_ufunc__`` (numpy would hand local arrays over without being asked).
+"""
+
+SPECIAL_INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(SPECIALS)}
+
+BINARY_SPECIALS: Final = frozenset(f"__{name}__" for name in _BINARY.split())
+REFLECTED_SPECIALS: Final = frozenset(f"__r{name}__" for name in _BINARY.split())
+IN_PLACE_SPECIALS: Final = frozenset(f"__i{n}__" for n in _BINARY.split() if n != "divmod")
+COMPARE_SPECIALS: Final = frozenset("__lt__ __le__ __eq__ __ne__ __gt__ __ge__".split())
+
+
+class Described(IntEnum):
+    """What a class description describes."""
+
+    INSTANCE = 0  # the objects of one class
+    CLASS = 1  # one class object
+    MODULE = 2  # one module
+
+
+class Limit(IntEnum):
+    """The limits that a hello announces, by their place in its array; bytes, counts, levels."""
+
+    FRAME = 0  # bytes of one message frame
+    RAW = 1  # bytes of one big value
+    NESTING = 2  # arrays, maps and extensions inside one another
+    ITEMS = 3  # items of one message
+    REQUESTS = 4  # requests in flight, chains excepted
+    DEPTH = 5  # calls of one chain inside one another
+
+
+DEFAULT_LIMITS: Final[tuple[int, ...]] = (
+    16 * 1024 * 1024,
+    1024 * 1024 * 1024,
+    64,
+    250_000,
+    1024,
+    200,
+)
+BIG_VALUE: Final = 64 * 1024
+"""bytes and str from this size on (in bytes) travel as raw frames."""

@@ -1,0 +1,179 @@
+"""``@exposed`` and ``@service``: how the author of a class says what a peer may reach.
+
+A mark is an :class:`Exposure` in the ``__dict__`` of the function (or class, or callable) that is
+marked. The access policy reads it with :func:`exposure_of`, which never runs user code.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
+
+from netobj.core.lookup import MISSING, class_dict, describe, find, instance_dict, mro_of
+
+MARK: Final = "__netobj_exposed__"
+DEFAULT_PREFIX: Final = "exposed_"
+
+_MAX_LAYERS: Final = 16  # of decorators around one function
+
+_Markable: TypeAlias = (
+    "Callable[..., Any] | property | staticmethod[..., Any] | classmethod[Any, ..., Any]"
+    " | functools.partialmethod[Any] | functools.cached_property[Any]"
+)
+_T = TypeVar("_T", bound=_Markable)
+_C = TypeVar("_C", bound=type)
+
+
+class Exposure(NamedTuple):
+    """What ``@exposed`` noted about one attribute."""
+
+    prefix: str | None = None  # counts only where exposed_prefix is this; None: everywhere
+    by_value: bool = False  # results travel as copies
+    concurrent: bool = False  # asynchronous calls may overlap
+
+
+@overload
+def exposed(target: str, /, *, by_value: bool = ..., concurrent: bool = ...) -> _Decorator: ...
+@overload
+def exposed(target: _T, /, *, by_value: bool = ..., concurrent: bool = ...) -> _T: ...
+@overload
+def exposed(*, by_value: bool = ..., concurrent: bool = ...) -> _Decorator: ...
+def exposed(target: Any = None, /, *, by_value: bool = False, concurrent: bool = False) -> Any:
+    """Mark a function, method, property, class or other callable as open to the peer.
+
+    It can then be reached under its own name, without a prefix. ``@exposed("rpc_")`` marks it
+    only for connections whose ``exposed_prefix`` is ``"rpc_"``. With *by_value* its results
+    travel as copies; with *concurrent* asynchronous calls of it may overlap. Goes with
+    ``staticmethod``, ``classmethod`` and ``property`` in either order.
+
+    The mark belongs to the function that is found under a name: a subclass that overrides a
+    marked method marks its own version, or does not expose it.
+
+    Raises ``TypeError`` for what cannot be marked: not callable, or without a ``__dict__``.
+
+    >>> class Calculator:
+    ...     @exposed
+    ...     def add(self, a: int, b: int) -> int:
+    ...         return a + b
+    >>> exposure_of(vars(Calculator)["add"]).by_value
+    False
+    """
+    if target is None or isinstance(target, str):
+        return _Decorator(Exposure(target, by_value, concurrent))
+    return _mark(target, Exposure(None, by_value, concurrent))
+
+
+class _Decorator:
+    """``@exposed(...)`` with its arguments, waiting for what it marks."""
+
+    def __init__(self, exposure: Exposure) -> None:
+        self._exposure = exposure
+
+    def __call__(self, target: _T, /) -> _T:
+        return _mark(target, self._exposure)
+
+
+def _mark(target: _T, exposure: Exposure) -> _T:
+    holder: Any = target
+    while isinstance(holder, staticmethod | classmethod | property | MethodType):
+        holder = _inner(holder)
+    if not (callable(holder) or find(type(holder), "__get__") is not MISSING):
+        raise TypeError(
+            f"exposed() marks callables, properties and other descriptors, not "
+            f"{describe(holder)}; name plain attributes with the prefix {DEFAULT_PREFIX!r}"
+        )
+    try:
+        setattr(holder, MARK, exposure)
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"exposed() cannot mark {describe(holder)}, which takes no attributes: "
+            "wrap it in a function"
+        ) from None
+    return target
+
+
+def exposure_of(attribute: object) -> Exposure | None:
+    """The mark of *attribute* as it lies in its class (unbound); None if it has none.
+
+    Looks through staticmethod, classmethod, property, bound methods and functools' method
+    descriptors. The mark of a class is not that of its subclasses or instances.
+
+    >>> exposure_of(staticmethod(exposed(lambda: 1)))
+    Exposure(prefix=None, by_value=False, concurrent=False)
+    >>> exposure_of(len) is None
+    True
+    """
+    for _ in range(_MAX_LAYERS):
+        if type(attribute) is FunctionType:
+            found = attribute.__dict__.get(MARK)
+            return found if type(found) is Exposure else None
+        found = (instance_dict(attribute) or {}).get(MARK)
+        if type(found) is Exposure:
+            return found
+        attribute = _inner(attribute)
+        if attribute is None:
+            return None
+    return None
+
+
+# The slots of the base classes: a subclass cannot put code of its own in their place.
+_SLOTS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = tuple(
+    (base, base.__dict__[name].__get__)
+    for base, name in (
+        (staticmethod, "__func__"),
+        (classmethod, "__func__"),
+        (property, "fget"),
+        (property, "fset"),
+        (property, "fdel"),
+        (MethodType, "__func__"),
+    )
+)
+_WITH_FUNC: Final = (
+    functools.partialmethod,
+    functools.cached_property,
+    functools.singledispatchmethod,
+)
+
+
+def _inner(attribute: object) -> object | None:
+    """What *attribute* wraps, one layer down."""
+    for base, slot in _SLOTS:
+        if issubclass(type(attribute), base):
+            wrapped: object | None = slot(attribute)
+            if wrapped is not None:
+                return wrapped
+    if issubclass(type(attribute), _WITH_FUNC):
+        return (instance_dict(attribute) or {}).get("func")
+    return None
+
+
+def service(cls: _C) -> _C:
+    """Class decorator: give each ``@exposed`` attribute its prefixed alias, as RPyC does.
+
+    An ``@exposed`` method ``foo`` becomes reachable as ``exposed_foo`` in the class as well
+    (with ``@exposed("rpc_")``: as ``rpc_foo``), inherited ones included. An alias that the
+    class itself defines stays. Marked classes inside are treated alike. Returns *cls*.
+
+    >>> @service
+    ... class Greeter:
+    ...     @exposed
+    ...     def greet(self) -> str:
+    ...         return "hello"
+    >>> Greeter().exposed_greet()
+    'hello'
+    """
+    for name in {name for base in mro_of(cls) for name in class_dict(base)}:
+        attribute = find(cls, name)
+        exposure = exposure_of(attribute)
+        if exposure is None:
+            continue
+        prefix = DEFAULT_PREFIX if exposure.prefix is None else exposure.prefix
+        if name.startswith(prefix):  # an alias already, perhaps an inherited one
+            continue
+        if isinstance(attribute, type) and attribute is not cls:
+            service(attribute)
+        if prefix + name not in class_dict(cls):
+            setattr(cls, prefix + name, attribute)
+    return cls

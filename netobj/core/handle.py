@@ -1,0 +1,73 @@
+"""What this side holds of a remote object: the handle, and the bases of what stands for it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from netobj.core.describe import Description
+
+
+class ImportedClass:
+    """A class of the peer's: its description, and the proxy class once one was made."""
+
+    __slots__ = ("description", "proxy_class")
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.proxy_class: type | None = None
+
+
+class Handle:
+    """The one holder, on this side, of an object of the peer's.
+
+    Proxies and bound methods share it; the reference is released when the last of them dies.
+    """
+
+    __slots__ = ("__weakref__", "document", "hidden", "id", "imported", "link", "proxy")
+
+    def __init__(self, link: Any, number: int, imported: ImportedClass) -> None:
+        self.link = link
+        self.id = number
+        self.imported = imported
+        self.proxy: weakref.ref[Any] | None = None
+        self.hidden: set[str] = set()  # described methods that mean something else here
+        self.document: tuple[Any, ...] | None = None  # docstring and signature, once fetched
+
+
+class HandleRef(weakref.ref[Handle]):
+    """The import table's entry: which id, and how often it came while the handle lived.
+
+    The callback is a C-level append to a queue: it runs no Python code, so it is safe
+    wherever the handle dies.
+    """
+
+    __slots__ = ("count", "id")
+
+    id: int
+    count: int
+
+    def __new__(cls, handle: Handle, died: Callable[[HandleRef], object]) -> HandleRef:
+        self = super().__new__(cls, handle, died)
+        self.id = handle.id
+        self.count = 1
+        return self
+
+    def __init__(self, *_: object) -> None:
+        """The work is done in ``__new__``, as for every weak reference."""
+
+
+class RemoteObject:
+    """Base of everything that stands for an object of the peer's."""
+
+    __slots__ = ("____handle__",)
+    ____handle__: Handle
+
+
+class RemoteMethod(RemoteObject):
+    """Base of what stands for a bound method of such an object."""
+
+    __slots__ = ("____name__", "____target__")
+    ____name__: str
+    ____target__: Any  # a reference to the method, once one had to be fetched

@@ -1,0 +1,298 @@
+"""One function per operation on a local object; each passes the policy's gate first.
+
+:func:`perform` runs a request of the peer's in the thread of its call. Everything here may run
+user code, and raises whatever that raises.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from itertools import islice
+from operator import length_hint
+from types import MethodType
+from typing import Any, Final
+
+from netobj.core import values
+from netobj.core.access import Policy
+from netobj.core.boxing import ByValue
+from netobj.core.consts import SPECIALS, Op
+from netobj.core.events import Request
+from netobj.core.exposure import exposure_of
+from netobj.core.lookup import find
+from netobj.core.rules import Access
+from netobj.core.session import Session
+from netobj.errors import AccessDenied, NotEncodable, ProtocolError
+
+_COPYABLE: Final = (list, dict, tuple, set, frozenset, bytearray)
+MAX_FETCH: Final = 10_000
+"""How many items of an iterator one request may ask for."""
+
+
+def perform(session: Session, request: Request) -> object:
+    """The result of *request*, to be boxed; raises what the operation raises.
+
+    Raises ProtocolError for a request that no front-end of ours would make; that ends the
+    request, not the connection, since everything it changed on the wire is applied already.
+    """
+    operation = _OPERATIONS.get(request.op)
+    if operation is None:
+        raise ProtocolError(f"the operation {request.op} is not one of the protocol's")
+    args: tuple[Any, ...] = request.args
+    path = request.path
+    if request.deferred:
+        args = values.complete(args)
+        path = values.complete(path)
+    kwargs: dict[str, Any] = {}
+    if request.kwnames:
+        count = len(request.kwnames)
+        kwargs = dict(zip(request.kwnames, args[-count:], strict=True))
+        args = args[:-count]
+    return operation(session, request.target, path, args, kwargs)
+
+
+def is_concurrent(session: Session, request: Request) -> bool:
+    """True for a call of what is declared ``concurrent``: it may overlap others of its lane.
+
+    Looks at what lies in the target's class, without running user code.
+    """
+    name = request.path
+    if request.op != Op.CALL or type(name) is not str:
+        return False
+    kind = type(request.target)
+    for real in (name, session.config.exposed_prefix + name):
+        exposure = exposure_of(find(kind, real))
+        if exposure is not None:
+            return exposure.concurrent
+    return False
+
+
+def walk(policy: Policy, target: object, path: object) -> Any:
+    """What *path* leads to from *target*, each step through the policy."""
+    if path is None:
+        return target
+    if type(path) is str:
+        return policy.getattr(target, path)
+    if type(path) is not tuple:
+        raise ProtocolError("a path is None, a name or a tuple of steps")
+    for step in path:
+        if type(step) is tuple and len(step) == 1:
+            target = policy.special_method(target, "__getitem__")(step[0])
+        else:
+            target = policy.getattr(target, step)
+    return target
+
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+def _get(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    return walk(session.policy, target, path)
+
+
+def _call(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    policy = session.policy
+    if path is None:
+        function = policy.special_method(target, "__call__")
+        exposure = None
+    else:
+        function = walk(policy, target, path)
+        if type(function) is not MethodType and policy.has_own_rules(function):
+            function = policy.special_method(function, "__call__")
+        exposure = exposure_of(function)
+    result = function(*args, **kwargs)
+    if exposure is not None and exposure.by_value:
+        return ByValue(result)
+    return result
+
+
+def _set(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> None:
+    name, value = args
+    session.policy.setattr(walk(session.policy, target, path), name, value)
+
+
+def _delete(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> None:
+    (name,) = args
+    session.policy.delattr(walk(session.policy, target, path), name)
+
+
+def _special(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    index, *operands = args
+    if type(index) is not int or not 0 <= index < len(SPECIALS):
+        raise ProtocolError(f"there is no special method {index!r}")
+    name = SPECIALS[index]
+    obj = walk(session.policy, target, path)
+    own = _SPECIALS.get(name)
+    if own is not None:
+        return own(session, obj, *operands)
+    return session.policy.special_method(obj, name)(*operands, **kwargs)
+
+
+def _exit(session: Session, obj: object, exc: BaseException | None = None) -> object:
+    leave = session.policy.special_method(obj, "__exit__")
+    if exc is None:
+        return leave(None, None, None)
+    return leave(type(exc), exc, exc.__traceback__)
+
+
+def _copied_by(copier: Callable[[Any], object], name: str) -> Callable[[Session, object], object]:
+    def run(session: Session, obj: object) -> object:
+        policy = session.policy
+        if not policy.special(obj, name) or not (
+            type(obj) in _COPYABLE or hasattr(type(obj), name) or session.config.allow_all_attrs
+        ):
+            raise AccessDenied(
+                f"{session.side} refuses {name} of a {type(obj).__name__!r} object: only builtin "
+                "containers and classes that define it are copied without allow_all_attrs"
+            )
+        return copier(obj)
+
+    return run
+
+
+_SPECIALS: Final[dict[str, Callable[..., object]]] = {
+    "__exit__": _exit,
+    "__copy__": _copied_by(copy.copy, "__copy__"),
+    "__deepcopy__": _copied_by(copy.deepcopy, "__deepcopy__"),
+}
+
+
+def _dir(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> tuple[str, ...]:
+    return tuple(session.policy.names(walk(session.policy, target, path)))
+
+
+def _document(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> tuple[Any, ...]:
+    import inspect  # 6 ms to import, and asked for by people only
+
+    obj = walk(session.policy, target, path)
+    if session.policy.has_own_rules(obj):
+        return (None, None)
+    session.policy.attribute(obj, "__doc__", Access.GET)
+    try:
+        signature = str(inspect.signature(obj))
+    except (TypeError, ValueError):
+        signature = None
+    text = inspect.getdoc(obj)
+    return (text if type(text) is str else None, signature)
+
+
+def _copy(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    obj = walk(session.policy, target, path)
+    if type(obj) not in _COPYABLE:
+        raise NotEncodable(
+            f"copy_of copies plain data, and a {type(obj).__name__!r} object is none: register its "
+            "class with netobj.by_value on both sides, or pass it by reference"
+        )
+    session.policy.special_method(obj, "__iter__")
+    try:
+        return (True, values.pack_copy(obj, _refuse_reference))
+    except _HasReferences:
+        return (False, ByValue(obj))
+
+
+class _HasReferences(Exception):
+    pass
+
+
+def _refuse_reference(item: Any) -> object:
+    encoder = values.ENCODERS.get(type(item))
+    if encoder is None:
+        raise _HasReferences
+    return encoder(item, _box_plain)
+
+
+def _box_plain(item: Any) -> Any:
+    return item if type(item) in _PLAIN else _refuse_reference(item)
+
+
+_PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
+
+
+def _buffer(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> tuple[bytes, str, tuple[int, ...]]:
+    obj = walk(session.policy, target, path)
+    if not session.policy.special(obj, "__bytes__") or session.policy.has_own_rules(obj):
+        raise AccessDenied(
+            f"{session.side} refuses the contents of a {type(obj).__name__!r} object: __bytes__ is "
+            "not in safe_attrs, or the object has its own access rule"
+        )
+    with memoryview(obj) as view:
+        return view.tobytes(), view.format, tuple(view.shape or ())
+
+
+def _fetch(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    """Up to *count* items, and whether there are no more; an error comes after the items."""
+    count, only_ready = args
+    if type(count) is not int or not 0 < count <= MAX_FETCH:
+        raise ProtocolError(f"between 1 and {MAX_FETCH} items can be fetched at once")
+    items: Iterator[Any] = walk(session.policy, target, path)
+    session.policy.special_method(items, "__next__")
+    if only_ready:
+        # An iterator of a container stays as if it had not been asked beyond what is there.
+        count = min(count, max(length_hint(items, count), 1))
+    fetched: list[Any] = []
+    try:
+        fetched.extend(islice(items, count))
+    except Exception as exc:
+        return (tuple(fetched), session.raised(exc))
+    return (tuple(fetched), len(fetched) < count)
+
+
+def _instance_check(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> bool:
+    return isinstance(args[0], _class_at(session, target, path))
+
+
+def _subclass_check(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> bool:
+    return issubclass(args[0], _class_at(session, target, path))
+
+
+def _class_at(session: Session, target: object, path: object) -> Any:
+    cls = walk(session.policy, target, path)
+    if session.policy.has_own_rules(cls):
+        raise AccessDenied(f"{session.side} refuses isinstance: the class has its own access rule")
+    return cls
+
+
+def _pickle(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> bytes:
+    if not session.config.allow_pickle:
+        raise AccessDenied(
+            f"{session.side} refuses pickling: its setting allow_pickle is off; netobj.copy_of "
+            "copies plain data without it"
+        )
+    (protocol,) = args
+    return pickle.dumps(walk(session.policy, target, path), protocol)
+
+
+def _ping(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+    return args[0]
+
+
+Operation = Callable[[Session, object, object, Args, Kwargs], object]
+
+_OPERATIONS: Final[dict[int, Operation]] = {
+    Op.GET: _get,
+    Op.CALL: _call,
+    Op.SET: _set,
+    Op.DELETE: _delete,
+    Op.SPECIAL: _special,
+    Op.DIR: _dir,
+    Op.DOCUMENT: _document,
+    Op.COPY: _copy,
+    Op.BUFFER: _buffer,
+    Op.FETCH: _fetch,
+    Op.INSTANCE_CHECK: _instance_check,
+    Op.SUBCLASS_CHECK: _subclass_check,
+    Op.PICKLE: _pickle,
+    Op.PING: _ping,
+}

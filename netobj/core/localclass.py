@@ -1,0 +1,68 @@
+"""Which local class a described remote one is, for ``isinstance`` and ``__class__``."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import types
+from typing import Any, Final
+
+from netobj.core.consts import Described
+from netobj.core.describe import Description
+
+_VIEWS: Final[tuple[object, ...]] = ({}.keys(), {}.values(), {}.items())
+_BUILTINS: Final[dict[str, type]] = {
+    **{cls.__name__: cls for cls in vars(types).values() if isinstance(cls, type)},
+    **{name: cls for name, cls in vars(builtins).items() if isinstance(cls, type)},
+    **{view.__name__: view for view in map(type, _VIEWS)},
+}
+_VALUES: Final = (str, bytes, int, float, complex, tuple, frozenset, range, slice, type(None), bool)
+"""Builtins whose real instances always travel by value: a proxy that claims to be one is
+believed only where the peer's names are trusted, since code that checks for them trusts them."""
+
+_EXCEPTIONS: Final = (BaseException,)
+
+
+def local_class(description: Description, trusted: bool) -> type | None:
+    """The class that proxies of *description* pass for here, or None.
+
+    The nearest class of the remote MRO that this side can tell: builtins, and, where the peer's
+    names are *trusted*, classes of modules that are already imported here.
+    """
+    if description.kind == Described.CLASS:
+        return type
+    if description.kind == Described.MODULE:
+        return types.ModuleType
+    for name in (description.full_name, *description.bases):
+        cls = _find(name, trusted)
+        if cls is not None:
+            return cls
+    return None
+
+
+def builtin_class(description: Description) -> type | None:
+    """The builtin class that *description*, of a class, is; or None."""
+    return _BUILTINS.get(description.name) if description.module == "builtins" else None
+
+
+def _find(full_name: str, trusted: bool) -> type | None:
+    module, _, name = full_name.rpartition(".")
+    if module == "builtins":
+        cls = _BUILTINS.get(name)
+        if cls is not None and not trusted and issubclass(cls, _VALUES + _EXCEPTIONS):
+            return None
+        return cls
+    return _imported(full_name) if trusted else None
+
+
+def _imported(full_name: str) -> type | None:
+    parts = full_name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get(".".join(parts[:cut]))
+        if module is None:
+            continue
+        found: Any = module
+        for part in parts[cut:]:
+            found = vars(found).get(part) if isinstance(found, (type, types.ModuleType)) else None
+        return found if isinstance(found, type) else None
+    return None

@@ -1,0 +1,12 @@
+"""Where programs written for RPyC look for the default settings.
+
+>>> import netobj
+>>> netobj.core.protocol.DEFAULT_CONFIG["allow_public_attrs"]
+False
+"""
+
+from __future__ import annotations
+
+from netobj.core.config import DEFAULT_CONFIG
+
+__all__ = ["DEFAULT_CONFIG"]

@@ -1,0 +1,112 @@
+"""Classes that travel by value because both sides said so; named tuples made by name."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeVar
+
+T = TypeVar("T", bound=type)
+
+_MAX_NAMED_TUPLES: Final = 1000
+
+
+class Registration(NamedTuple):
+    """How the objects of one class become plain state and are built again from it."""
+
+    name: str
+    cls: type
+    encode: Callable[[Any], object]
+    decode: Callable[[Any], object]
+
+
+REGISTERED: Final[dict[str, Registration]] = {}
+USER_TYPES: Final[dict[type, Registration]] = {}
+
+
+def by_value(
+    cls: T,
+    *,
+    name: str | None = None,
+    encode: Callable[[Any], object] | None = None,
+    decode: Callable[[Any], object] | None = None,
+) -> T:
+    """Let the objects of exactly *cls* travel by value; usable as a class decorator.
+
+    The other side must register a class of the same *name* (by default
+    ``module.qualname``): names from the wire never import. *encode* turns an object into a
+    value, *decode* builds one from it; both have defaults for enums and for dataclasses.
+    Raises ``TypeError`` where there is no default, ``ValueError`` for a name in use.
+
+    >>> from enum import Enum
+    >>> @by_value
+    ... class Colour(Enum):
+    ...     RED = 1
+    """
+    default_encode, default_decode = _defaults(cls)
+    encode = encode or default_encode
+    decode = decode or default_decode
+    if encode is None or decode is None:
+        raise TypeError(
+            f"by_value({cls.__qualname__}): not an enum or a dataclass; give encode= and decode="
+        )
+    name = name or f"{cls.__module__}.{cls.__qualname__}"
+    known = REGISTERED.get(name)
+    if known is not None and known.cls is not cls and known.cls.__qualname__ != cls.__qualname__:
+        raise ValueError(f"by_value({cls.__qualname__}): the name {name!r} is {known.cls}'s")
+    REGISTERED[name] = USER_TYPES[cls] = Registration(name, cls, encode, decode)
+    return cls
+
+
+def _defaults(
+    cls: Any,
+) -> tuple[Callable[[Any], object] | None, Callable[[Any], object] | None]:
+    if issubclass(cls, Enum):
+        return (lambda member: member.name), (lambda name: cls[name])
+    fields = getattr(cls, "__dataclass_fields__", None)
+    if fields is None:
+        return None, None
+    names = tuple(field for field, spec in fields.items() if spec.init)
+    return (
+        lambda obj: tuple((field, getattr(obj, field)) for field in names),
+        lambda state: cls(**dict(state)),
+    )
+
+
+_named_tuples: dict[tuple[str, tuple[str, ...]], Any] = {}
+
+
+def named_tuple_class(name: Any, fields: tuple[Any, ...]) -> Any:
+    """A named tuple class of that name and those fields, made once; raises ``ValueError``."""
+    key = (name, fields)
+    cls = _named_tuples.get(key)
+    if cls is None:
+        if type(name) is not str or any(type(field) is not str for field in fields):
+            raise ValueError("a named tuple's name and fields are str")
+        if len(_named_tuples) >= _MAX_NAMED_TUPLES:
+            _named_tuples.clear()
+        cls = _named_tuples[key] = namedtuple(name, fields)
+    return cls
+
+
+def is_plain_named_tuple(cls: type) -> bool:
+    """True for a direct named tuple class that adds no attributes to what namedtuple makes."""
+    fields = cls.__dict__.get("_fields")
+    return (
+        cls.__bases__ == (tuple,)
+        and type(fields) is tuple
+        and set(cls.__dict__) <= _NAMED_TUPLE_DICT | set(fields)
+    )
+
+
+_NAMED_TUPLE_DICT: Final = frozenset(vars(namedtuple("_Sample", ()))) | {
+    "__annotations__",
+    "__orig_bases__",
+    "__annotate__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__static_attributes__",
+    "__firstlineno__",
+    "_field_types",
+}

@@ -1,0 +1,286 @@
+"""How the access policy decides: the part of :mod:`netobj.core.access` that is not its surface.
+
+What is remembered of a type (:class:`TypeFacts`), which real name a peer's name stands for
+(:class:`Choice`), and what a refusal says.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from enum import Enum
+from types import ModuleType, WrapperDescriptorType
+from typing import Any, Final, NamedTuple
+
+from netobj.core.config import Config
+from netobj.core.consts import SPECIAL_INDEX
+from netobj.core.exposure import exposure_of
+from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict
+from netobj.errors import AccessDenied
+
+
+class Access(Enum):
+    """An operation on an attribute; the value is the verb of the error text."""
+
+    GET = "read"
+    SET = "set"
+    DELETE = "delete"
+
+
+GATES: Final = {
+    Access.GET: "allow_getattr",
+    Access.SET: "allow_setattr",
+    Access.DELETE: "allow_delattr",
+}
+HOOKS: Final = {
+    Access.GET: ("_netobj_getattr", "_rpyc_getattr"),
+    Access.SET: ("_netobj_setattr", "_rpyc_setattr"),
+    Access.DELETE: ("_netobj_delattr", "_rpyc_delattr"),
+}
+_MAX_CACHED_NAMES: Final = 1000  # per type and policy: a peer may ask for a million
+_MAX_SHOWN: Final = 100  # characters of a peer's name that an error text repeats
+
+
+class TypeFacts:
+    """What a policy remembers of a type. Strings and flags only: it keeps no class alive."""
+
+    __slots__ = (
+        "computed",
+        "dynamic",
+        "has_dict",
+        "is_class",
+        "is_module",
+        "names",
+        "own_rules",
+        "ref",
+    )
+
+    def __init__(self, tp: type, ref: weakref.ref[type]) -> None:
+        reader = find(tp, "__getattribute__")
+        self.ref = ref
+        self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
+        self.own_rules = any(
+            find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
+        )
+        self.computed = type(reader) is not WrapperDescriptorType  # a __getattribute__ in Python
+        self.dynamic = (
+            reader is not class_dict(object)["__getattribute__"]
+            or find(tp, "__getattr__") is not MISSING
+        )
+        self.has_dict = has_dict(tp)
+        self.is_class = issubclass(tp, type)
+        self.is_module = issubclass(tp, ModuleType)
+
+
+class Choice(NamedTuple):
+    """Which real names a peer's name may stand for, best first."""
+
+    first: str
+    second: str | None = None  # when the object turns out not to have the first
+    sure: bool = True  # the first is there, or nothing is; False: only the object knows
+
+
+class Rules:
+    """The decisions of one policy; :class:`~netobj.core.access.Policy` is what others use."""
+
+    def __init__(self, config: Config, side: str) -> None:
+        self._config = config
+        self._side = side
+        self._prefix = ""
+        if config.allow_exposed_attrs and _is_usable(config.exposed_prefix):
+            self._prefix = config.exposed_prefix
+        self._open = {
+            Access.GET: config.allow_getattr,
+            Access.SET: config.allow_setattr,
+            Access.DELETE: config.allow_delattr,
+        }
+        # By id, not in a WeakKeyDictionary: a metaclass may define __hash__ and __eq__.
+        self._facts: dict[int, TypeFacts] = {}
+
+    def _facts_of(self, tp: type) -> TypeFacts:
+        facts = self._facts.get(id(tp))
+        if facts is None or facts.ref() is not tp:
+            table, key = self._facts, id(tp)
+            facts = TypeFacts(tp, weakref.ref(tp, lambda _: table.pop(key, None)))
+            table[key] = facts
+        return facts
+
+    def _admit(self, obj: object, name: str, access: Access) -> None:
+        """Refuse what is refused on every object: names of other types, closed gates."""
+        self._check_name(obj, name, access)
+        if not self._open[access]:
+            raise self._refusal(obj, name, access, f"{GATES[access]} is off")
+
+    def _by_type(self, tp: type, facts: TypeFacts, name: str) -> str | None:
+        """The real name for *name*, where no look at the object is needed to know it.
+
+        What rests on a mark is not remembered: the marked attribute may be replaced.
+        """
+        known = facts.names.get(name)
+        if known is not None:
+            return known
+        found = find(tp, name)
+        if self._is_open(name):
+            return self._remember(facts, name, name) if found is not MISSING else None
+        if facts.is_class or facts.is_module:
+            return None
+        if found is not MISSING and self._counts(name, found):
+            return name
+        prefixed = self._prefix + name
+        if self._prefix and find(tp, prefixed) is not MISSING:
+            return self._remember(facts, name, prefixed)
+        return None
+
+    def _remember(self, facts: TypeFacts, name: str, real: str) -> str:
+        if len(facts.names) < _MAX_CACHED_NAMES:
+            facts.names[name] = real
+        return real
+
+    def _decide(self, obj: object, facts: TypeFacts, name: str, access: Access) -> Choice:
+        """What *name*, once admitted, may stand for, with a look at the object."""
+        on_type, own = find(type(obj), name), held(obj, facts, name)
+        is_open = self._is_open(name)
+        if is_open and own is not MISSING and not facts.is_class:
+            return Choice(name)
+        if not is_open and not self._is_marked(facts, name, on_type, own):
+            if self._has(obj, facts, self._prefix + name):
+                return Choice(self._prefix + name)
+            if self._prefix and facts.dynamic:
+                return Choice(self._prefix + name, sure=False)
+            raise self._refusal(obj, name, access)
+        return self._choose_open(obj, facts, name, on_type is not MISSING or own is not MISSING)
+
+    def _has(self, obj: object, facts: TypeFacts, prefixed: str) -> bool:
+        """Whether *prefixed* lies in the type or the object; no, where no prefix is in force."""
+        return self._prefix != "" and (
+            find(type(obj), prefixed) is not MISSING or held(obj, facts, prefixed) is not MISSING
+        )
+
+    def _choose_open(self, obj: object, facts: TypeFacts, name: str, exists: bool) -> Choice:
+        """*name* may be reached as it is; which real name does it stand for?"""
+        prefixed = self._prefix + name
+        prefixed_exists = self._has(obj, facts, prefixed)
+        second = prefixed if prefixed_exists or (self._prefix and facts.dynamic) else None
+        if exists:
+            return Choice(name, second)
+        if prefixed_exists and not facts.dynamic:
+            return Choice(prefixed)
+        bare = name.removeprefix(self._prefix)
+        on_type, own = find(type(obj), bare), held(obj, facts, bare)
+        if bare != name and self._is_marked(facts, bare, on_type, own):
+            return Choice(bare)
+        return Choice(name, second, sure=second is None)
+
+    def _is_open(self, name: str) -> bool:
+        """Whether *name* is open by how it is spelt, on every object."""
+        config = self._config
+        return (
+            config.allow_all_attrs
+            or (self._prefix != "" and name.startswith(self._prefix))
+            or (config.allow_safe_attrs and name in config.safe_attrs)
+            or (config.allow_public_attrs and not name.startswith("_"))
+        )
+
+    def _is_marked(self, facts: TypeFacts, name: str, on_type: object, own: object) -> bool:
+        """Whether what lies under *name* in the class (or class object, or module) is marked.
+
+        In an instance's ``__dict__`` marks do not count: there, decorators keep the functions
+        that they guard. Where a class object or module and its type both have the name, which
+        of them is meant is not known without asking, so both have to be marked.
+        """
+        if facts.is_class or facts.is_module:
+            if own is not MISSING:
+                both = on_type is MISSING or self._counts(name, on_type)
+                return both and self._counts(name, own)
+        return on_type is not MISSING and self._counts(name, on_type)
+
+    def _counts(self, name: str, attribute: object) -> bool:
+        # functools.wraps copies marks, and leaves the marked function itself in __wrapped__.
+        if not self._config.allow_exposed_attrs or (is_dunder(name) and name not in SPECIAL_INDEX):
+            return False
+        exposure = exposure_of(attribute)
+        return exposure is not None and exposure.prefix in (None, self._config.exposed_prefix)
+
+    def _special_name(self, tp: type, name: str) -> str | None:
+        """What the special method *name* is really called in *tp*; None where refused."""
+        if type(name) is not str or name not in SPECIAL_INDEX:
+            return None
+        if name == "__call__":  # who holds a reference to a callable may call it
+            return name
+        if not self._open[Access.GET]:
+            return None
+        found = find(tp, name)
+        if self._is_open(name) or (found is not MISSING and self._counts(name, found)):
+            return name
+        prefixed = self._prefix + name
+        return prefixed if self._prefix and find(tp, prefixed) is not MISSING else None
+
+    def _hook(self, obj: object, name: str, access: Access) -> Callable[..., Any]:
+        """The object's own rule for *access*, looked up on its type."""
+        self._check_name(obj, name, access)
+        for hook in HOOKS[access]:
+            found = find(type(obj), hook)
+            if found is not MISSING and found is not None:
+                bound: Callable[..., Any] = bind(found, obj)
+                return bound
+        rule = f"the object has its own access rule, which has no {HOOKS[access][0]}"
+        raise self._refusal(obj, name, access, rule)
+
+    # Refusals
+
+    def _check_name(self, obj: object, name: object, access: Access) -> None:
+        if type(name) is str:
+            return
+        rule = "a name must be exactly a str"
+        if issubclass(type(name), bytes | bytearray):
+            rule += ": decode the bytes first"
+        what = f"an attribute named by {describe(name)}"
+        raise AccessDenied(f"{self._side} refuses to {access.value} {what} {_of(obj)}: {rule}")
+
+    def _refusal(
+        self, obj: object, name: object, access: Access, rule: str | None = None
+    ) -> AccessDenied:
+        # The peer's name is repeated only as an exact str: a repr may run user code.
+        shown = describe(name)
+        if type(name) is str:
+            shown = repr(name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "...")
+            rule = rule or self._closed_by(name)
+        return AccessDenied(
+            f"{self._side} refuses to {access.value} {shown} {_of(obj)}: {rule or 'no such name'}"
+        )
+
+    def _closed_by(self, name: str) -> str:
+        if name in SPECIAL_INDEX and not self._open[Access.GET]:
+            return "allow_getattr is off"
+        if name in self._config.safe_attrs:
+            return "allow_safe_attrs is off"
+        if name.startswith("_"):
+            return "names that begin with '_' are private (allow_all_attrs would open it)"
+        exposed = "allow_exposed_attrs is off"
+        if self._config.allow_exposed_attrs:
+            exposed = "only names marked @exposed are open"
+        if self._prefix:
+            exposed = f"only names marked @exposed or with the prefix {self._prefix!r} are open"
+        return f"{exposed} (allow_public_attrs would open it)"
+
+
+def held(obj: Any, facts: TypeFacts, name: str) -> Any:
+    """What *obj* itself, not its type, holds under *name*."""
+    if facts.is_class:
+        return find(obj, name)
+    if not facts.has_dict:
+        return MISSING
+    return object.__getattribute__(obj, "__dict__").get(name, MISSING)
+
+
+def _of(obj: object) -> str:
+    return f"of {describe(obj)}"
+
+
+def _is_usable(prefix: str) -> bool:
+    """Whether *prefix* picks names: "", "_" and "__..." would open ``__class__`` and its like."""
+    return prefix.strip("_") != "" and not prefix.startswith("__")
+
+
+def is_dunder(name: str) -> bool:
+    return len(name) > 4 and name.startswith("__") and name.endswith("__")

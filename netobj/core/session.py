@@ -1,0 +1,504 @@
+"""The state machine of one side of a connection: bytes in, events out; requests in, bytes out.
+
+Rule 1: whatever a message changes, it changes here, in the order of arrival, before any other
+thread or task hears of it. Rule 2: nothing here waits, looks at a clock or runs user code.
+
+Threads: sending (:meth:`request`, :meth:`reply`, :meth:`error` ...) is open to every thread at
+once; what is to be written gathers in :attr:`Session.out`, a deque to which each message is
+appended in one atomic step. :meth:`receive_data` and :meth:`tick` belong to whoever reads the
+connection at the time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from netobj.core import values
+from netobj.core.access import Policy
+from netobj.core.boxing import SCALARS, Boxing, Outgoing, Raised
+from netobj.core.config import Config
+from netobj.core.consts import (
+    BIG_VALUE,
+    DEFAULT_LIMITS,
+    MINOR_VERSION,
+    PREAMBLE,
+    ROOT_ID,
+    Kind,
+    Limit,
+)
+from netobj.core.describe import Description
+from netobj.core.events import Cancel, Dropped, Event, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.framing import FrameReader, frame, raw_frames
+from netobj.core.handle import Handle, ImportedClass
+from netobj.core.vinegar import Dumper, Loader
+from netobj.errors import ConnectionLost, LimitExceeded, ProtocolError
+
+_REQUEST: Final = int(Kind.REQUEST)
+_ASYNC: Final = int(Kind.ASYNC_REQUEST)
+_REPLY: Final = int(Kind.REPLY)
+
+Path = None | str | list[Any]
+"""What leads from the target to what is meant: None (the target itself), one attribute, or a
+list of steps: a str is an attribute, a one-item tuple an item."""
+
+Wire = bytes | memoryview
+
+
+class Session:
+    """One side of one connection.
+
+    *root* is what the peer reaches as its root; *link* goes into every handle; *make_proxy*
+    makes the proxy for a handle; *guard* is a re-entrant lock (see boxing); *sequence* gives
+    the numbers of requests, unique in the process; *process* is this process's own token.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        root: object,
+        *,
+        link: object,
+        make_proxy: Callable[[Handle], object],
+        guard: AbstractContextManager[object],
+        sequence: Iterator[int],
+        process: bytes,
+        side: str,
+        features: tuple[str, ...] = (),
+    ) -> None:
+        self.config = config
+        self.side = side
+        self.policy = Policy(config, side)
+        self.loader = Loader(config, self._left_home, self._came_from, side)
+        self.boxing = Boxing(
+            link=link,
+            root=root,
+            policy=self.policy,
+            make_proxy=make_proxy,
+            load_raised=self.loader.load,
+            guard=guard,
+            limits=config.limits,
+        )
+        self.link = link
+        self.out: deque[Wire] = deque()
+        self.pending: dict[int, Any] = {}  # our requests: seq -> the front-end's token
+        self.running: dict[int, Request] = {}  # the peer's requests that are not answered
+        self.lost: str | None = None  # why the connection is at its end
+        self.greeted = False
+        self.peer_process: bytes = b""
+        self.peer_limits = DEFAULT_LIMITS
+        self.peer_features: tuple[str, ...] = ()
+        self.root_class: ImportedClass | None = None
+        self.last_heard: float | None = None
+        self._pinged_at: float | None = None
+        self._sequence = sequence
+        self._reader = FrameReader(config.limits[Limit.FRAME])
+        self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
+        self._pong: list[Any] | None = None
+        self._identity = object()  # marks exceptions that came over this session
+        self._left: dict[int, BaseException] = {}
+        self._last_left = 0
+        self.out.append(PREAMBLE)
+        self._say_hello(process, features)
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with *config*; what the peer has been told already stays as it was."""
+        self.config = config
+        self.policy = self.boxing.policy = Policy(config, self.side)
+        self.loader.configure(config)
+
+    # --- out -----------------------------------------------------------------------------
+
+    def _say_hello(self, process: bytes, features: tuple[str, ...]) -> None:
+        description = self.boxing.class_of(self.boxing.root)[1].to_wire()
+        limits = list(self.config.limits)
+        self._queue([Kind.HELLO, MINOR_VERSION, process, None, limits, list(features), description])
+
+    def request(
+        self,
+        token: object,
+        op: int,
+        target: Handle | None,
+        path: Path,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        chain: int | None,
+        lane: int | None = None,
+        time_left: float | None = None,
+    ) -> int:
+        """Queue a request; returns its number, under which the answer will find *token*.
+
+        *target* None is the peer's root. Raises ConnectionLost, NotEncodable, LimitExceeded;
+        then nothing was queued.
+        """
+        if self.lost is not None:
+            raise ConnectionLost(self.lost)
+        seq = next(self._sequence)
+        number = ROOT_ID if target is None else target.id
+        if lane is None:
+            message: list[Any] = [_REQUEST, seq, chain, op, number, path, args]
+        else:
+            message = [_ASYNC, seq, lane, op, number, path, args]
+        if kwargs:
+            message[6] = (*args, *kwargs.values())
+            message.append(list(kwargs))
+        if time_left is not None:
+            message += [[]] * (8 - len(message)) + [time_left]
+        self.pending[seq] = token
+        try:
+            self._send(message, 6)
+        except BaseException:
+            self.pending.pop(seq, None)
+            raise
+        self._check_still_there(seq)
+        return seq
+
+    def _check_still_there(self, seq: int) -> None:
+        # The end may have come after the first look: whoever takes the entry out answers for it.
+        if self.lost is not None and self.pending.pop(seq, None) is not None:
+            raise ConnectionLost(self.lost)
+
+    def reply(self, request: Request, value: object) -> None:
+        """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
+        if self.lost is None:
+            self._send([_REPLY, request.seq, (value,)], 2)
+        self.running.pop(request.seq, None)
+
+    def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
+        """Answer *request* with *exc*.
+
+        *keep* (None: nobody can bring it home) gets the number under which *exc* is kept
+        until :meth:`let_go`, so that it comes home as the very object.
+        """
+        if self.lost is None:
+            self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
+        self.running.pop(request.seq, None)
+
+    def raised(self, exc: BaseException) -> Raised:
+        """*exc* marked to travel as an exception, for ``throw`` and ``__exit__``."""
+        return Raised(self._dump(exc, []))
+
+    def cancel(self, seq: int, interrupt: bool = False) -> None:
+        """Tell the peer that the answer to our request *seq* is not wanted any more."""
+        if seq in self.pending and self.lost is None:
+            self._queue([Kind.CANCEL, seq, interrupt])
+
+    def ping(self, token: object) -> None:
+        """Queue a ping; :class:`Pong` brings *token* (a value) back."""
+        self._send([Kind.PING, (token,)], 1)
+
+    def goodbye(self, reason: str, not_started: tuple[int, ...] = ()) -> None:
+        """Queue a goodbye; the front-end closes when it is written."""
+        if self.lost is None:
+            self._queue([Kind.GOODBYE, reason, list(not_started)])
+
+    def flush_releases(self) -> bool:
+        """Queue what has died here though nothing else is sent; True if there was anything."""
+        if not self.boxing.dead or self.lost is not None:
+            return False
+        self.out.append(self._releases())
+        return True
+
+    def _releases(self) -> bytes:
+        flat = self.boxing.take_releases()
+        return frame(values.pack([int(Kind.RELEASE), *flat])) if flat else b""
+
+    def _send(self, message: list[Any], box_at: int) -> None:
+        """Box the tuple at *box_at* (a lone item of a reply is unwrapped), pack and queue."""
+        items = message[box_at]
+        single = box_at != 6
+        for item in items:
+            kind = type(item)
+            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
+                self._send_boxed(message, box_at)
+                return
+        message[box_at] = items[0] if single else list(items)
+        self._queue(message)
+
+    def _send_boxed(self, message: list[Any], box_at: int) -> None:
+        out = Outgoing(self.boxing)
+        try:
+            boxed = [out.box(item) for item in message[box_at]]
+            message[box_at] = boxed if box_at == 6 else boxed[0]
+            self._queue(message, out.raw)
+        except BaseException:
+            out.roll_back()
+            raise
+        out.commit()
+
+    def _queue(self, message: list[Any], raw: list[bytes] | None = None) -> None:
+        try:
+            body = values.pack(message)
+        except UnicodeEncodeError:
+            body = values.pack(values.mend_surrogates(message))
+        if len(body) > self.peer_limits[Limit.FRAME]:
+            raise LimitExceeded(
+                f"the message is {len(body)} bytes long and the peer accepts "
+                f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
+                "limit of their own"
+            )
+        data = frame(body)
+        if self.boxing.dead:
+            data = self._releases() + data
+        if not raw:
+            self.out.append(data)
+            return
+        wire: list[Wire] = [data]
+        for value in raw:
+            if len(value) > self.peer_limits[Limit.RAW]:
+                raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
+            wire += raw_frames(value)
+        self.out.extend(wire)
+
+    # --- exceptions that may come home -----------------------------------------------------
+
+    def _dump(self, exc: BaseException, keep: list[int] | None) -> tuple[Any, ...]:
+        def remember(leaving: BaseException) -> int:
+            if keep is None:
+                return 0
+            self._last_left = number = self._last_left + 1
+            self._left[number] = leaving
+            keep.append(number)
+            return number
+
+        return Dumper(self.config, remember, self._origin).dump(exc)
+
+    def _origin(self, exc: BaseException) -> int | None:
+        origin = getattr(exc, "__netobj_origin__", None)
+        if type(origin) is tuple and origin[0] is self._identity:
+            number: int = origin[1]
+            return number
+        return None
+
+    def _came_from(self, exc: BaseException, number: int) -> None:
+        exc.__netobj_origin__ = (self._identity, number)  # type: ignore[attr-defined]
+
+    def _left_home(self, number: int) -> BaseException | None:
+        return self._left.get(number)
+
+    def let_go(self, keep: list[int]) -> None:
+        """The outermost call of a chain has ended: forget the exceptions that it kept."""
+        for number in keep:
+            self._left.pop(number, None)
+
+    # --- in ------------------------------------------------------------------------------
+
+    def has_greeted(self) -> bool:
+        """True once the peer's hello has come."""
+        return self.greeted
+
+    def receive_data(self, data: bytes, now: float) -> list[Event]:
+        """Apply what has arrived (*now* in seconds of any steady clock).
+
+        Raises ProtocolError; then the connection is to be ended, see :meth:`lose`. The events
+        before the fault are lost with it.
+        """
+        self.last_heard = now
+        self._reader.feed(data)
+        events: list[Event] = []
+        while True:
+            if self._arriving is None:
+                body = self._reader.next_message()
+                if body is None:
+                    break
+                message = self.boxing.unbox(body)
+                if self.boxing.big:
+                    self._arriving = (message, self.boxing.big)
+                    continue
+                deferred = self.boxing.deferred
+            else:
+                if not self._receive_big(*self._arriving):
+                    break
+                message, deferred = self._arriving[0], True
+                self._arriving = None
+            self._apply(message, deferred, events)
+        if self._pong is not None:
+            self._queue([int(Kind.PONG), *self._pong])
+            self._pong = None
+        return events
+
+    def _receive_big(self, _message: tuple[Any, ...], big: list[values.BigValue]) -> bool:
+        while big:
+            data = self._reader.next_raw(big[0].size)
+            if data is None:
+                return False
+            big.pop(0).data = data
+        return True
+
+    def _apply(self, message: tuple[Any, ...], deferred: bool, events: list[Event]) -> None:
+        kind = message[0]
+        if type(kind) is not int:
+            raise ProtocolError("a message begins with the number of its kind")
+        if kind == _REPLY and len(message) == 3:
+            events.append(Reply(self._answered(message[1]), True, message[2], deferred))
+            return
+        if kind in (_REQUEST, _ASYNC):
+            events.append(self._receive_request(message, deferred))
+            return
+        apply = _APPLY.get(kind)
+        if apply is None:
+            raise ProtocolError(f"the kind of message {kind} is not one of the protocol's")
+        if not self.greeted and kind != Kind.HELLO:
+            raise ProtocolError("a message came before the hello")
+        event = apply(self, message, deferred)
+        if event is not None:
+            events.append(event)
+
+    def _answered(self, seq: Any) -> Any:
+        if not self.greeted:
+            raise ProtocolError("a message came before the hello")
+        try:
+            return self.pending.pop(seq)
+        except (KeyError, TypeError):
+            raise ProtocolError(f"the peer answered the request {seq!r}, never made") from None
+
+    def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
+        if not self.greeted:
+            raise ProtocolError("a message came before the hello")
+        if not 7 <= len(message) <= 10:
+            raise ProtocolError("a request has 7 to 10 fields")
+        kind, seq, thread, op, number, path, args = message[:7]
+        if type(seq) is not int or type(thread) is not int or type(op) is not int:
+            raise ProtocolError("the numbers of a request are integers")
+        if type(number) is not int or type(args) is not tuple:
+            raise ProtocolError("a request has a target's number and a tuple of arguments")
+        if seq in self.running:
+            raise ProtocolError(f"the request {seq} is running already")
+        # Calls inside of chains are exempt from the sender's count: room for as many again.
+        if len(self.running) >= 2 * self.config.limits[Limit.REQUESTS]:
+            raise ProtocolError("more requests are in flight than this side's limit allows")
+        chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
+        target = self.boxing.home(number)
+        request = Request(seq, chain, lane, op, target, path, args, deferred)
+        if len(message) > 7:
+            self._receive_extras(request, message[7:])
+        self.running[seq] = request
+        return request
+
+    def _receive_extras(self, request: Request, extras: tuple[Any, ...]) -> None:
+        names = extras[0]
+        if type(names) is not tuple or any(type(name) is not str for name in names):
+            raise ProtocolError("keyword names are a tuple of str")
+        if len(names) > len(request.args):
+            raise ProtocolError("there are more keyword names than arguments")
+        request.kwnames = names
+        if len(extras) > 1:
+            time_left = extras[1]
+            if time_left is not None and type(time_left) not in (int, float):
+                raise ProtocolError("the time left is a number of seconds")
+            request.time_left = time_left
+        if len(extras) > 2:
+            request.metadata = extras[2]
+
+    def _receive_error(self, message: tuple[Any, ...], deferred: bool) -> Reply:
+        if len(message) != 3:
+            raise ProtocolError("an error has 3 fields")
+        return Reply(self._answered(message[1]), False, message[2], deferred)
+
+    def _receive_hello(self, message: tuple[Any, ...], _deferred: bool) -> Hello:
+        if self.greeted:
+            raise ProtocolError("a second hello came")
+        if len(message) < 7:
+            raise ProtocolError("a hello has at least 7 fields")
+        _, minor, process, _session, limits, features, description = message[:7]
+        numbers = (minor, *limits) if type(limits) is tuple else ()
+        if len(numbers) <= len(Limit) or any(type(n) is not int or n < 0 for n in numbers):
+            raise ProtocolError("a hello carries the limits as integers")
+        if type(process) is not bytes or type(features) is not tuple:
+            raise ProtocolError("a hello carries the process as bytes and a tuple of features")
+        self.root_class = ImportedClass(Description.from_wire(description))
+        self.peer_process = process
+        self.peer_limits = limits
+        self.peer_features = tuple(name for name in features if type(name) is str)
+        self.boxing.peer_has_numpy = "numpy" in self.peer_features
+        self.greeted = True
+        return Hello()
+
+    def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
+        flat = message[1:]
+        if len(flat) % 2 or any(type(number) is not int for number in flat):
+            raise ProtocolError("a release is pairs of an id and a count")
+        dropped = self.boxing.release(list(zip(flat[::2], flat[1::2], strict=True)))
+        return Dropped(dropped) if dropped else None
+
+    def _receive_cancel(self, message: tuple[Any, ...], _deferred: bool) -> Cancel | None:
+        if len(message) != 3 or type(message[1]) is not int or type(message[2]) is not bool:
+            raise ProtocolError("a cancel carries the number of a request and a flag")
+        request = self.running.get(message[1])
+        return None if request is None else Cancel(request, message[2])
+
+    def _receive_ping(self, message: tuple[Any, ...], deferred: bool) -> None:
+        if len(message) != 2 or deferred or type(message[1]) not in (int, str, bytes, type(None)):
+            raise ProtocolError("a ping carries one small value")
+        self._pong = [message[1]]  # several pings that came at once get one answer
+
+    def _receive_pong(self, message: tuple[Any, ...], _deferred: bool) -> Pong:
+        if len(message) != 2:
+            raise ProtocolError("a pong carries one value")
+        return Pong(message[1])
+
+    def _receive_goodbye(self, message: tuple[Any, ...], _deferred: bool) -> Goodbye:
+        if len(message) != 3 or type(message[1]) is not str or type(message[2]) is not tuple:
+            raise ProtocolError("a goodbye carries a reason and numbers of requests")
+        return Goodbye(message[1], message[2])
+
+    # --- time and end ----------------------------------------------------------------------
+
+    def tick(self, now: float) -> float | None:
+        """Do what is due at *now*; returns when to call again, or None (no heartbeat).
+
+        Raises ConnectionLost when the peer did not answer a ping in time.
+        """
+        interval, patience = self.config.heartbeat_interval, self.config.heartbeat_timeout
+        if interval is None or self.lost is not None:
+            return None
+        if self.last_heard is None:
+            self.last_heard = now
+        if self._pinged_at is not None and self.last_heard >= self._pinged_at:
+            self._pinged_at = None
+        if self._pinged_at is None:
+            if now < self.last_heard + interval:
+                return self.last_heard + interval
+            self._pinged_at = now
+            self._queue([int(Kind.PING), None])
+            return now + patience
+        if now < self._pinged_at + patience:
+            return self._pinged_at + patience
+        raise ConnectionLost(
+            f"the peer has been silent for {now - self.last_heard:.0f} s and did not answer a ping "
+            f"within {patience:g} s"
+        )
+
+    def lose(self, reason: str) -> list[Any]:
+        """The connection is at its end because of *reason*; returns the tokens that waited."""
+        if self.lost is None:
+            self.lost = reason
+        waiting: list[Any] = []
+        while self.pending:
+            try:
+                waiting.append(self.pending.popitem()[1])
+            except KeyError:  # another thread withdrew its own just now
+                break
+        return waiting
+
+    def discard_tables(self) -> list[object]:
+        """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
+        dropped = [export.obj for export in list(self.boxing.exports.values())]
+        self.boxing.exports.clear()
+        self.boxing.imports.clear()
+        self._left.clear()
+        self.running.clear()
+        return dropped
+
+
+_APPLY: Final[dict[int, Callable[[Session, tuple[Any, ...], bool], Event | None]]] = {
+    Kind.HELLO: Session._receive_hello,
+    Kind.ERROR: Session._receive_error,
+    Kind.RELEASE: Session._receive_release,
+    Kind.CANCEL: Session._receive_cancel,
+    Kind.PING: Session._receive_ping,
+    Kind.PONG: Session._receive_pong,
+    Kind.GOODBYE: Session._receive_goodbye,
+}

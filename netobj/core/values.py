@@ -1,0 +1,482 @@
+"""Values <-> msgpack: what travels by value, exactly typed.
+
+In a message a msgpack array is a tuple, and maps do not occur; inside a *copy* (see
+:func:`pack_copy`) an array is a list and a map a dict. Everything else is an extension type
+(:class:`netobj.core.consts.Ext`). Decoding runs no code but this module's and the standard
+library's own immutable types; what needs more (registered classes, numpy) comes out as a
+:class:`Deferred`, which the thread that runs the call completes with :func:`complete`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgpack
+
+from netobj.core.consts import Ext
+from netobj.core.registered import REGISTERED, USER_TYPES, named_tuple_class
+from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
+
+Unpack = Callable[[bytes], Any]
+"""Unpacks the payload of an extension value in the mode of the message around it."""
+
+_COMPLEX: Final = struct.Struct(">dd")
+_SINGLETONS: Final = (Ellipsis, NotImplemented)
+
+
+class Deferred(NamedTuple):
+    """A value that is yet to be built, by *build(\\*arguments)* in the thread of its call."""
+
+    build: Callable[..., object]
+    arguments: tuple[Any, ...]
+
+
+class BigValue:
+    """A bytes or str of *size* bytes that follows its message in raw frames."""
+
+    __slots__ = ("data", "is_text", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.is_text = False
+        self.data = b""
+
+    def value(self) -> bytes | str:
+        """What arrived."""
+        return self.data.decode("utf-8", "surrogatepass") if self.is_text else self.data
+
+
+class NotHashable(ProtocolError):
+    """A copy has a key or a member that is no plain value, so hashing it might run code."""
+
+
+# --- packing ---------------------------------------------------------------------------------
+
+
+def _pack_default(value: object) -> Any:
+    """msgpack asks here for what it cannot pack: after boxing only numbers remain."""
+    if type(value) is int:
+        return big_int(value)
+    if isinstance(value, IntEnum):  # the wire's own tables
+        return int(value)
+    raise NotEncodable(f"a {type(value).__name__} reached the packer unboxed")
+
+
+_free_packers: deque[msgpack.Packer] = deque()
+"""Packers at rest. Popping one hands it over: a packer is used by one thread at a time, also
+when a finalizer or signal handler packs something in the midst of another packing."""
+
+
+def pack(boxed: object) -> bytes:
+    """The msgpack of what is boxed already: scalars, lists (meaning tuples), ExtType.
+
+    >>> pack([1, "a"]).hex()
+    '9201a161'
+    """
+    try:
+        packer = _free_packers.pop()
+    except IndexError:
+        packer = msgpack.Packer(strict_types=True, use_bin_type=True, default=_pack_default)
+    data: bytes = packer.pack(boxed)
+    _free_packers.append(packer)  # not after an exception: such a packer is thrown away
+    return data
+
+
+def big_int(value: int) -> msgpack.ExtType:
+    """An int beyond 64 bits."""
+    size = (value.bit_length() + 8) // 8
+    return msgpack.ExtType(Ext.BIG_INT, value.to_bytes(size, "big", signed=True))
+
+
+def mend_surrogates(boxed: Any) -> Any:
+    """*boxed* again, with each str that strict UTF-8 cannot hold as an extension value."""
+    if type(boxed) is list:
+        return [mend_surrogates(item) for item in boxed]
+    if type(boxed) is str and not boxed.isascii():
+        try:
+            boxed.encode()
+        except UnicodeEncodeError:
+            return msgpack.ExtType(Ext.SURROGATE_STR, boxed.encode("utf-8", "surrogatepass"))
+    return boxed
+
+
+Box = Callable[[Any], Any]
+"""Boxes one item of a compound value in the mode of the message around it."""
+
+
+def _array(code: Ext, items: Any, box: Box) -> msgpack.ExtType:
+    boxed = [box(item) for item in items]
+    try:
+        return msgpack.ExtType(code, pack(boxed))
+    except UnicodeEncodeError:
+        return msgpack.ExtType(code, pack(mend_surrogates(boxed)))
+
+
+def _tz(tzinfo: Any, box: Box, owner: object) -> Any:
+    kind = type(tzinfo)
+    if tzinfo is None or kind is timezone or (kind is ZoneInfo and tzinfo.key):
+        return box(tzinfo)
+    raise NotEncodable(
+        f"a {type(owner).__name__} with a tzinfo of {kind.__module__}.{kind.__qualname__} cannot "
+        "travel by value: give it a datetime.timezone or a zoneinfo.ZoneInfo"
+    )
+
+
+def _pack_time(value: time, box: Box) -> msgpack.ExtType:
+    fields = (value.hour, value.minute, value.second, value.microsecond, value.fold)
+    return _array(Ext.TIME, (*fields, _tz(value.tzinfo, lambda x: x, value)), box)
+
+
+def _pack_datetime(value: datetime, box: Box) -> msgpack.ExtType:
+    day = (value.year, value.month, value.day)
+    fields = (value.hour, value.minute, value.second, value.microsecond, value.fold)
+    return _array(Ext.DATETIME, (*day, *fields, _tz(value.tzinfo, lambda x: x, value)), box)
+
+
+def _pack_timezone(value: timezone, box: Box) -> msgpack.ExtType:
+    offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]
+    return _array(Ext.TIMEZONE, (offset, name[0] if name else None), box)
+
+
+def _pack_zone(value: ZoneInfo, _box: Box) -> msgpack.ExtType:
+    if not value.key:
+        raise NotEncodable("a ZoneInfo without a key (made by from_file) cannot travel")
+    return msgpack.ExtType(Ext.ZONE_INFO, value.key.encode())
+
+
+def _text(code: Ext) -> Callable[[Any, Box], msgpack.ExtType]:
+    return lambda value, _box: msgpack.ExtType(code, str(value).encode("utf-8", "surrogatepass"))
+
+
+Encoder = Callable[[Any, Box], Any]
+
+ENCODERS: Final[dict[type, Encoder]] = {
+    complex: lambda v, _: msgpack.ExtType(Ext.COMPLEX, _COMPLEX.pack(v.real, v.imag)),
+    type(Ellipsis): lambda _v, _b: msgpack.ExtType(Ext.SINGLETON, b"\0"),
+    type(NotImplemented): lambda _v, _b: msgpack.ExtType(Ext.SINGLETON, b"\1"),
+    slice: lambda v, box: _array(Ext.SLICE, (v.start, v.stop, v.step), box),
+    range: lambda v, box: _array(Ext.RANGE, (v.start, v.stop, v.step), box),
+    date: lambda v, box: _array(Ext.DATE, (v.year, v.month, v.day), box),
+    time: _pack_time,
+    datetime: _pack_datetime,
+    timedelta: lambda v, box: _array(Ext.TIMEDELTA, (v.days, v.seconds, v.microseconds), box),
+    timezone: _pack_timezone,
+    ZoneInfo: _pack_zone,
+    Decimal: _text(Ext.DECIMAL),
+    Fraction: lambda v, box: _array(Ext.FRACTION, (v.numerator, v.denominator), box),
+    UUID: lambda v, _: msgpack.ExtType(Ext.UUID, v.bytes),
+    PurePosixPath: _text(Ext.POSIX_PATH),
+    PureWindowsPath: _text(Ext.WINDOWS_PATH),
+}
+"""Exact type -> encoder, for the value types that are not scalars and hold no references."""
+
+
+def encode_named_tuple(value: Any, box: Box) -> msgpack.ExtType:
+    """A named tuple that adds no methods: its type's name, its fields, its items."""
+    items = [box(item) for item in value]
+    return _array(
+        Ext.NAMED_TUPLE, (type(value).__name__, list(value._fields), items), lambda item: item
+    )
+
+
+def encode_frozenset(value: frozenset[Any], box: Box) -> msgpack.ExtType:
+    """A frozenset of values."""
+    return _array(Ext.FROZENSET, value, box)
+
+
+def encode_registered(value: object, box: Box) -> msgpack.ExtType:
+    """An object whose class was given to ``by_value``."""
+    registration = USER_TYPES[type(value)]
+    state = registration.encode(value)
+    return _array(Ext.USER, (registration.name, state), box)
+
+
+def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
+    """A numpy scalar of a plain dtype."""
+    return msgpack.ExtType(Ext.NUMPY_SCALAR, pack([value.dtype.str, value.tobytes()]))
+
+
+# --- unpacking -------------------------------------------------------------------------------
+
+
+def _refuse_map(_pairs: object) -> None:
+    raise ProtocolError("a map stands where the protocol has none")
+
+
+_HASHABLE: Final = frozenset(
+    (str, int, bytes, float, bool, type(None), complex, date, datetime, time, timedelta, Decimal)
+    + (Fraction, UUID, PurePosixPath, PureWindowsPath, type(Ellipsis), timezone)
+)
+
+
+def _check_hashable(key: Any) -> None:
+    """Raise unless hashing *key* runs nothing but C code on plain values."""
+    if type(key) in _HASHABLE:
+        return
+    if isinstance(key, (tuple, frozenset)):
+        for item in key:
+            _check_hashable(item)
+        return
+    if type(key) is not range:
+        raise NotHashable(f"a {type(key).__name__} cannot be a key or a member in a copy")
+
+
+def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    for key, _ in pairs:
+        if type(key) is not str:
+            _check_hashable(key)
+    return dict(pairs)
+
+
+def _build_set(items: Any) -> set[Any]:
+    for item in items:
+        _check_hashable(item)
+    return set(items)
+
+
+ExtHook = Callable[[int, bytes], Any]
+
+
+def unpack_message(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
+    """The msgpack *data* with arrays as tuples; raises ProtocolError, nothing else."""
+    return _unpack(data, ext_hook, max_items, use_list=False)
+
+
+def unpack_copy(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
+    """The msgpack *data* with arrays as lists and maps as dicts; raises ProtocolError."""
+    return _unpack(data, ext_hook, max_items, use_list=True)
+
+
+def _unpack(data: bytes, ext_hook: ExtHook, max_items: int, use_list: bool) -> Any:
+    try:
+        return msgpack.unpackb(
+            data,
+            use_list=use_list,
+            ext_hook=ext_hook,
+            object_pairs_hook=_build_dict if use_list else _refuse_map,
+            strict_map_key=False,
+            max_array_len=max_items,
+            max_map_len=max_items if use_list else 0,
+        )
+    except ProtocolError:
+        raise
+    except RecursionError:
+        raise ProtocolError("the message is nested too deeply") from None
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, struct.error) as exc:
+        # ArithmeticError: OverflowError, ZeroDivisionError and decimal's own
+        raise ProtocolError(f"the message is malformed: {type(exc).__name__}: {exc}") from exc
+
+
+def _ints(items: Any, count: int) -> Any:
+    if len(items) != count or any(type(item) is not int for item in items):
+        raise ValueError(f"{count} integers were due")
+    return items
+
+
+def _decode_datetime(data: bytes, unpack: Unpack) -> object:
+    *fields, fold, tz = unpack(data)
+    _ints((*fields, fold), 8)
+    return _with_zone(datetime(*fields, fold=fold), tz)
+
+
+def _decode_time(data: bytes, unpack: Unpack) -> object:
+    *fields, fold, tz = unpack(data)
+    _ints((*fields, fold), 5)
+    return _with_zone(time(*fields, fold=fold), tz)
+
+
+def _with_zone(value: Any, tz: Any) -> object:
+    if tz is None or type(tz) is timezone:
+        return value.replace(tzinfo=tz)
+    if type(tz) is Deferred and tz.build is _zone:
+        return Deferred(_replace_zone, (value, *tz.arguments))
+    raise ValueError("a time zone was due")
+
+
+def _replace_zone(value: Any, key: str) -> object:
+    return value.replace(tzinfo=_zone(key))
+
+
+def _zone(key: str) -> ZoneInfo:
+    """The zone of that name, if this machine knows it; a name from a peer opens no other file."""
+    if key not in available_timezones():
+        raise NotEncodable(f"the time zone {key!r} is not known on this machine: install tzdata")
+    return ZoneInfo(key)
+
+
+def _decode_timezone(data: bytes, unpack: Unpack) -> timezone:
+    offset, name = unpack(data)
+    if name is None:
+        return timezone(offset)
+    return timezone(offset, name)
+
+
+def _decode_named_tuple(data: bytes, unpack: Unpack) -> object:
+    name, fields, items = unpack(data)
+    cls = named_tuple_class(name, tuple(fields))
+    if len(items) != len(fields):
+        raise ValueError("a named tuple has as many items as fields")
+    return cls._make(items)
+
+
+def _decode_user(data: bytes, unpack: Unpack) -> Deferred:
+    name, state = unpack(data)
+    return Deferred(_build_registered, (name, state))
+
+
+def _build_registered(name: str, state: object) -> object:
+    registration = REGISTERED.get(name)
+    if registration is None:
+        raise NotEncodable(
+            f"the peer sent a {name!r} by value and no class of that name is registered on this "
+            "side: call netobj.by_value(cls) here, too"
+        )
+    return registration.decode(complete(state))
+
+
+def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
+    dtype, raw = unpack(data)
+    if type(dtype) is not str or type(raw) is not bytes or not 2 <= len(dtype) <= 8:
+        raise ValueError("a numpy scalar is a dtype and bytes")
+    return Deferred(_build_numpy_scalar, (dtype, raw))
+
+
+def _build_numpy_scalar(dtype: str, raw: bytes) -> object:
+    import numpy  # an extra: here only where the peer, told that we have it, sent one
+
+    return numpy.frombuffer(raw, numpy.dtype(dtype))[0]
+
+
+def _fixed(size: int, data: bytes) -> bytes:
+    if len(data) != size:
+        raise ValueError(f"{size} bytes were due, {len(data)} came")
+    return data
+
+
+def _decode_text(cls: Callable[[str], object]) -> Callable[[bytes, Unpack], object]:
+    return lambda data, _unpack: cls(data.decode("utf-8", "surrogatepass"))
+
+
+def _decode_decimal(data: bytes, _unpack: Unpack) -> Decimal:
+    return Decimal(data.decode("ascii"))
+
+
+def _slice_parts(data: bytes, unpack: Unpack) -> slice:
+    start, stop, step = unpack(data)
+    return slice(start, stop, step)
+
+
+def _frozenset(data: bytes, unpack: Unpack) -> frozenset[Any]:
+    return frozenset(_build_set(unpack(data)))
+
+
+Decoder = Callable[[bytes, Unpack], Any]
+
+DECODERS: Final[dict[int, Decoder]] = {
+    Ext.BIG_INT: lambda data, _: int.from_bytes(data, "big", signed=True),
+    Ext.COMPLEX: lambda data, _: complex(*_COMPLEX.unpack(data)),
+    Ext.SURROGATE_STR: _decode_text(str),
+    Ext.SINGLETON: lambda data, _: _SINGLETONS[_fixed(1, data)[0]],
+    Ext.SLICE: _slice_parts,
+    Ext.RANGE: lambda data, unpack: range(*_ints(unpack(data), 3)),
+    Ext.FROZENSET: _frozenset,
+    Ext.NAMED_TUPLE: _decode_named_tuple,
+    Ext.DATE: lambda data, unpack: date(*_ints(unpack(data), 3)),
+    Ext.TIME: _decode_time,
+    Ext.DATETIME: _decode_datetime,
+    Ext.TIMEDELTA: lambda data, unpack: timedelta(*_ints(unpack(data), 3)),
+    Ext.TIMEZONE: _decode_timezone,
+    Ext.ZONE_INFO: lambda data, _: Deferred(_zone, (data.decode(),)),
+    Ext.DECIMAL: _decode_decimal,
+    Ext.FRACTION: lambda data, unpack: Fraction(*_ints(unpack(data), 2)),
+    Ext.UUID: lambda data, _: UUID(bytes=_fixed(16, data)),
+    Ext.POSIX_PATH: _decode_text(PurePosixPath),
+    Ext.WINDOWS_PATH: _decode_text(PureWindowsPath),
+    Ext.NUMPY_SCALAR: _decode_numpy_scalar,
+    Ext.USER: _decode_user,
+    Ext.TUPLE: lambda data, unpack: tuple(unpack(data)),
+    Ext.SET: lambda data, unpack: _build_set(unpack(data)),
+    Ext.BYTEARRAY: lambda data, _: bytearray(data),
+}
+
+
+# --- copies of containers --------------------------------------------------------------------
+
+
+def pack_copy(value: object, box_other: Box) -> bytes:
+    """The msgpack of *value* with its containers by value, recursively.
+
+    Lists, dicts, tuples, sets, frozensets and bytearrays are copied; *box_other* gets what is
+    neither a container nor a plain value. Raises NotEncodable for a container that contains
+    itself, LimitExceeded beyond msgpack's own limits.
+    """
+
+    def default(item: Any) -> Any:
+        kind = type(item)
+        code = _COPIED.get(kind)
+        if code is not None:
+            return msgpack.ExtType(code, packer_pack(list(item)))
+        if kind is bytearray:
+            return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
+        if kind is int:
+            return big_int(item)
+        return box_other(item)
+
+    def packer_pack(item: object) -> bytes:
+        data: bytes = msgpack.packb(
+            item, strict_types=True, use_bin_type=True, default=default, unicode_errors=errors
+        )
+        return data
+
+    errors: str | None = None
+    try:
+        return packer_pack(value)
+    except UnicodeEncodeError as exc:
+        raise NotEncodable(f"a str with a lone surrogate cannot travel in a copy: {exc}") from exc
+    except (RecursionError, ValueError) as exc:
+        if "recursion" in str(exc):
+            raise NotEncodable("a container that contains itself cannot be copied") from None
+        raise LimitExceeded(f"the copy exceeds a limit: {exc}") from exc
+
+
+CONTAINERS: Final = (list, dict, set, bytearray)
+"""The builtin containers that may travel as copies instead of references."""
+
+_COPIED: Final[dict[type, Ext]] = {tuple: Ext.TUPLE, set: Ext.SET, frozenset: Ext.FROZENSET}
+
+
+# --- completing ------------------------------------------------------------------------------
+
+
+def complete(value: Any) -> Any:
+    """*value* with each Deferred in it built; runs registered constructors.
+
+    >>> complete((1, Deferred(int, ("7",))))
+    (1, 7)
+    """
+    kind = type(value)
+    if kind is Deferred:
+        return value.build(*value.arguments)
+    if kind is BigValue:
+        return value.value()
+    if kind is tuple:
+        return tuple(map(complete, value))
+    if kind is list:
+        return list(map(complete, value))
+    if kind is dict:
+        return {complete(key): complete(item) for key, item in value.items()}
+    if kind is slice:
+        return slice(complete(value.start), complete(value.stop), complete(value.step))
+    if isinstance(value, tuple) and hasattr(kind, "_make"):
+        return kind._make(map(complete, value))
+    return value

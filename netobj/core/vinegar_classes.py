@@ -1,0 +1,257 @@
+"""Exception classes: what the builtin ones hold, and which class stands for a remote one.
+
+No code of a class is run here to look at it or to make an instance: everything is read through
+the descriptors of the builtin classes, so a property or ``__new__`` that somebody wrote is
+never entered.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any, Final, TypeGuard, cast
+
+from netobj import errors
+from netobj.core.config import Config
+
+BUILTINS: Final[Mapping[str, type[BaseException]]] = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
+OWN: Final[Mapping[str, type[BaseException]]] = {n: vars(errors)[n] for n in errors.__all__}
+GROUP: Final = BUILTINS.get("BaseExceptionGroup")  # None before Python 3.11
+EXCEPTION_GROUP: Final = BUILTINS.get("ExceptionGroup")
+MAX_MADE_CLASSES: Final = 1000
+
+_UNICODE_FIELDS: Final = ("encoding", "object", "start", "end", "reason")
+# AttributeError.obj is left out since it would hand out a reference, and ImportError.name_from
+# since the interpreter, looking for suggestions, imports the module that such an error names.
+_FIELD_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "OSError": ("errno", "strerror", "filename", "filename2", "winerror", "characters_written"),
+    "ImportError": ("msg", "name", "path"),
+    "StopIteration": ("value",),
+    "SystemExit": ("code",),
+    "SyntaxError": ("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset"),
+    "UnicodeDecodeError": _UNICODE_FIELDS,
+    "UnicodeEncodeError": _UNICODE_FIELDS,
+    "UnicodeTranslateError": _UNICODE_FIELDS[1:],
+    "NameError": ("name",),
+    "AttributeError": ("name",),
+}
+_FIELDS: Final[Mapping[type, Mapping[str, Any]]] = {
+    BUILTINS[owner]: {n: vars(BUILTINS[owner])[n] for n in names if n in vars(BUILTINS[owner])}
+    for owner, names in _FIELD_NAMES.items()
+}
+_BUILTIN_IDS: Final = frozenset(map(id, BUILTINS.values()))  # no metaclass's __hash__ is asked
+mro_of: Final[Callable[[type], tuple[type, ...]]] = vars(type)["__mro__"].__get__
+_CLASS_DICT: Final = vars(type)["__dict__"].__get__
+_MODULE_DICT: Final = vars(ModuleType)["__dict__"].__get__
+instance_dict: Final[Callable[[BaseException], dict[str, Any]]] = vars(BaseException)[
+    "__dict__"
+].__get__
+
+
+def builtin_ancestors(cls: type) -> list[type[BaseException]]:
+    """The builtin exception classes that *cls* is or inherits from, nearest first.
+
+    >>> builtin_ancestors(type("Missing", (KeyError,), {}))[:2]
+    [<class 'KeyError'>, <class 'LookupError'>]
+    """
+    return [base for base in mro_of(cls) if id(base) in _BUILTIN_IDS]
+
+
+def native_fields(cls: type) -> dict[str, Any]:
+    """name -> descriptor of the fields that *cls* has from builtin exception classes.
+
+    >>> sorted(native_fields(ModuleNotFoundError))
+    ['msg', 'name', 'path']
+    """
+    found: dict[str, Any] = {}
+    for owner, fields in _FIELDS.items():
+        if issubclass(cls, owner):
+            found.update(fields)
+    return found
+
+
+def new_instance(cls: type[BaseException]) -> BaseException:
+    """An empty instance of *cls*, no code of which is run; ``TypeError`` where there is no way.
+
+    >>> new_instance(FileNotFoundError).errno is None
+    True
+    """
+    for base in builtin_ancestors(cls):
+        try:
+            return base.__new__(cls)
+        except TypeError:  # the memory of cls is laid out as another base of it says
+            continue
+    raise TypeError(f"no builtin exception class can make a {cls.__name__}")
+
+
+def restore_attributes(exc: BaseException, attributes: Iterable[tuple[str, Any]]) -> None:
+    """Give *exc* the attributes that its remote twin had, skipping those that could do harm.
+
+    Skipped are names with a leading underscore and names that the class already uses for a
+    method or another descriptor, which an instance attribute would hide.
+
+    >>> error = OSError()
+    >>> restore_attributes(error, [("errno", 2), ("tries", 3), ("with_traceback", print)])
+    >>> error.errno, error.tries, error.with_traceback is print
+    (2, 3, False)
+    """
+    fields = native_fields(type(exc))
+    values = dict(attributes)
+    if isinstance(exc, UnicodeError) and not _unicode_fields_are_sound(exc, values):
+        fields = {}
+    for name, value in values.items():
+        if name in fields:
+            _restore_field(exc, name, fields[name], value)
+        elif not name.startswith("_") and not _is_descriptor(type(exc), name):
+            instance_dict(exc)[name] = value
+
+
+def _restore_field(exc: BaseException, name: str, descriptor: Any, value: object) -> None:
+    if value is None:  # None is what an unset field reads as; once set, str() would show it
+        return
+    if name == "characters_written" and type(value) is not int:
+        return  # anything else would be asked for its __index__
+    try:
+        descriptor.__set__(exc, value)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        pass  # e.g. an int that does not fit the C field: the field stays unset
+
+
+def _unicode_fields_are_sound(exc: UnicodeError, values: Mapping[str, object]) -> bool:
+    # str() of these reads memory at object[start] without asking what object is.
+    text = bytes if isinstance(exc, UnicodeDecodeError) else str
+    expected = {"encoding": str, "object": text, "start": int, "end": int, "reason": str}
+    if isinstance(exc, UnicodeTranslateError):
+        del expected["encoding"]
+    if any(type(values.get(name)) is not kind for name, kind in expected.items()):
+        return False
+    return all(cast(int, values[name]) >= 0 for name in ("start", "end"))
+
+
+def _is_descriptor(cls: type, name: str) -> bool:
+    for base in mro_of(cls):
+        namespace = _CLASS_DICT(base)
+        if name in namespace:
+            return any("__get__" in _CLASS_DICT(b) for b in mro_of(type(namespace[name])))
+    return False
+
+
+class ClassFinder:
+    """Chooses the class that stands here for a remote exception class; makes it if need be.
+
+    >>> finder = ClassFinder(Config())
+    >>> finder.find("shop", "SoldOut", ("LookupError",), is_exception=True).__mro__[1:3]
+    (<class 'netobj.errors.GenericException'>, <class 'LookupError'>)
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._made: dict[tuple[Any, ...], type[BaseException]] = {}
+
+    def find(
+        self,
+        module: str,
+        qualname: str,
+        bases: tuple[str, ...],
+        *,
+        is_exception: bool,
+        is_group: bool = False,
+    ) -> type[BaseException]:
+        """The class for ``module.qualname``; always a subclass of ``Exception``.
+
+        *bases* are the names of its builtin ancestors, *is_exception* says whether it is an
+        ``Exception`` at its home, *is_group* whether it must be an ``ExceptionGroup`` here.
+        """
+        found = self._known(module, qualname) if is_exception or is_group else None
+        if found is not None and is_group is is_group_class(found):
+            return found
+        return self._make(module, qualname, self._bases(bases, is_exception, is_group))
+
+    def _known(self, module: str, qualname: str) -> type[BaseException] | None:
+        found: object = None
+        if module == "builtins":
+            # A group that kept only Exceptions on its way here is an ExceptionGroup.
+            name = "ExceptionGroup" if qualname == "BaseExceptionGroup" else qualname
+            found = BUILTINS.get(name)
+        elif module == errors.__name__:
+            found = OWN.get(qualname)
+        elif self.config.instantiate_custom_exceptions:
+            found = self._custom(module, qualname)
+        if _is_class(found) and issubclass(found, Exception):
+            return found
+        return None
+
+    def _custom(self, module: str, qualname: str) -> object:
+        if module not in sys.modules and self.config.import_custom_exceptions:
+            _import_quietly(module)
+        found: object = sys.modules.get(module)
+        if not issubclass(type(found), ModuleType):
+            return None
+        namespace = _MODULE_DICT(found)
+        for name in qualname.split("."):
+            found = namespace.get(name)
+            if not _is_class(found):
+                return None
+            namespace = _CLASS_DICT(found)
+        return found
+
+    @staticmethod
+    def _bases(names: tuple[str, ...], is_exception: bool, is_group: bool) -> tuple[type, ...]:
+        top = errors.GenericException if is_exception else errors.RemoteBaseException
+        if is_group and EXCEPTION_GROUP is not None:
+            return (top, EXCEPTION_GROUP)
+        known = dict.fromkeys(BUILTINS[name] for name in names if name in BUILTINS)
+        usable = [c for c in known if issubclass(c, Exception) and not is_group_class(c)]
+        nearest = (c for c in usable if not any(c in mro_of(other)[1:] for other in usable))
+        return (top, *(c for c in nearest if c is not Exception))
+
+    def _make(self, module: str, qualname: str, bases: tuple[type, ...]) -> type[BaseException]:
+        key = (module, qualname, bases)
+        if key in self._made:
+            return self._made[key]
+        if len(self._made) >= MAX_MADE_CLASSES:
+            return errors.GenericException
+        name = qualname.rpartition(".")[2]
+        namespace = {"__module__": module, "__qualname__": qualname, "__str__": _remote_str}
+        made = None
+        for some_bases in (bases, bases[:2], bases[:1]):
+            try:
+                made = type(name, some_bases, dict(namespace))
+                break
+            except TypeError:  # bases that do not go together
+                continue
+        self._made[key] = cast("type[BaseException]", made)
+        return self._made[key]
+
+
+def _remote_str(self: BaseException) -> str:
+    text = instance_dict(self).get("_remote_text")
+    return text if isinstance(text, str) else BaseException.__str__(self)
+
+
+def _is_class(value: object) -> TypeGuard[type]:
+    return issubclass(type(value), type)  # unlike isinstance, deaf to what __class__ says
+
+
+def is_group_class(cls: type) -> bool:
+    """Whether *cls* is a ``BaseExceptionGroup`` of this Python; never before 3.11.
+
+    >>> is_group_class(ValueError)
+    False
+    """
+    return GROUP is not None and issubclass(cls, GROUP)
+
+
+def _import_quietly(module: str) -> None:
+    try:
+        __import__(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # scripts call sys.exit() when they are imported
+        pass

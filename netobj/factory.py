@@ -1,0 +1,183 @@
+"""Connecting: over TCP, Unix sockets, pipes, a child process, a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from netobj.blocking.channel import Channel
+from netobj.blocking.connection import Connection
+from netobj.blocking.streams import PipeStream, Stream, stream_for
+from netobj.core.config import Config
+from netobj.core.service import VoidService, instance_of
+from netobj.errors import ConnectionLost
+
+Settings = Mapping[str, Any]
+_NONE: Final[Settings] = {}
+
+_KEEPALIVE_SECONDS: Final = 60
+
+
+def open_connection(stream: Stream, service: Any, config: Settings) -> Connection:
+    """The connection over *stream* that shows *service*, whose ``on_connect`` has run."""
+    instance = instance_of(service)
+    settings = Config().merge({**getattr(instance, "CONFIG", {}), **config})
+    try:
+        connection = Connection(instance, stream, settings)
+    except BaseException:
+        stream.close()
+        raise
+    connection.attach(instance)
+    return connection
+
+
+def connect_stream(
+    stream: Stream, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """A connection over a :class:`~netobj.blocking.streams.Stream`, which it owns from here on.
+
+    *service* is what this side shows, *config* its settings (see
+    :class:`netobj.core.config.Config`).
+    """
+    return open_connection(stream, service, config)
+
+
+def connect_channel(
+    channel: Channel, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """A connection over a channel, see :func:`connect_stream`."""
+    return open_connection(channel.stream, service, config)
+
+
+def connect(
+    host: str,
+    port: int,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    ipv6: bool = False,
+    keepalive: bool = False,
+) -> Connection:
+    """Connect to a server over TCP.
+
+    *ipv6* prefers IPv6 addresses of *host*; *keepalive* asks the system to probe an idle
+    connection (netobj's own heartbeat does so anyway). Raises ConnectionLost (an EOFError),
+    with the system's error as its cause, if nobody answers there.
+
+    >>> import netobj
+    >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
+    ...     with netobj.connect("localhost", server.port) as conn:
+    ...         conn.root.eval("1 + 1")
+    2
+    """
+    family = socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
+    sock = _connect_socket(host, port, family)
+    if keepalive:
+        _keep_alive(sock)
+    return open_connection(stream_for(sock), service, config)
+
+
+def _connect_socket(host: str, port: int, family: int) -> socket.socket:
+    last: OSError | None = None
+    try:
+        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    except OSError as exc:
+        raise _refused(f"{host}:{port}", exc) from exc
+    for kind, type_, protocol, _, address in addresses:
+        sock = socket.socket(kind, type_, protocol)
+        try:
+            sock.connect(address)
+        except OSError as exc:
+            sock.close()
+            last = exc
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise _refused(f"{host}:{port}", last) from last
+
+
+def _refused(where: str, exc: OSError | None) -> OSError:
+    """An error of the system's own class, so that ``except ConnectionRefusedError`` works."""
+    if exc is None:
+        return OSError(f"{where} has no address")
+    error = type(exc)(*exc.args)
+    error.filename = where
+    return error
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_SECONDS)
+
+
+def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE) -> Connection:
+    """Connect to a server that listens on the Unix socket *path*."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except OSError as exc:
+        sock.close()
+        raise _refused(f"unix:{path}", exc) from exc
+    return open_connection(stream_for(sock), service, config)
+
+
+def connect_pipes(
+    input: Any, output: Any, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """A connection that reads from *input* and writes to *output* (files or descriptors)."""
+    return open_connection(PipeStream(input, output), service, config)
+
+
+def connect_subproc(
+    args: Sequence[str], service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """Start *args*, which serves on its standard input and output, and connect to it.
+
+    The process is the connection's ``proc`` (a ``subprocess.Popen``).
+    """
+    proc = subprocess.Popen(list(args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    connection = connect_pipes(proc.stdout, proc.stdin, service, config)
+    connection.proc = proc
+    return connection
+
+
+def connect_thread(
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    remote_service: Any = VoidService,
+    remote_config: Settings = _NONE,
+) -> Connection:
+    """A connection to *remote_service*, served by a thread of this process."""
+    here, there = socket.socketpair()
+    ready = threading.Event()
+
+    def serve() -> None:
+        try:
+            connection = open_connection(stream_for(there), remote_service, remote_config)
+        finally:
+            ready.set()
+        connection.serve_all()
+
+    threading.Thread(target=serve, name="netobj connect_thread", daemon=True).start()
+    ready.wait()
+    return open_connection(stream_for(here), service, config)
+
+
+__all__ = [
+    "ConnectionLost",
+    "connect",
+    "connect_channel",
+    "connect_pipes",
+    "connect_stream",
+    "connect_subproc",
+    "connect_thread",
+    "open_connection",
+    "unix_connect",
+]

@@ -1,0 +1,263 @@
+"""What programs wrap around proxies: asynchronous calls, time limits, restrictions, copies."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from netobj.blocking.connection import Connection
+from netobj.blocking.results import AsyncResult
+from netobj.core import values
+from netobj.core.boxing import Boxing
+from netobj.core.consts import Op
+from netobj.core.fetching import ChunkedIterator
+from netobj.core.handle import Handle, RemoteMethod, RemoteObject
+from netobj.errors import AccessDenied
+
+_CALL: Final = int(Op.CALL)
+
+
+def _place(proxy: Any, what: str) -> tuple[Handle, str | None]:
+    """The handle and the path behind a proxy or a bound method of one."""
+    if issubclass(type(proxy), RemoteMethod):
+        if proxy.____target__ is not None:
+            return proxy.____target__.____handle__, None
+        return proxy.____handle__, proxy.____name__
+    if issubclass(type(proxy), RemoteObject):
+        return proxy.____handle__, None
+    raise TypeError(f"{what} needs a remote object, not a {type(proxy).__name__!r} of this side")
+
+
+class async_:  # noqa: N801  (a function to its users)
+    """Calls of *proxy* that do not wait: each returns an :class:`AsyncResult` at once.
+
+    Calls of one thread run over there in the order in which they were made. The calls are made
+    whether or not anybody keeps this wrapper or the results.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     netobj.async_(conn.root.eval)("6 * 7").value
+    42
+    """
+
+    __slots__ = ("__weakref__", "_handle", "_path", "proxy")
+    proxy: Any
+
+    def __init__(self, proxy: Any) -> None:
+        if type(proxy) is async_:
+            proxy = proxy.proxy
+        self.proxy = proxy
+        self._handle, self._path = _place(proxy, "async_")
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> AsyncResult:
+        connection: Connection = self._handle.link
+        return connection.request_async(_CALL, self._handle, self._path, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"async_({self.proxy!r})"
+
+
+class timed:  # noqa: N801  (a function to its users)
+    """Calls of *proxy* that do not wait, and expire after *timeout* seconds.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     netobj.timed(conn.root.eval, 10)("6 * 7").value
+    42
+    """
+
+    __slots__ = ("__weakref__", "_call", "proxy", "timeout")
+
+    def __init__(self, proxy: Any, timeout: float | None) -> None:
+        self._call = async_(proxy)
+        self.proxy = self._call.proxy
+        self.timeout = timeout
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> AsyncResult:
+        result = self._call(*args, **kwargs)
+        result.set_expiry(self.timeout)
+        return result
+
+    def __repr__(self) -> str:
+        return f"timed({self.proxy!r}, {self.timeout})"
+
+
+def buffiter(obj: Any, chunk: int = 10, max_chunk: int = 1000, factor: float = 2) -> Iterator[Any]:
+    """Iterate *obj* over there in chunks: *chunk* items first, each time *factor* times more.
+
+    Runs ahead of the consumer by up to *max_chunk* items, which is why it must be asked for.
+    Raises ``ValueError`` where the numbers make no sense; local objects are simply iterated.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     sum(netobj.buffiter(conn.root.eval("(n for n in range(100))")))
+    4950
+    """
+    if not (0 < chunk <= max_chunk and factor >= 1):
+        raise ValueError("buffiter: 0 < chunk <= max_chunk and factor >= 1")
+    iterator: Iterator[Any] = iter(obj)
+    if isinstance(iterator, ChunkedIterator) or not issubclass(type(iterator), RemoteObject):
+        return iterator
+    return ChunkedIterator(iterator, chunk, max_chunk, factor, only_ready=False)
+
+
+def copy_of(ref: Any) -> Any:
+    """A copy of plain remote data, made without pickle, in one round trip.
+
+    Lists, dicts, tuples, sets, frozensets and bytearrays are copied recursively; other objects
+    in them stay references. A local value is returned as it is. Raises NotEncodable for what is
+    no plain data.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     netobj.copy_of(conn.root.eval("[1, {'a': (2, 3)}]"))
+    [1, {'a': (2, 3)}]
+    """
+    if not issubclass(type(ref), RemoteObject):
+        return ref
+    handle, path = _place(ref, "copy_of")
+    packed, value = handle.link.request(Op.COPY, handle, path, ())
+    if not packed:
+        return value
+    boxing: Boxing = handle.link.session.boxing
+    return values.complete(boxing.unpack_blob(value))
+
+
+class Restricted:
+    """See :func:`restricted`."""
+
+    __slots__ = ("__netobj_attrs__", "__netobj_object__", "__netobj_wattrs__", "__weakref__")
+    __netobj_object__: Any
+    __netobj_attrs__: frozenset[str]
+    __netobj_wattrs__: frozenset[str]
+
+    def __init__(self, obj: Any, attrs: frozenset[str], wattrs: frozenset[str]) -> None:
+        object.__setattr__(self, "__netobj_object__", obj)
+        object.__setattr__(self, "__netobj_attrs__", attrs)
+        object.__setattr__(self, "__netobj_wattrs__", wattrs)
+
+    def _netobj_getattr(self, name: str) -> Any:
+        if name not in self.__netobj_attrs__:
+            raise _denied(name, "read")
+        return getattr(self.__netobj_object__, name)
+
+    def _netobj_setattr(self, name: str, value: Any) -> None:
+        if name not in self.__netobj_wattrs__:
+            raise _denied(name, "set")
+        setattr(self.__netobj_object__, name, value)
+
+    def _netobj_dir(self) -> list[str]:
+        return sorted(self.__netobj_attrs__)
+
+    __getattr__ = _netobj_getattr
+    __setattr__ = _netobj_setattr
+
+
+def _denied(name: str, verb: str) -> AccessDenied:
+    return AccessDenied(
+        f"the attribute {name!r} of a restricted object cannot be {verb}: it is not in the list "
+        "given to restricted()"
+    )
+
+
+def restricted(obj: Any, attrs: Iterable[str], wattrs: Iterable[str] | None = None) -> Restricted:
+    """A view of *obj* through which only *attrs* can be read and *wattrs* set, by anybody.
+
+    *wattrs* defaults to *attrs*. Give it to a peer instead of *obj*.
+
+    >>> view = restricted(["a"], ["append"])
+    >>> view.append("b")
+    """
+    readable = frozenset(attrs)
+    return Restricted(obj, readable, readable if wattrs is None else frozenset(wattrs))
+
+
+class BgServingThread:
+    """A thread that serves *conn* in the background, for programs that ask for one.
+
+    netobj reads connections by itself and runs what the peer calls in workers, so this is only
+    needed with ``serve="caller"``: then the thread is the one that serves. *callback* (no
+    arguments) is called when the connection ends; *serve_interval* and *sleep_interval* are
+    accepted for old programs and have no effect.
+    """
+
+    SERVE_INTERVAL: Final = 0.0
+    SLEEP_INTERVAL: Final = 0.1
+
+    def __init__(
+        self,
+        conn: Connection,
+        callback: Callable[[], object] | None = None,
+        serve_interval: float = SERVE_INTERVAL,
+        sleep_interval: float = SLEEP_INTERVAL,
+    ) -> None:
+        self._conn = conn
+        self._callback = callback
+        self._active = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="netobj serving", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        if self._conn.served_by_caller:
+            self._serve_by_hand()
+        else:
+            self._conn.wait_closed(self._stop)
+        if self._conn.closed and self._active and self._callback is not None:
+            self._callback()
+
+    def _serve_by_hand(self) -> None:
+        while self._active and not self._conn.closed:
+            try:
+                self._conn.serve(0.1)
+            except EOFError:
+                break
+
+    def stop(self) -> None:
+        """End the thread; the connection stays as it is."""
+        if not self._active:
+            raise RuntimeError("this BgServingThread was stopped before")
+        self._active = False
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+
+def classpartial(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """A class as *cls* whose instances are made with these arguments.
+
+    For a service that needs arguments and yet has an instance for each connection.
+
+    >>> class Point:
+    ...     def __init__(self, x, y=0): self.x, self.y = x, y
+    >>> classpartial(Point, 1, y=2)().y
+    2
+    """
+
+    def __init__(self: Any, *more: Any, **named: Any) -> None:  # noqa: N807
+        cls.__init__(self, *args, *more, **{**kwargs, **named})
+
+    namespace = {"__init__": __init__, "__module__": cls.__module__, "__doc__": cls.__doc__}
+    return type(cls)(cls.__name__, (cls,), namespace)
+
+
+def setup_logger(quiet: bool = False, logfile: str | None = None) -> logging.Logger:
+    """Log to the standard error output (or *logfile*), only errors if *quiet*.
+
+    Returns netobj's logger.
+    """
+    logging.basicConfig(
+        level=logging.ERROR if quiet else logging.DEBUG,
+        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
+        filename=logfile,
+    )
+    return logging.getLogger("netobj")
+
+
+def spawn(function: Callable[..., object], /, *args: Any, **kwargs: Any) -> threading.Thread:
+    """Run *function* in a new daemon thread, and return the thread."""
+    thread = threading.Thread(target=function, args=args, kwargs=kwargs, daemon=True)
+    thread.start()
+    return thread

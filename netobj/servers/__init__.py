@@ -1,0 +1,1 @@
+"""Servers: what accepts connections and runs them."""

@@ -1,0 +1,284 @@
+"""What all servers have: the listening socket, accepting, the connections, closing."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from netobj.blocking.connection import Connection
+from netobj.blocking.streams import stream_for
+from netobj.core.service import Service, instance_of
+from netobj.errors import AuthenticationError
+from netobj.factory import open_connection
+
+Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
+
+ACCEPT_PAUSE: Final = 0.1
+"""Seconds before accepting again when the system gave no descriptor or thread."""
+
+
+class Server:
+    """Base of servers; a subclass says what runs a connection (:meth:`_accept_method`).
+
+    *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
+    instance (shared). *hostname*: the address to bind, by default all; *port*: 0 lets the system
+    choose; *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
+    credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
+    *listener_timeout*: kept for old programs; closing does not wait for it.
+
+    Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
+    ``ValueError`` for *socket_path* together with a host or port.
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        hostname: str | None = None,
+        ipv6: bool = False,
+        port: int = 0,
+        backlog: int = socket.SOMAXCONN,
+        reuse_addr: bool = True,
+        authenticator: Authenticator | None = None,
+        registrar: Any = None,
+        auto_register: bool | None = None,
+        protocol_config: Mapping[str, Any] | None = None,
+        logger: logging.Logger | None = None,
+        listener_timeout: float | None = 0.5,
+        socket_path: str | None = None,
+    ) -> None:
+        if socket_path is not None and (hostname is not None or port != 0 or ipv6):
+            raise ValueError("socket_path cannot go together with hostname, port or ipv6")
+        self.service = service
+        self.hostname = hostname
+        self.ipv6 = ipv6
+        self.backlog = backlog
+        self.reuse_addr = reuse_addr
+        self.authenticator = authenticator
+        self.registrar = registrar
+        self.auto_register = registrar is not None if auto_register is None else auto_register
+        self.protocol_config = dict(protocol_config or {})
+        self.socket_path = socket_path
+        self.listener_timeout = listener_timeout
+        name = self._service_class().get_service_name()
+        self.logger = logger or logging.getLogger(f"{name}/{port or socket_path or ''}")
+        self.active = False
+        self.clients: set[Connection] = set()
+        self._port = port
+        self._listener: socket.socket | None = None
+        # Protects the listener's making and `clients`; nothing waits while it is held.
+        self._lock = threading.RLock()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def _service_class(self) -> type[Service]:
+        service: Any = self.service
+        return service if isinstance(service, type) else type(service)
+
+    # --- the listening socket ----------------------------------------------------------------
+
+    @property
+    def listener(self) -> socket.socket:
+        """The listening socket; bound when it is first asked for."""
+        with self._lock:
+            if self._listener is None:
+                self._listener = self._bind()
+            return self._listener
+
+    def _bind(self) -> socket.socket:
+        if self.socket_path is not None:
+            return self._bind_unix(self.socket_path)
+        family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
+        address = (self.hostname or ("::" if self.ipv6 else "0.0.0.0"), self._port)
+        found = socket.getaddrinfo(*address, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if self.reuse_addr and os.name != "nt":  # elsewhere it lets others steal the port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(found[0][4])
+            listener.listen(self.backlog)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def _bind_unix(self, path: str) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)  # for this user alone: other users are strangers
+        try:
+            listener.bind(path)
+        except BaseException:
+            listener.close()
+            raise
+        finally:
+            os.umask(mask)
+        listener.listen(self.backlog)
+        return listener
+
+    @property
+    def host(self) -> str:
+        """The address that the server is bound to."""
+        if self.socket_path is not None:
+            return self.socket_path
+        host: str = self.listener.getsockname()[0]
+        return host
+
+    @property
+    def port(self) -> int:
+        """The port that the server is bound to; 0 for a Unix socket."""
+        if self.socket_path is not None:
+            return 0
+        port: int = self.listener.getsockname()[1]
+        return port
+
+    def fileno(self) -> int:
+        """The descriptor of the listening socket."""
+        return self.listener.fileno()
+
+    # --- serving -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Accept and serve until :meth:`close`, or until Ctrl-C."""
+        listener = self.listener
+        self.active = True
+        where = self.socket_path or f"[{self.host}]:{self.port}"
+        self.logger.info("server started on %s", where)
+        try:
+            while self.active:
+                self.accept()
+        except KeyboardInterrupt:
+            self.logger.warning("interrupted: the server closes")
+        except OSError:
+            if self.active and listener.fileno() >= 0:
+                raise
+        finally:
+            self.close()
+
+    def accept(self) -> None:
+        """Accept one connection and hand it over; waits for one."""
+        try:
+            sock, address = self.listener.accept()
+        except OSError as exc:
+            if not self.active or self._closed:
+                return
+            if exc.errno not in _PASSING:
+                raise
+            self.logger.error("accepting failed, trying again soon: %s", exc)
+            time.sleep(ACCEPT_PAUSE)
+            return
+        sock.setblocking(True)
+        self.logger.info("accepted %s", address)
+        self._accept_method(sock)
+
+    def _accept_method(self, sock: socket.socket) -> None:
+        """Let something run :meth:`_authenticate_and_serve_client` for *sock*."""
+        raise NotImplementedError
+
+    def _authenticate_and_serve_client(self, sock: socket.socket) -> None:
+        try:
+            credentials = None
+            if self.authenticator is not None:
+                try:
+                    sock, credentials = self.authenticator(sock)
+                except AuthenticationError as exc:
+                    self.logger.warning("authentication failed: %s", exc)
+                    return
+            self._serve_client(sock, credentials)
+        except Exception:
+            self.logger.exception("serving a client failed")
+        finally:
+            _close(sock)
+
+    def _serve_client(self, sock: socket.socket, credentials: Any) -> None:
+        config = {
+            "connid": None,
+            **self.protocol_config,
+            "credentials": credentials,
+            "logger": self.protocol_config.get("logger") or self.logger,
+        }
+        connection = open_connection(stream_for(sock), instance_of(self.service), config)
+        with self._lock:
+            if self._closed:
+                connection.close()
+                return
+            self.clients.add(connection)
+        try:
+            self._handle_connection(connection)
+        finally:
+            with self._lock:
+                self.clients.discard(connection)
+            self.logger.info("goodbye %s", connection.stream.name)
+
+    def _handle_connection(self, connection: Connection) -> None:
+        """Serve *connection* until it ends."""
+        connection.serve_all()
+
+    def close(self) -> None:
+        """Stop accepting, and close every connection. Closing twice does no harm."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.active = False
+            listener, self._listener = self._listener, None
+            clients = list(self.clients)
+        if listener is not None:
+            _close_listener(listener)
+            if self.socket_path is not None:
+                _unlink(self.socket_path)
+        for client in clients:
+            client.close()
+        self.logger.info("server has terminated")
+
+    # --- in the background -----------------------------------------------------------------------
+
+    def __enter__(self) -> Server:
+        self.listener  # noqa: B018  (bind now, so that errors are raised here)
+        self.active = True
+        self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        if self._thread is not None:
+            self._thread.join()
+
+
+_PASSING: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")
+)
+
+
+def _close(sock: socket.socket) -> None:
+    try:
+        sock.close()
+    except OSError:
+        pass
+
+
+def _close_listener(listener: socket.socket) -> None:
+    try:
+        listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
+    except OSError:
+        pass
+    _close(listener)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

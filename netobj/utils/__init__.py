@@ -1,0 +1,21 @@
+"""The module paths that RPyC's users know: re-exports of what lives elsewhere, nothing more."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netobj.utils import classic as classic
+    from netobj.utils import factory as factory
+    from netobj.utils import helpers as helpers
+    from netobj.utils import server as server
+    from netobj.utils import teleportation as teleportation
+
+_SUBMODULES = ("classic", "factory", "helpers", "server", "teleportation")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"netobj.utils.{name}")
+    raise AttributeError(f"module 'netobj.utils' has no attribute {name!r}")

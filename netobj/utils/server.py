@@ -1,0 +1,7 @@
+"""RPyC's path to the servers, which live in :mod:`netobj.servers`."""
+
+from __future__ import annotations
+
+from netobj.servers.threaded import ThreadedServer
+
+__all__ = ["ThreadedServer"]

@@ -1,0 +1,21 @@
+"""What all tests share: how many rounds they make."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+SCALE = int(os.environ.get("NETOBJ_TEST_SCALE", "1"))
+
+# No deadline for an example: a busy machine is not a bug.
+settings.register_profile("run", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=settings.default.max_examples * SCALE)
+settings.load_profile("run" if SCALE == 1 else "long")
+
+
+@pytest.fixture(scope="session")
+def scale() -> int:
+    """The factor for rounds, seeds and soaks: 1 in .ci/run, more in .ci/long."""
+    return SCALE

@@ -1,0 +1,10 @@
+"""The path netobj.core.protocol, kept for programs written for RPyC."""
+
+from __future__ import annotations
+
+import netobj.core.config
+import netobj.core.protocol
+
+
+def test_default_config_is_the_one_at_its_home() -> None:
+    assert netobj.core.protocol.DEFAULT_CONFIG is netobj.core.config.DEFAULT_CONFIG

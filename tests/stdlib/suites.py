@@ -1,0 +1,156 @@
+"""CPython's own tests with the type under test replaced by the one of another process.
+
+A :class:`Suite` says which test class, and how the remote type takes the local one's place: as a
+class attribute (``type2test``) or as a global of the module of tests. Each test gets a connection
+of its own; whatever does not end within its time loses the connection, and so fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+import unittest
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+from unittest import mock
+
+import netobj
+
+LIMIT: Final = 10.0
+"""Seconds that each test may take."""
+
+_SERVER: Final = """
+import netobj
+server = netobj.ThreadedServer(netobj.SlaveService, hostname="127.0.0.1")
+print(server.port, flush=True)
+server.start()
+"""
+
+
+class Peer:
+    """Another Python process that serves classic mode to whoever connects."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self._port = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        """End the process, in whatever it is."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and take what it left."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    @contextmanager
+    def connection(self, limit: float) -> Iterator[Any]:
+        """A connection that is lost after *limit* seconds at the latest."""
+        if self._process.poll() is not None:
+            self.close()
+            self._start()
+        conn = netobj.connect("127.0.0.1", self._port, service=netobj.ClassicService)
+        watchdog = threading.Timer(limit, self.kill)
+        watchdog.start()
+        try:
+            yield conn
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+            conn.close()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Suite(NamedTuple):
+    """One class of CPython's tests; *remote* gives the type that takes the local one's place."""
+
+    module: str
+    name: str
+    remote: Callable[[Any], Any]
+    attributes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def cls(self) -> type[unittest.TestCase]:
+        """The class of tests as CPython has it."""
+        module = importlib.import_module(f"test.{self.module}")
+        found: type[unittest.TestCase] = getattr(module, self.name)
+        return found
+
+    def tests(self) -> list[str]:
+        """The names of its tests."""
+        return list(unittest.TestLoader().getTestCaseNames(self.cls()))
+
+    @contextmanager
+    def replaced(self, conn: Any) -> Iterator[type[unittest.TestCase]]:
+        """The class of tests, using the remote type meanwhile."""
+        remote = self.remote(conn)
+        cls = self.cls()
+        namespace: dict[str, Any] = dict.fromkeys(self.attributes, remote)
+        names = dict.fromkeys(self.names, remote)
+        with (
+            mock.patch.multiple(f"test.{self.module}", create=True, **names)
+            if names
+            else (mock.MagicMock())
+        ):
+            yield type(cls.__name__, (cls,), namespace)
+
+
+SUITES: Final = (
+    Suite("test_list", "ListTest", lambda c: c.builtins.list, ("type2test",), ("list",)),
+    Suite("test_dict", "GeneralMappingTests", lambda c: c.builtins.dict, ("type2test",), ("dict",)),
+    Suite("test_set", "TestSet", lambda c: c.builtins.set, ("thetype", "basetype"), ("set",)),
+    Suite("test_memoryio", "CBytesIOTest", lambda c: c.modules.io.BytesIO, ("ioclass",)),
+    Suite(
+        "test_collections", "TestCounter", lambda c: c.modules.collections.Counter, (), ("Counter",)
+    ),
+)
+
+
+class _Keeper(unittest.TestResult):
+    """Keeps the exceptions themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raised: list[BaseException] = []
+
+    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
+        self.raised.append(err[1])
+
+    addFailure = addError  # noqa: N815
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
+        if err is not None:
+            self.raised.append(err[1])
+
+
+def run(peer: Peer, suite: Suite, test: str, limit: float = LIMIT) -> BaseException | None:
+    """What the test raised with the remote type, or None if it passed (or skips itself)."""
+    result = _Keeper()
+    try:
+        with peer.connection(limit) as conn, suite.replaced(conn) as cls:
+            cls(test).run(result)
+    except netobj.ConnectionLost as exc:
+        return exc
+    return result.raised[0] if result.raised else None
