@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from itertools import chain
 from types import TracebackType
 from typing import Any, Final
 
@@ -179,12 +178,13 @@ class Connection:
         raise AttributeError(f"a Connection has no attribute {name!r}")
 
     def ping(self, data: Any = None, timeout: float | None = 3) -> None:
-        """Check that the other side is there: its reader echoes *data* (None, int, str, bytes).
+        """Check that the other side is there: its reader echoes a message.
 
-        Raises PingError when the echo does not come within *timeout* seconds.
+        *data* is accepted for old programs and has no effect. Raises PingError when the echo does
+        not come within *timeout* seconds.
         """
         waiter = Waiter(self)
-        token = data if data is not None else f"ping {id(waiter)}"
+        token = next(numbers.requests)
         self._pings.setdefault(token, []).append(waiter)
         try:
             self.session.ping(token)
@@ -229,10 +229,7 @@ class Connection:
         (an EOFError) when the connection has ended.
         """
         self.dispatcher.serve_by_caller()
-        job = self.dispatcher.take_waiting()
-        if job is None:
-            deadline = None if timeout is None else time.monotonic() + timeout
-            job = self._await_job(deadline)
+        job = self._await_job(None if timeout is None else time.monotonic() + timeout)
         if job is None:
             if self.closed:
                 raise ConnectionLost(self.session.lost)
@@ -254,6 +251,9 @@ class Connection:
 
     def serve_all(self) -> None:
         """Run what the peer calls in this thread until the connection ends."""
+        if self.served_by_caller:
+            self._serve_all_by_hand()
+            return
         server = Server(self)
         self.dispatcher.server = server
         try:
@@ -264,6 +264,15 @@ class Connection:
             self.dispatcher.server = None
             server.done = True
             self._hand_on(server)
+            self.close()
+
+    def _serve_all_by_hand(self) -> None:
+        try:
+            while not self.closed:
+                self.serve(None)
+        except ConnectionLost:
+            pass
+        finally:
             self.close()
 
     def serve_threaded(self, thread_count: int = 10) -> None:
@@ -316,15 +325,13 @@ class Connection:
             timeout = self.config.sync_request_timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            waiter.seq = self.session.request(
-                waiter, op, handle, path, args, kwargs, chain, None, timeout
-            )
+            seq = waiter.seq = next(numbers.requests)
+            self.session.request(waiter, op, handle, path, args, kwargs, chain, None, timeout, seq)
             self.flush()
             if self.writer.interrupted_here():
                 self._refuse_reentrance(waiter)
             self.wait_for(waiter, deadline)
             if not waiter.done:
-                self.cancel_request(waiter.seq)
                 raise AsyncResultTimeout(f"no answer came within {timeout:g} s")
             if waiter.ok and not waiter.deferred:
                 return waiter.answer
@@ -336,6 +343,8 @@ class Connection:
             finally:
                 value = None  # no cycle through this frame
         finally:
+            if not waiter.done:  # out of time, or interrupted
+                self.cancel_request(waiter.seq)
             stack.remove(waiter)
             if not stack:
                 chains.pop(chain, None)
@@ -354,9 +363,9 @@ class Connection:
         if len(self.session.pending) >= self.session.peer_limits[Limit.REQUESTS]:
             self._await_credit()
         result = AsyncResult(self)
-        result.seq = self.session.request(
-            result, op, handle, path, args, kwargs, None, lane_of_thread()
-        )
+        seq = result.seq = next(numbers.requests)
+        lane = lane_of_thread()
+        self.session.request(result, op, handle, path, args, kwargs, None, lane, None, seq)
         self.flush()
         while self.writer.congested() and not self.closed:
             self._await_room()
@@ -405,13 +414,16 @@ class Connection:
 
     def attach(self, service: Any) -> None:
         """Let *service* hear of the connection, then let the peer's calls run."""
-        self._service = service
         try:
             service.on_connect(self)
         except BaseException:
-            self._finished = True  # it was never connected: no on_disconnect
-            self.close()
+            self.close()  # it was never connected: no on_disconnect
             raise
+        with self._end_lock:
+            self._service = service
+            over = self._finished
+        if over:  # before the service could hear of it
+            self.guarded(service.on_disconnect, self)
         self.dispatcher.open()
 
     def extend(self, extras: object) -> None:
@@ -477,7 +489,9 @@ class Connection:
     def _await_job(self, deadline: float | None) -> Job | None:
         """Park as the server until a request is assigned, and return its job."""
         server = Server(self)
-        self.dispatcher.server = server
+        job = self.dispatcher.park(server)
+        if job is not None:
+            return job
         try:
             while not (server.jobs or server.done):
                 if self._reader.acquire(blocking=False):
@@ -489,10 +503,12 @@ class Connection:
                     self._sleep(server, deadline)
                 if deadline is not None and time.monotonic() >= deadline:
                     break
-        finally:
-            self.dispatcher.server = None
-            server.done = True
-        return server.jobs.popleft() if server.jobs else self.dispatcher.take_waiting()
+        except BaseException:
+            job = self.dispatcher.leave(server)
+            if job is not None:
+                self.dispatcher.put_back(job)
+            raise
+        return self.dispatcher.leave(server)
 
     def _await_credit(self) -> None:
         """Wait for an answer to any call, since the peer admits no more at once."""
@@ -587,8 +603,8 @@ class Connection:
             self.session.ping(None)  # the answer brings it back
             self.flush()
         elif self._waker is not None:
-            self._woken = True
             self._waker.wake()
+            self._woken = True  # last: who clears it after this clears the waker, too
 
     def read_available(self) -> None:
         """Read what has arrived, if nobody else reads; never waits."""
@@ -723,11 +739,11 @@ class Connection:
         _live.discard(self)
         for waiter in self.session.lose(reason):
             waiter.complete(False, _LOST, False)
-        for waiter in (*self._hello_waiters, *chain.from_iterable(list(self._pings.values()))):
+        pings = [waiter for waiters in list(self._pings.values()) for waiter in waiters]
+        for waiter in (*self._hello_waiters, *pings):
             waiter.complete(False, _LOST, False)
         self.stream.shutdown()
         if self._waker is not None:
-            self._woken = True
             self._waker.wake()
         server = self.dispatcher.server
         self.dispatcher.end()
@@ -741,8 +757,9 @@ class Connection:
             if self._finished:
                 return
             self._finished = True
-        if self._service is not None:
-            self.guarded(self._service.on_disconnect, self)
+            service = self._service
+        if service is not None:
+            self.guarded(service.on_disconnect, self)
         self.session.discard_tables().clear()
         self._garbage.clear()
 
@@ -765,6 +782,8 @@ class Connection:
         self._ended = self._finished = True
         self.session.lost = "the connection belongs to the parent process; connect anew"
         self.stream.close()
+        self._released = threading.Event()
+        self._released.set()
 
 
 _LOST: Final = object()

@@ -54,7 +54,8 @@ class Dispatcher:
     """Hands the peer's requests of one connection to threads. :meth:`route` never runs any.
 
     ``_lock`` protects the hand-over between holding requests back (until the service's
-    ``on_connect`` has run) and routing them; nothing waits while it is held.
+    ``on_connect`` has run) and routing them, and with ``serve="caller"`` that of a job to the
+    thread that serves; nothing waits while it is held.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -100,15 +101,22 @@ class Dispatcher:
 
     def _schedule(self, job: Job) -> None:
         server = self.server
-        if server is not None and server.claim(job):
-            return
         if self.mode is Serve.CALLER:
-            self.waiting.append(job)
-            if self._signal is not None:
-                self._signal.wake()
+            self._schedule_by_hand(job)
+            return
+        if server is not None and server.claim(job):
             return
         if not pool.submit(job):
             self._connection.guarded(self._refuse, job)
+
+    def _schedule_by_hand(self, job: Job) -> None:
+        with self._lock:
+            server = self.server
+            if server is not None and server.claim(job):
+                return
+            self.waiting.append(job)
+        if self._signal is not None:
+            self._signal.wake()
 
     def _refuse(self, job: Job) -> None:
         request = job[1] if isinstance(job[1], Request) else self._lanes.next(job[1])
@@ -138,8 +146,30 @@ class Dispatcher:
         fd: int = self._signal.fd
         return fd
 
-    def take_waiting(self) -> Job | None:
-        """The next job for whoever serves."""
+    def park(self, server: Server) -> Job | None:
+        """Register *server*, whose thread will wait for a job; or the job that waits already."""
+        with self._lock:
+            job = self._take_waiting()
+            if job is None:
+                self.server = server
+            return job
+
+    def leave(self, server: Server) -> Job | None:
+        """*server*'s thread waits no longer; the job that it was given, or else that waits."""
+        with self._lock:
+            if self.server is server:
+                self.server = None
+            server.done = True
+            return server.jobs.popleft() if server.jobs else self._take_waiting()
+
+    def put_back(self, job: Job) -> None:
+        """*job* cannot be run by the thread that took it: it is the next one's."""
+        with self._lock:
+            self.waiting.appendleft(job)
+        if self._signal is not None:
+            self._signal.wake()
+
+    def _take_waiting(self) -> Job | None:
         try:
             job = self.waiting.popleft()
         except IndexError:
@@ -169,7 +199,11 @@ class Dispatcher:
     def _work_off(self, lane: int) -> None:
         request = self._lanes.next(lane)
         while request is not None:
-            self.run(request)
+            try:
+                self.run(request)
+            except BaseException:  # to be raised here, too; the rest of the lane goes on
+                self._schedule((self._work_off, lane))
+                raise
             request = self._lanes.next(lane)
 
     def run(self, request: Request) -> None:

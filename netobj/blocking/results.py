@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,9 @@ class AsyncResult(Waiter):
                 self.connection.wait_for(self, self._deadline)
             finally:
                 self._waited -= 1
+        if self.done:
             self._fire()
-        if not self.done:
+        else:
             self._expire()
             raise AsyncResultTimeout("the result of the call did not come before its expiry")
 
@@ -121,8 +123,8 @@ class AsyncResult(Waiter):
             return False
         self.connection.cancel_request(self.seq, interrupt)
         if not interrupt:
-            super().complete(False, CallCancelled("the call was cancelled on this side"), False)
             self._cancelled = True
+            super().complete(False, CallCancelled("the call was cancelled on this side"), False)
             if self._callbacks:
                 self.connection.run_in_worker((AsyncResult._fire, self))
         return True
@@ -132,17 +134,21 @@ class AsyncResult(Waiter):
         from concurrent.futures import Future  # slow to import, and asked for by few
 
         future: Future[Any] = Future()
+        once = [settle_future]
 
         def settle(result: AsyncResult) -> None:
-            if not future.set_running_or_notify_cancel():
-                result.cancel()
-                return
             try:
-                future.set_result(result.value)
-            except BaseException as exc:
-                future.set_exception(exc)
+                once.pop()(future, result)
+            except IndexError:  # the expiry and the answer came together
+                pass
 
+        future.add_done_callback(lambda done: done.cancelled() and self.cancel())
         self.add_callback(settle)
+        if self._deadline is not None:
+            timer = threading.Timer(self._deadline - time.monotonic(), settle, (self,))
+            timer.daemon = True
+            timer.start()
+            future.add_done_callback(lambda _: timer.cancel())
         return future
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -154,9 +160,25 @@ class AsyncResult(Waiter):
             loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
 
         self.add_callback(settle)
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        timer = None if left is None else loop.call_later(left, settle, self)
         try:
             yield from future
         except asyncio.CancelledError:
             self.cancel()
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         return self.value
+
+
+def settle_future(future: Future[Any], result: AsyncResult) -> None:
+    """Give *future* the outcome of *result*, unless it was cancelled."""
+    if future.set_running_or_notify_cancel():
+        try:
+            value = result.value
+        except BaseException as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(value)

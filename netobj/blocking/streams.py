@@ -15,14 +15,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
-RECV_SIZE: Final = 256 * 1024
+RECV_SIZE: Final = 64 * 1024
 _MAX_PARTS: Final = min(64, getattr(os, "SC_IOV_MAX", 64))
 
 Wire = bytes | memoryview
 
 
 class Stream(ABC):
-    """Two directions of bytes; ``read_fd`` and ``write_fd`` are what to wait for."""
+    """Two directions of bytes; ``read_fd`` and ``write_fd`` are what to wait for, -1 once closed."""
 
     wakes_on_shutdown = True
     """A thread inside :meth:`recv` comes out of it when another calls :meth:`shutdown`."""
@@ -103,6 +103,7 @@ class SocketStream(Stream):
             pass
 
     def close(self) -> None:
+        self.read_fd = self.write_fd = -1
         self.sock.close()
 
     @property
@@ -198,11 +199,13 @@ class TLSStream(Stream):
 
     def shutdown(self) -> None:
         try:
-            self.sock.shutdown(socket.SHUT_RDWR)
+            # Not SSLSocket's own, which takes the SSL object from under other threads.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
         except OSError:
             pass
 
     def close(self) -> None:
+        self.read_fd = self.write_fd = -1
         self.sock.close()
 
     @property
@@ -261,6 +264,7 @@ class PipeStream(Stream):
 
     def close(self) -> None:
         self._ended = True
+        self.read_fd = self.write_fd = -1
         for file in self._files:
             try:
                 if isinstance(file, int):

@@ -17,14 +17,14 @@ class EventWaker:
         """Make :attr:`fd` readable; never waits."""
         try:
             os.eventfd_write(self.fd, 1)
-        except (BlockingIOError, OSError):  # awake already, or closed
+        except (OSError, ValueError):  # awake already, or closed
             pass
 
     def clear(self) -> None:
         """Make :attr:`fd` unreadable again."""
         try:
             os.eventfd_read(self.fd)
-        except (BlockingIOError, OSError):
+        except (OSError, ValueError):
             pass
 
     def close(self) -> None:

@@ -39,6 +39,8 @@ _PATIENCE = 2.0  # seconds that Ctrl-C, and calls on the side, have to show an e
 # The handler of a signal that comes just before the main thread begins to wait (on Windows: any
 # time while it waits) runs only when the wait is over, so it is kept short.
 _TICK = 0.2  # seconds
+_SIGNALS = 20
+_BETWEEN_SIGNALS = 0.05  # seconds
 
 _NO_EFFECT = "(the remote call does not react; press Ctrl-C again to abandon it)\n"
 _ABANDONED = "(abandoned: it cannot be interrupted, and goes on over there)\n"
@@ -87,17 +89,20 @@ class _Reading:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reader: int | None = None
+        self._left = threading.Event()
         self.over = False
         self.presses: list[_Interrupt] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if threading.current_thread() is threading.main_thread():
+                self._left.clear()
                 self._reader = threading.get_ident()
 
     def __exit__(self, *exc_info: object) -> None:
         with self._lock:
             self._reader = None
+        self._left.set()
 
     def interrupted(self) -> bool:
         """True when Ctrl-C was pressed just before; nobody else will heed that any more."""
@@ -108,10 +113,13 @@ class _Reading:
 
     def end(self) -> None:
         """Nobody wants an answer any more: end the reading as Ctrl-C would."""
-        with self._lock:
-            self.over = True
-            if self._reader is not None and hasattr(signal, "pthread_kill"):
+        self.over = True
+        for _ in range(_SIGNALS):  # one that comes just before the read blocks has no effect
+            with self._lock:
+                if self._reader is None or not hasattr(signal, "pthread_kill"):
+                    return
                 signal.pthread_kill(self._reader, signal.SIGINT)
+            self._left.wait(_BETWEEN_SIGNALS)
 
 
 _Events = queue.SimpleQueue["_Interrupt | _Done | _Question"]

@@ -18,6 +18,9 @@ from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
+_SIGNALS = 20
+_BETWEEN_SIGNALS = 0.05  # seconds
+
 
 class Run(Protocol):
     """One run of a piece of code."""
@@ -84,6 +87,7 @@ class _Job(Generic[T]):
         self._result: tuple[T] | None = None
         self._error: BaseException | None = None
         self.armed = False
+        self.heard = False  # the signal handler has run since the last interrupt()
 
     def perform(self) -> None:
         try:
@@ -97,8 +101,12 @@ class _Job(Generic[T]):
             self.armed = False
             self._done.set()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """True once it has ended."""
+        return self._done.wait(timeout)
+
     def result(self) -> T:
-        self._done.wait()
+        self.wait()
         if self._result is None:
             raise self._error or KeyboardInterrupt
         return self._result[0]
@@ -141,19 +149,34 @@ class MainThread:
         self._claimed.release()
 
     def interrupt(self, job: _Job[object]) -> bool:
-        if not job.armed:
-            return False
-        if sys.platform == "win32":
-            signal.raise_signal(signal.SIGINT)
-        else:
-            main = threading.main_thread().ident
-            assert main is not None
-            signal.pthread_kill(main, signal.SIGINT)
+        """Signal the main thread until it takes notice, or for a while if it does not.
+
+        Python's handler does not run for a signal that comes right before a system call
+        blocks; the next one ends the call.
+        """
+        job.heard = False
+        for _ in range(_SIGNALS):
+            if not job.armed or job.heard:
+                return job.heard
+            _signal_main_thread()
+            if job.wait(_BETWEEN_SIGNALS):
+                break
         return True
 
     def _on_sigint(self, signum: int, frame: FrameType | None) -> None:
-        if self._current is not None and self._current.armed:
+        job = self._current
+        if job is not None and job.armed:
+            job.heard = True
             raise KeyboardInterrupt
+
+
+def _signal_main_thread() -> None:
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)
+    else:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
 
 
 class MainRun:

@@ -68,6 +68,12 @@ class Outlet:
             if "\n" in text or self._size > _BLOCK:
                 self._wake()
 
+    def start(self) -> None:
+        """Send what was printed, without waiting for it to arrive."""
+        with self._changed:
+            if self._waiting:
+                self._wake()
+
     def flush(self) -> None:
         """Return when all that was printed has arrived (or nobody is there to receive it)."""
         with self._changed:
@@ -167,7 +173,8 @@ class Output(_Stream):
         return len(text)
 
     def flush(self) -> None:
-        self._outlet.flush()
+        # Not to wait is enough, and needed: input() calls this and swallows a KeyboardInterrupt.
+        self._outlet.start()
 
 
 class _BinaryOutput(io.RawIOBase):

@@ -29,11 +29,11 @@ import msgpack
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.consts import BIG_VALUE, ROOT_ID, Ext, Limit
+from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.handle import Handle, HandleRef, ImportedClass, RemoteMethod, RemoteObject
 from netobj.core.registered import USER_TYPES, is_plain_named_tuple
-from netobj.errors import NotEncodable, ProtocolError
+from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
 SCALARS: Final = frozenset((type(None), bool, int, float))
 _MAX_ID: Final = 2**63
@@ -75,10 +75,11 @@ class Export:
 class Outgoing:
     """One message on its way out: what it exports and describes, the big values behind it."""
 
-    __slots__ = ("_boxing", "described", "exported", "raw")
+    __slots__ = ("_boxing", "_depth", "described", "exported", "raw")
 
     def __init__(self, boxing: Boxing) -> None:
         self._boxing = boxing
+        self._depth = 0
         self.raw: list[bytes] = []
         self.described: list[int] = []
         self.exported: list[Export] = []
@@ -87,13 +88,30 @@ class Outgoing:
         """*value* as msgpack takes it; exports what goes by reference."""
         return self._boxing.box(value, self)
 
+    def nest(self, encode: Callable[[Any, values.Box], Any], value: Any) -> Any:
+        """*value*, which may hold others, by *encode*; LimitExceeded where they nest too deeply."""
+        if self._depth >= self._boxing.peer_nesting:
+            raise LimitExceeded(
+                f"values are nested more than {self._depth} levels deep, which the peer refuses"
+            )
+        self._depth += 1
+        boxed = encode(value, self.box)
+        self._depth -= 1
+        return boxed
+
+    @property
+    def levels_left(self) -> int:
+        """How many values may still be inside one another."""
+        return self._boxing.peer_nesting - self._depth
+
     def commit(self) -> None:
         """The message is queued: what it described is known to the peer from here on."""
         self._boxing.described.update(self.described)
 
     def roll_back(self) -> None:
         """The message will not be sent: its exports never happened."""
-        self._boxing.release([(export.id, 1) for export in self.exported])
+        if self._boxing.exports:  # else the connection has ended meanwhile
+            self._boxing.release([(export.id, 1) for export in self.exported])
 
 
 class Boxing:
@@ -121,6 +139,8 @@ class Boxing:
         self.make_proxy = make_proxy
         self.load_raised = load_raised
         self.peer_has_numpy = False
+        self.peer_nesting = 0
+        self.set_peer_limits(DEFAULT_LIMITS)
         self.described: set[int] = set()
         self.exports: dict[int, Export] = {}
         self.imports: dict[int, HandleRef] = {}
@@ -136,6 +156,12 @@ class Boxing:
         self._imported_classes: dict[int, ImportedClass] = {}
         self._depth = 0
 
+    def set_peer_limits(self, limits: tuple[int, ...]) -> None:
+        """What the peer accepts."""
+        # Around the deepest values that can hold others there is a COPY or a RAISED, and inside
+        # of them a datetime with a timezone with a timedelta.
+        self.peer_nesting = limits[Limit.NESTING] - 5
+
     # --- out -----------------------------------------------------------------------------
 
     def box(self, value: Any, out: Outgoing) -> Any:
@@ -149,7 +175,7 @@ class Boxing:
             return [self.box(item, out) for item in value]
         encoder = values.ENCODERS.get(kind)
         if encoder is not None:
-            return encoder(value, out.box)
+            return encoder(value, out.box) if kind is not slice else out.nest(encoder, value)
         if issubclass(kind, RemoteObject):
             return self._box_remote(value, out)
         return self._box_object(value, kind, out)
@@ -176,12 +202,12 @@ class Boxing:
     def _box_object(self, value: Any, kind: type, out: Outgoing) -> Any:
         if kind is ByValue:
             return self._box_copy(value, out)
-        if kind is frozenset and _holds_values(value):
-            return values.encode_frozenset(value, out.box)
+        if kind is frozenset and values.is_hashable(value):
+            return out.nest(values.encode_frozenset, value)
         if kind in USER_TYPES:
-            return values.encode_registered(value, out.box)
+            return out.nest(values.encode_registered, value)
         if issubclass(kind, tuple) and is_plain_named_tuple(kind):
-            return values.encode_named_tuple(value, out.box)
+            return out.nest(values.encode_named_tuple, value)
         if kind is Raised:
             return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
         if self.peer_has_numpy and kind.__module__ == "numpy" and _is_numpy_scalar(kind):
@@ -198,9 +224,11 @@ class Boxing:
                 value = {key: self._shallow(item, out) for key, item in value.items()}
             elif kind is list:
                 value = [self._shallow(item, out) for item in value]
-        return msgpack.ExtType(Ext.COPY, values.pack_copy(value, out.box))
+        return msgpack.ExtType(Ext.COPY, values.pack_copy(value, out.box, out.levels_left))
 
     def _shallow(self, item: Any, out: Outgoing) -> Any:
+        if type(item) is tuple:
+            return tuple([self._shallow(part, out) for part in item])
         return self.export(item, out) if type(item) in values.CONTAINERS else item
 
     def export(self, obj: object, out: Outgoing) -> msgpack.ExtType:
@@ -218,7 +246,7 @@ class Boxing:
         if class_id not in self.described:
             out.described.append(class_id)
             items.append(description.to_wire())
-        hidden = hidden_names(obj, description)
+        hidden = hidden_names(obj, description, self.policy.exposed_prefix)
         if hidden:
             items += [None] * (3 - len(items)) + [hidden]
         return msgpack.ExtType(Ext.EXPORT, values.pack(items))
@@ -266,10 +294,10 @@ class Boxing:
                     dropped.append(export.obj)
         return dropped
 
-    def take_releases(self) -> list[int]:
-        """What has died here since the last call: id, count, id, count ..."""
+    def take_releases(self, most: int) -> list[int]:
+        """What has died here since the last call, at most *most*: id, count, id, count ..."""
         flat: list[int] = []
-        while self.dead:
+        while self.dead and len(flat) < 2 * most:
             ref = self.dead.popleft()
             with self._guard:
                 if self.imports.get(ref.id) is ref:
@@ -297,13 +325,14 @@ class Boxing:
         if code == Ext.EXPORT:
             return self.make_proxy(self._import(data))
         if code == Ext.HOME:
-            return self.home(int.from_bytes(data, "big"))
+            return self.home(_number(data))
         return self._nested(code, data, self._unpack_plain)
 
     def _ext_in_copy(self, code: int, data: bytes) -> Any:
         if code == Ext.EXPORT or code == Ext.HOME:
             return self._ext(code, data)
-        return self._nested(code, data, self._unpack_copied)
+        as_copied = code in values.COPIED_CODES
+        return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
 
     def _unpack_plain(self, data: bytes) -> Any:
         return values.unpack_message(data, self._ext, self._limits[Limit.ITEMS])
@@ -313,7 +342,7 @@ class Boxing:
 
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
-        return values.unpack_copy(blob, _ext_in_blob, len(blob))
+        return values.unpack_copy(blob, _blob_hook(self._limits[Limit.NESTING]), len(blob))
 
     def _nested(self, code: int, data: bytes, unpack: values.Unpack) -> Any:
         self._depth += 1
@@ -341,7 +370,7 @@ class Boxing:
             return values.Deferred(_fail, (NotEncodable(str(exc)),))
 
     def _decode_big(self, data: bytes) -> values.BigValue:
-        size = int.from_bytes(data, "big")
+        size = _number(data)
         if size > self._limits[Limit.RAW]:
             raise ProtocolError(
                 f"the peer announced a value of {size} bytes; this side accepts "
@@ -390,7 +419,7 @@ class Boxing:
             return handle
 
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
-        items = self._unpack_plain(data)
+        items = values.unpack_message(data, _ext_in_reference, self._limits[Limit.ITEMS])
         number, class_id, *rest = items
         if type(number) is not int or not ROOT_ID < number < _MAX_ID or type(class_id) is not int:
             raise ProtocolError("a reference carries the numbers of an object and of a class")
@@ -418,25 +447,33 @@ _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
 }
 
 
-def _ext_in_blob(code: int, data: bytes) -> Any:
-    decoder = values.DECODERS.get(code)
-    if decoder is None:
-        raise ProtocolError(f"the extension code {code} cannot occur in a copied value")
-    return decoder(data, lambda nested: values.unpack_copy(nested, _ext_in_blob, len(nested)))
+def _number(data: bytes) -> int:
+    if len(data) != 8:
+        raise ProtocolError("an id or a size is 8 bytes long")
+    return int.from_bytes(data, "big")
+
+
+def _ext_in_reference(code: int, data: bytes) -> Any:
+    if code != Ext.SURROGATE_STR:
+        raise ProtocolError(f"the extension code {code} cannot occur in a reference")
+    return values.DECODERS[code](data, bytes)
+
+
+def _blob_hook(levels_left: int) -> values.ExtHook:
+    def ext(code: int, data: bytes) -> Any:
+        decoder = values.DECODERS.get(code)
+        if decoder is None:
+            raise ProtocolError(f"the extension code {code} cannot occur in a copied value")
+        if not levels_left:
+            raise ProtocolError("a copied value is nested too deeply")
+        hook = _blob_hook(levels_left - 1)
+        return decoder(data, lambda nested: values.unpack_copy(nested, hook, len(nested)))
+
+    return ext
 
 
 def _fail(exc: Exception) -> None:
     raise exc
-
-
-def _holds_values(items: frozenset[Any]) -> bool:
-    return all(
-        type(item) in SCALARS
-        or type(item) in values.ENCODERS
-        or type(item) in (str, bytes)
-        or (type(item) in (tuple, frozenset) and _holds_values(item))
-        for item in items
-    )
 
 
 def _is_numpy_scalar(kind: type) -> bool:

@@ -35,7 +35,7 @@ class Config(NamedTuple):
     safe_attrs: frozenset[str] = SAFE_ATTRS
     allow_exposed_attrs: bool = True  # names with the prefix, and what @exposed marks
     exposed_prefix: str = "exposed_"
-    allow_public_attrs: bool = False  # names that do not begin with "_"
+    allow_public_attrs: bool = False  # names that do not begin with "_", and lead to no frame
     allow_all_attrs: bool = False  # every name
     allow_getattr: bool = True  # reading attributes at all
     allow_setattr: bool = False  # setting attributes

@@ -6,12 +6,14 @@ it. Classes and modules are described one by one.
 
 from __future__ import annotations
 
+from array import array
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from netobj.core.access import Policy
 from netobj.core.consts import SPECIAL_INDEX, SPECIALS, Described
 from netobj.core.lookup import class_dict, instance_dict, mro_of
+from netobj.core.rules import is_dunder
 from netobj.errors import ProtocolError
 
 _MAX_NAMES: Final = 20_000
@@ -43,6 +45,8 @@ class Description(NamedTuple):
         named = (module, name, *methods, *bases)
         if any(type(text) is not str for text in named) or len(named) > _MAX_NAMES:
             raise ProtocolError("a class description holds names that are no str, or too many")
+        if kind not in _KINDS or any(map(is_dunder, methods)):
+            raise ProtocolError("a class description is of no known kind, or has special methods")
         flags = int.from_bytes(bits, "big")
         specials = tuple(text for index, text in enumerate(SPECIALS) if flags >> index & 1)
         return cls(kind, module, name, methods, specials, bases, unhashable, buffer)
@@ -53,6 +57,7 @@ class Description(NamedTuple):
         return f"{self.module}.{self.name}"
 
 
+_KINDS: Final = frozenset(Described)
 _SHAPE: Final = (int, str, str, tuple, bytes, tuple, bool, bool)
 
 
@@ -80,11 +85,12 @@ def _mro_names(cls: type) -> tuple[str, ...]:
 
 def _has_buffer(cls: type) -> bool:
     return any(
-        base in _BUFFERS or not _BUFFER_NAMES.isdisjoint(class_dict(base)) for base in mro_of(cls)
+        not _BUFFER_NAMES.isdisjoint(class_dict(base)) or any(base is one for one in _BUFFERS)
+        for base in mro_of(cls)
     )
 
 
-_BUFFERS: Final = frozenset((bytes, bytearray, memoryview))
+_BUFFERS: Final = (bytes, bytearray, memoryview, array)
 _BUFFER_NAMES: Final = frozenset(("__buffer__", "__array_interface__"))
 
 
@@ -123,9 +129,11 @@ def describe_object(obj: type | ModuleType, policy: Policy) -> Description:
     )
 
 
-def hidden_names(obj: object, description: Description) -> list[str]:
-    """The described methods that an instance attribute of *obj* hides."""
+def hidden_names(obj: object, description: Description, prefix: str) -> list[str]:
+    """The described methods that an instance attribute of *obj*, perhaps prefixed, hides."""
     if not description.methods or description.kind != Described.INSTANCE:
         return []
     names = instance_dict(obj)
-    return [name for name in description.methods if name in names] if names else []
+    if not names:
+        return []
+    return [name for name in description.methods if name in names or prefix + name in names]

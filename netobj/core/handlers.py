@@ -191,7 +191,7 @@ def _copy(session: Session, target: object, path: object, args: Args, kwargs: Kw
         )
     session.policy.special_method(obj, "__iter__")
     try:
-        return (True, values.pack_copy(obj, _refuse_reference))
+        return (True, values.pack_copy(obj, _refuse_reference, session.boxing.peer_nesting))
     except _HasReferences:
         return (False, ByValue(obj))
 
@@ -228,21 +228,28 @@ def _buffer(
 
 
 def _fetch(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
-    """Up to *count* items, and whether there are no more; an error comes after the items."""
-    count, only_ready = args
+    """Up to *count* items, and whether there are no more; an error comes after the items.
+
+    With *begin* the target is what to iterate, and its iterator comes after these two.
+    """
+    count, only_ready, *begin = args
     if type(count) is not int or not 0 < count <= MAX_FETCH:
         raise ProtocolError(f"between 1 and {MAX_FETCH} items can be fetched at once")
     items: Iterator[Any] = walk(session.policy, target, path)
+    if begin:
+        items = session.policy.special_method(items, "__iter__")()
     session.policy.special_method(items, "__next__")
     if only_ready:
         # An iterator of a container stays as if it had not been asked beyond what is there.
         count = min(count, max(length_hint(items, count), 1))
     fetched: list[Any] = []
+    end: object
     try:
         fetched.extend(islice(items, count))
+        end = len(fetched) < count
     except Exception as exc:
-        return (tuple(fetched), session.raised(exc))
-    return (tuple(fetched), len(fetched) < count)
+        end = session.raised(exc)
+    return (tuple(fetched), end, items) if begin else (tuple(fetched), end)
 
 
 def _instance_check(

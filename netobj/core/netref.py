@@ -35,7 +35,7 @@ from netobj.core.describe import Description
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.localclass import builtin_class, local_class
-from netobj.errors import AccessDenied
+from netobj.errors import AccessDenied, ConnectionLost
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
@@ -125,8 +125,10 @@ class BoundMethod(RemoteMethod):
         return hash((self.____handle__.id, self.____name__))
 
     def __repr__(self) -> str:
-        owner = self.____handle__.imported.description.full_name
-        return f"<remote method {self.____name__} of a {owner} object>"
+        handle = self.____handle__
+        owner = handle.imported.description.full_name
+        local = f"<remote method {self.____name__} of a {owner}>"
+        return _remote_repr(handle, self.____name__, local)
 
     def ____resolve__(self) -> None:
         """Fetch a reference to what the name means now, and stay with it."""
@@ -259,8 +261,7 @@ class Netref(_Base, metaclass=NetrefType):
     __doc__: Any = _Document("__doc__")
 
     def __repr__(self) -> str:
-        handle = self.____handle__
-        return f"<netref of a {handle.imported.description.full_name}, id {handle.id}>"
+        return _local_repr(self.____handle__)
 
     def __dir__(self) -> Any:
         handle = self.____handle__
@@ -285,6 +286,41 @@ class Netref(_Base, metaclass=NetrefType):
     def __deepcopy__(self, _memo: Any) -> Any:
         handle = self.____handle__
         return handle.link.request(_SPECIAL, handle, None, (SPECIAL_INDEX["__deepcopy__"],))
+
+
+_CLASS_READS: Final = (
+    frozenset(SPECIAL_INDEX) - {"__dir__", "__copy__", "__deepcopy__"} | {"__new__"}
+)
+
+
+def _class_getattribute(self: Netref, name: str) -> Any:
+    """For proxies of classes: ``Cls.__add__`` is the method of its instances.
+
+    The proxy's type carries what the metaclass has, for the interpreter's own look-ups, which
+    do not pass through here.
+    """
+    if name in _CLASS_READS:
+        handle = self.____handle__
+        return handle.link.request(_GET, handle, name, ())
+    return object.__getattribute__(self, name)
+
+
+def _local_repr(handle: Handle) -> str:
+    return f"<netref of a {handle.imported.description.full_name}, id {handle.id}>"
+
+
+def _remote_repr(handle: Handle, path: str | None, local: str) -> str:
+    """The remote repr; *local* where it is refused or the connection is lost, for debuggers."""
+    try:
+        text = handle.link.request(_SPECIAL, handle, path, (SPECIAL_INDEX["__repr__"],))
+    except (AccessDenied, ConnectionLost):
+        return local
+    return str(text)
+
+
+def _repr(self: Netref) -> str:
+    handle = self.____handle__
+    return _remote_repr(handle, None, _local_repr(handle))
 
 
 def _keep_meaning(proxy: Netref, name: str) -> None:
@@ -350,11 +386,18 @@ def _exit(self: Netref, _kind: Any, exc: BaseException | None, _traceback: Any) 
 
 
 def _chunked_iter(self: Netref) -> Any:
-    handle = self.____handle__
-    remote = handle.link.request(_SPECIAL, handle, None, (SPECIAL_INDEX["__iter__"],))
-    if not issubclass(type(remote), RemoteObject):
-        return iter(remote)
-    return ChunkedIterator(remote)
+    return ChunkedIterator(self, begin=True)
+
+
+def _sized_iter(self: Netref) -> Any:
+    """For containers that must not change their size from here on: begin at once."""
+    iterator = ChunkedIterator(self, begin=True)
+    iterator.fetch()
+    return iterator
+
+
+def _itself(self: Netref) -> Any:
+    return self
 
 
 def _bytes(self: Netref) -> bytes:
@@ -410,7 +453,10 @@ def _specials(description: Description) -> dict[str, Any]:
         elif container and name in _OPERATORS:
             namespace[name] = _container_special(index, deep=name in COMPARE_SPECIALS)
         elif container and name == "__iter__":
-            namespace[name] = _chunked_iter
+            changing = description.full_name in _CHANGING_NAMES
+            namespace[name] = _chunked_iter if changing else _sized_iter
+        elif name == "__iter__" and description.full_name in _ITERATOR_NAMES:
+            namespace[name] = _itself
         else:
             namespace[name] = _plain_special(index)
     if description.unhashable:
@@ -422,15 +468,31 @@ def _specials(description: Description) -> dict[str, Any]:
     if description.kind == Described.CLASS:
         namespace["__instancecheck__"] = _instance_check
         namespace["__subclasscheck__"] = _subclass_check
+        namespace["__getattribute__"] = _class_getattribute
     return namespace
 
 
-_OWN: Final[dict[str, Callable[..., Any]]] = {"__call__": _call, "__exit__": _exit}
+_OWN: Final[dict[str, Callable[..., Any]]] = {
+    "__call__": _call,
+    "__exit__": _exit,
+    "__repr__": _repr,
+}
 _OPERATORS: Final = BINARY_SPECIALS | REFLECTED_SPECIALS | IN_PLACE_SPECIALS | COMPARE_SPECIALS
 _CONTAINER_NAMES: Final = frozenset(
     "builtins." + name
     for name in "list dict set frozenset tuple bytearray dict_keys dict_values dict_items".split()
 ) | frozenset("collections." + name for name in "deque Counter OrderedDict defaultdict".split())
+
+
+_CHANGING_NAMES: Final = frozenset(("builtins.list", "builtins.bytearray"))
+"""Containers whose iterators do not mind that these change."""
+
+_ITERATOR_NAMES: Final = frozenset(
+    "builtins." + name for name in "generator zip map filter enumerate reversed".split()
+) | frozenset(
+    "itertools." + name
+    for name in "chain count cycle islice repeat starmap takewhile dropwhile product".split()
+)
 
 
 def is_container(description: Description) -> bool:

@@ -37,6 +37,11 @@ HOOKS: Final = {
     Access.SET: ("_netobj_setattr", "_rpyc_setattr"),
     Access.DELETE: ("_netobj_delattr", "_rpyc_delattr"),
 }
+FRAMES: Final = frozenset(
+    "ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame".split()
+)
+"""Names without an underscore that lead from a generator, coroutine or traceback to globals, and
+so to everything; ``allow_public_attrs`` does not open them."""
 _MAX_CACHED_NAMES: Final = 1000  # per type and policy: a peer may ask for a million
 _MAX_SHOWN: Final = 100  # characters of a peer's name that an error text repeats
 
@@ -96,6 +101,11 @@ class Rules:
         }
         # By id, not in a WeakKeyDictionary: a metaclass may define __hash__ and __eq__.
         self._facts: dict[int, TypeFacts] = {}
+
+    @property
+    def exposed_prefix(self) -> str:
+        """The prefix that exposes names, or "" where none does."""
+        return self._prefix
 
     def _facts_of(self, tp: type) -> TypeFacts:
         facts = self._facts.get(id(tp))
@@ -178,7 +188,7 @@ class Rules:
             config.allow_all_attrs
             or (self._prefix != "" and name.startswith(self._prefix))
             or (config.allow_safe_attrs and name in config.safe_attrs)
-            or (config.allow_public_attrs and not name.startswith("_"))
+            or (config.allow_public_attrs and not name.startswith("_") and name not in FRAMES)
         )
 
     def _is_marked(self, facts: TypeFacts, name: str, on_type: object, own: object) -> bool:
@@ -256,6 +266,8 @@ class Rules:
             return "allow_safe_attrs is off"
         if name.startswith("_"):
             return "names that begin with '_' are private (allow_all_attrs would open it)"
+        if name in FRAMES:
+            return "it leads to the globals of a function (allow_all_attrs would open it)"
         exposed = "allow_exposed_attrs is off"
         if self._config.allow_exposed_attrs:
             exposed = "only names marked @exposed are open"

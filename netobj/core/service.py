@@ -211,7 +211,12 @@ class ClassicService(MasterService, SlaveService):
 
 
 class ClassicClient(MasterService, FakeSlaveService):
-    """What connects to a classic server: uses the other side, and exposes nothing itself."""
+    """What connects to a classic server: uses the other side, and exposes nothing itself.
+
+    Of the objects that it passes the server may use the public names, and reads no globals.
+    """
+
+    CONFIG: ClassVar[Mapping[str, Any]] = {**MasterService.CONFIG, "allow_public_attrs": True}
 
 
 def instance_of(service: Any) -> Any:

@@ -34,11 +34,12 @@ from netobj.core.events import Cancel, Dropped, Event, Goodbye, Hello, Pong, Rep
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.vinegar import Dumper, Loader
-from netobj.errors import ConnectionLost, LimitExceeded, ProtocolError
+from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _REPLY: Final = int(Kind.REPLY)
+_RELEASES_AT_ONCE: Final = 10_000  # in one message: far below every limit on its items
 
 Path = None | str | list[Any]
 """What leads from the target to what is meant: None (the target itself), one attribute, or a
@@ -89,6 +90,7 @@ class Session:
         self.greeted = False
         self.peer_process: bytes = b""
         self.peer_limits = DEFAULT_LIMITS
+        self._unchecked = _smallest(DEFAULT_LIMITS)
         self.peer_features: tuple[str, ...] = ()
         self.root_class: ImportedClass | None = None
         self.last_heard: float | None = None
@@ -96,7 +98,7 @@ class Session:
         self._sequence = sequence
         self._reader = FrameReader(config.limits[Limit.FRAME])
         self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
-        self._pong: list[Any] | None = None
+        self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
         self._identity = object()  # marks exceptions that came over this session
         self._left: dict[int, BaseException] = {}
         self._last_left = 0
@@ -127,15 +129,17 @@ class Session:
         chain: int | None,
         lane: int | None = None,
         time_left: float | None = None,
+        seq: int | None = None,
     ) -> int:
         """Queue a request; returns its number, under which the answer will find *token*.
 
-        *target* None is the peer's root. Raises ConnectionLost, NotEncodable, LimitExceeded;
-        then nothing was queued.
+        *target* None is the peer's root; *seq* None takes the next number. Raises
+        ConnectionLost, NotEncodable, LimitExceeded; then nothing was queued.
         """
         if self.lost is not None:
             raise ConnectionLost(self.lost)
-        seq = next(self._sequence)
+        if seq is None:
+            seq = next(self._sequence)
         number = ROOT_ID if target is None else target.id
         if lane is None:
             message: list[Any] = [_REQUEST, seq, chain, op, number, path, args]
@@ -148,7 +152,10 @@ class Session:
             message += [[]] * (8 - len(message)) + [time_left]
         self.pending[seq] = token
         try:
-            self._send(message, 6)
+            if type(path) is list:
+                self._send_boxed(message, 6)
+            else:
+                self._send(message, 6)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -178,7 +185,8 @@ class Session:
 
     def raised(self, exc: BaseException) -> Raised:
         """*exc* marked to travel as an exception, for ``throw`` and ``__exit__``."""
-        return Raised(self._dump(exc, []))
+        quiet = self.config._replace(log_exceptions=False)  # it is an argument, not a failure
+        return Raised(Dumper(quiet, lambda _: 0, self._origin).dump(exc))
 
     def cancel(self, seq: int, interrupt: bool = False) -> None:
         """Tell the peer that the answer to our request *seq* is not wanted any more."""
@@ -186,8 +194,14 @@ class Session:
             self._queue([Kind.CANCEL, seq, interrupt])
 
     def ping(self, token: object) -> None:
-        """Queue a ping; :class:`Pong` brings *token* (a value) back."""
-        self._send([Kind.PING, (token,)], 1)
+        """Queue a ping; :class:`Pong` brings *token* (None, or a small int, str or bytes) back.
+
+        Raises NotEncodable for anything else.
+        """
+        small = type(token) in (str, bytes) and len(token) < BIG_VALUE  # type: ignore[arg-type]
+        if not small and type(token) not in (type(None), int):
+            raise NotEncodable("a ping carries None, an int, or a short str or bytes")
+        self._queue([int(Kind.PING), token])
 
     def goodbye(self, reason: str, not_started: tuple[int, ...] = ()) -> None:
         """Queue a goodbye; the front-end closes when it is written."""
@@ -202,8 +216,10 @@ class Session:
         return True
 
     def _releases(self) -> bytes:
-        flat = self.boxing.take_releases()
-        return frame(values.pack([int(Kind.RELEASE), *flat])) if flat else b""
+        frames = b""
+        while flat := self.boxing.take_releases(_RELEASES_AT_ONCE):
+            frames += frame(values.pack([int(Kind.RELEASE), *flat]))
+        return frames
 
     def _send(self, message: list[Any], box_at: int) -> None:
         """Box the tuple at *box_at* (a lone item of a reply is unwrapped), pack and queue."""
@@ -220,6 +236,8 @@ class Session:
     def _send_boxed(self, message: list[Any], box_at: int) -> None:
         out = Outgoing(self.boxing)
         try:
+            if box_at == 6 and type(message[5]) is list:  # the steps of a path
+                message[5] = [out.box(step) for step in message[5]]
             boxed = [out.box(item) for item in message[box_at]]
             message[box_at] = boxed if box_at == 6 else boxed[0]
             self._queue(message, out.raw)
@@ -229,16 +247,9 @@ class Session:
         out.commit()
 
     def _queue(self, message: list[Any], raw: list[bytes] | None = None) -> None:
-        try:
-            body = values.pack(message)
-        except UnicodeEncodeError:
-            body = values.pack(values.mend_surrogates(message))
-        if len(body) > self.peer_limits[Limit.FRAME]:
-            raise LimitExceeded(
-                f"the message is {len(body)} bytes long and the peer accepts "
-                f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
-                "limit of their own"
-            )
+        body = values.pack(message)
+        if len(body) > self._unchecked:
+            self._check_size(body)
         data = frame(body)
         if self.boxing.dead:
             data = self._releases() + data
@@ -251,6 +262,15 @@ class Session:
                 raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
             wire += raw_frames(value)
         self.out.extend(wire)
+
+    def _check_size(self, body: bytes) -> None:
+        if len(body) > self.peer_limits[Limit.FRAME]:
+            raise LimitExceeded(
+                f"the message is {len(body)} bytes long and the peer accepts "
+                f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
+                "limit of their own"
+            )
+        values.check_items(body, self.peer_limits[Limit.ITEMS])
 
     # --- exceptions that may come home -----------------------------------------------------
 
@@ -314,9 +334,10 @@ class Session:
                 message, deferred = self._arriving[0], True
                 self._arriving = None
             self._apply(message, deferred, events)
-        if self._pong is not None:
-            self._queue([int(Kind.PONG), *self._pong])
-            self._pong = None
+        if self._pongs:
+            for token in self._pongs:
+                self._queue([int(Kind.PONG), token])
+            self._pongs.clear()
         return events
 
     def _receive_big(self, _message: tuple[Any, ...], big: list[values.BigValue]) -> bool:
@@ -411,6 +432,8 @@ class Session:
         self.root_class = ImportedClass(Description.from_wire(description))
         self.peer_process = process
         self.peer_limits = limits
+        self._unchecked = _smallest(limits)
+        self.boxing.set_peer_limits(limits)
         self.peer_features = tuple(name for name in features if type(name) is str)
         self.boxing.peer_has_numpy = "numpy" in self.peer_features
         self.greeted = True
@@ -432,7 +455,7 @@ class Session:
     def _receive_ping(self, message: tuple[Any, ...], deferred: bool) -> None:
         if len(message) != 2 or deferred or type(message[1]) not in (int, str, bytes, type(None)):
             raise ProtocolError("a ping carries one small value")
-        self._pong = [message[1]]  # several pings that came at once get one answer
+        self._pongs[message[1]] = None  # equal pings that came at once get one answer
 
     def _receive_pong(self, message: tuple[Any, ...], _deferred: bool) -> Pong:
         if len(message) != 2:
@@ -491,6 +514,11 @@ class Session:
         self._left.clear()
         self.running.clear()
         return dropped
+
+
+def _smallest(limits: tuple[int, ...]) -> int:
+    """The bytes of a message which breaks no limit, whatever is in it."""
+    return min(limits[Limit.FRAME], limits[Limit.ITEMS])
 
 
 _APPLY: Final[dict[int, Callable[[Session, tuple[Any, ...], bool], Event | None]]] = {

@@ -24,7 +24,12 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgpack
 
 from netobj.core.consts import Ext
-from netobj.core.registered import REGISTERED, USER_TYPES, named_tuple_class
+from netobj.core.registered import (
+    REGISTERED,
+    USER_TYPES,
+    is_plain_named_tuple,
+    named_tuple_class,
+)
 from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
 Unpack = Callable[[bytes], Any]
@@ -87,7 +92,12 @@ def pack(boxed: object) -> bytes:
         packer = _free_packers.pop()
     except IndexError:
         packer = msgpack.Packer(strict_types=True, use_bin_type=True, default=_pack_default)
-    data: bytes = packer.pack(boxed)
+    try:
+        data: bytes = packer.pack(boxed)
+    except UnicodeEncodeError:
+        return pack(mend_surrogates(boxed))
+    except (ValueError, OverflowError) as exc:
+        raise LimitExceeded(f"msgpack refuses the message: {exc}") from exc
     _free_packers.append(packer)  # not after an exception: such a packer is thrown away
     return data
 
@@ -115,11 +125,7 @@ Box = Callable[[Any], Any]
 
 
 def _array(code: Ext, items: Any, box: Box) -> msgpack.ExtType:
-    boxed = [box(item) for item in items]
-    try:
-        return msgpack.ExtType(code, pack(boxed))
-    except UnicodeEncodeError:
-        return msgpack.ExtType(code, pack(mend_surrogates(boxed)))
+    return msgpack.ExtType(code, pack([box(item) for item in items]))
 
 
 def _tz(tzinfo: Any, box: Box, owner: object) -> Any:
@@ -206,6 +212,36 @@ def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
     return msgpack.ExtType(Ext.NUMPY_SCALAR, pack([value.dtype.str, value.tobytes()]))
 
 
+_FLAT: Final = frozenset(
+    (Ext.BIG_INT, Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.ZONE_INFO, Ext.DECIMAL)
+    + (Ext.UUID, Ext.POSIX_PATH, Ext.WINDOWS_PATH, Ext.BYTEARRAY, Ext.BIG_BYTES, Ext.BIG_STR)
+    + (Ext.HOME,)
+)
+"""Extension values whose payload is no msgpack."""
+
+
+def check_items(packed: bytes, most: int) -> None:
+    """Raise LimitExceeded where an array or a map in *packed* has more than *most* items."""
+
+    def look_inside(code: int, payload: bytes) -> None:
+        if len(payload) > most and code not in _FLAT:
+            check_items(payload, most)
+
+    try:
+        msgpack.unpackb(
+            packed,
+            raw=True,
+            use_list=False,
+            ext_hook=look_inside,
+            object_pairs_hook=len,
+            strict_map_key=False,
+            max_array_len=most,
+            max_map_len=most,
+        )
+    except ValueError:
+        raise LimitExceeded(f"a tuple or container has more than {most} items") from None
+
+
 # --- unpacking -------------------------------------------------------------------------------
 
 
@@ -215,26 +251,37 @@ def _refuse_map(_pairs: object) -> None:
 
 _HASHABLE: Final = frozenset(
     (str, int, bytes, float, bool, type(None), complex, date, datetime, time, timedelta, Decimal)
-    + (Fraction, UUID, PurePosixPath, PureWindowsPath, type(Ellipsis), timezone)
+    + (Fraction, UUID, PurePosixPath, PureWindowsPath, type(Ellipsis), type(NotImplemented))
+    + (timezone, ZoneInfo, range)
 )
 
 
+def is_hashable(value: Any) -> bool:
+    """Whether *value* is a plain one, whose hash runs nothing but the standard library's code.
+
+    >>> is_hashable((1, frozenset("a"))), is_hashable([1]), is_hashable(slice(1))
+    (True, False, False)
+    """
+    kind = type(value)
+    if kind in _HASHABLE:
+        return True
+    if kind is tuple or kind is frozenset or (issubclass(kind, tuple) and _is_named_tuple(kind)):
+        return all(map(is_hashable, value))
+    return False
+
+
+def _is_named_tuple(kind: type) -> bool:
+    return kind is not Deferred and is_plain_named_tuple(kind)
+
+
 def _check_hashable(key: Any) -> None:
-    """Raise unless hashing *key* runs nothing but C code on plain values."""
-    if type(key) in _HASHABLE:
-        return
-    if isinstance(key, (tuple, frozenset)):
-        for item in key:
-            _check_hashable(item)
-        return
-    if type(key) is not range:
+    if type(key) is not str and not is_hashable(key):
         raise NotHashable(f"a {type(key).__name__} cannot be a key or a member in a copy")
 
 
 def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     for key, _ in pairs:
-        if type(key) is not str:
-            _check_hashable(key)
+        _check_hashable(key)
     return dict(pairs)
 
 
@@ -376,8 +423,21 @@ def _slice_parts(data: bytes, unpack: Unpack) -> slice:
     return slice(start, stop, step)
 
 
-def _frozenset(data: bytes, unpack: Unpack) -> frozenset[Any]:
-    return frozenset(_build_set(unpack(data)))
+def _frozenset(data: bytes, unpack: Unpack) -> object:
+    items = unpack(data)
+    if any(map(_waits, items)):
+        return Deferred(_build_frozenset, (tuple(items),))
+    return frozenset(_build_set(items))
+
+
+def _waits(item: Any) -> bool:
+    """Whether *item* is, or holds, what is built only where the call runs."""
+    kind = type(item)
+    return kind is Deferred or (issubclass(kind, tuple) and any(map(_waits, item)))
+
+
+def _build_frozenset(items: tuple[Any, ...]) -> frozenset[Any]:
+    return frozenset(complete(items))
 
 
 Decoder = Callable[[bytes, Unpack], Any]
@@ -413,19 +473,27 @@ DECODERS: Final[dict[int, Decoder]] = {
 # --- copies of containers --------------------------------------------------------------------
 
 
-def pack_copy(value: object, box_other: Box) -> bytes:
+def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
     """The msgpack of *value* with its containers by value, recursively.
 
     Lists, dicts, tuples, sets, frozensets and bytearrays are copied; *box_other* gets what is
     neither a container nor a plain value. Raises NotEncodable for a container that contains
-    itself, LimitExceeded beyond msgpack's own limits.
+    itself, LimitExceeded beyond msgpack's own limits or where more than *deepest* tuples and
+    sets are inside one another.
     """
+    depth = 0
 
     def default(item: Any) -> Any:
+        nonlocal depth
         kind = type(item)
         code = _COPIED.get(kind)
         if code is not None:
-            return msgpack.ExtType(code, packer_pack(list(item)))
+            depth += 1
+            if depth > deepest:
+                raise LimitExceeded(f"more than {deepest} levels of tuples and sets")
+            packed = msgpack.ExtType(code, packer_pack(list(item)))
+            depth -= 1
+            return packed
         if kind is bytearray:
             return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
         if kind is int:
@@ -453,6 +521,8 @@ CONTAINERS: Final = (list, dict, set, bytearray)
 """The builtin containers that may travel as copies instead of references."""
 
 _COPIED: Final[dict[type, Ext]] = {tuple: Ext.TUPLE, set: Ext.SET, frozenset: Ext.FROZENSET}
+COPIED_CODES: Final = frozenset(_COPIED.values())
+"""What of a copy holds copies again; the payload of every other code is as outside of copies."""
 
 
 # --- completing ------------------------------------------------------------------------------
@@ -477,6 +547,6 @@ def complete(value: Any) -> Any:
         return {complete(key): complete(item) for key, item in value.items()}
     if kind is slice:
         return slice(complete(value.start), complete(value.stop), complete(value.step))
-    if isinstance(value, tuple) and hasattr(kind, "_make"):
-        return kind._make(map(complete, value))
+    if issubclass(kind, tuple):  # a named tuple; isinstance would ask a proxy for its class
+        return kind._make(map(complete, value))  # type: ignore[attr-defined]
     return value

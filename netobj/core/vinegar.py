@@ -35,7 +35,12 @@ from netobj.core.vinegar_table import (
     is_name,
     parse,
 )
-from netobj.errors import GenericException, ProtocolError, RemoteBaseException
+from netobj.errors import (
+    AccessDenied,
+    GenericException,
+    ProtocolError,
+    RemoteBaseException,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -45,7 +50,8 @@ TEXT_ROOM: Final = 4_000_000  # characters of texts in one table
 TEXT_SHARE: Final = 64_000  # of which one text may take so many
 
 _NOTES_ARE_SHOWN: Final = sys.version_info >= (3, 11)
-_SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit)
+_SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied)
+"""Not failures of this side: the ends of iterations, and refusals, which say all themselves."""
 
 _get: Final[Mapping[str, Callable[[BaseException], Any]]] = {
     name: vars(BaseException)[name].__get__

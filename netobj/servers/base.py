@@ -181,19 +181,22 @@ class Server:
         raise NotImplementedError
 
     def _authenticate_and_serve_client(self, sock: socket.socket) -> None:
+        credentials = None
         try:
-            credentials = None
             if self.authenticator is not None:
-                try:
-                    sock, credentials = self.authenticator(sock)
-                except AuthenticationError as exc:
-                    self.logger.warning("authentication failed: %s", exc)
-                    return
+                sock, credentials = self.authenticator(sock)
+        except AuthenticationError as exc:
+            self.logger.warning("authentication failed: %s", exc)
+            _close(sock)
+            return
+        except Exception:
+            self.logger.exception("authentication failed")
+            _close(sock)
+            return
+        try:
             self._serve_client(sock, credentials)
         except Exception:
             self.logger.exception("serving a client failed")
-        finally:
-            _close(sock)
 
     def _serve_client(self, sock: socket.socket, credentials: Any) -> None:
         config = {

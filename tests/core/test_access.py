@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import sys
 import types
 import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from netobj.core.access import Access, Policy
 from netobj.core.config import Config
 from netobj.core.consts import SPECIALS
 from netobj.core.exposure import exposed, service
+from netobj.core.rules import FRAMES
 from netobj.errors import AccessDenied
 
 
@@ -179,6 +182,28 @@ def test_nothing_leads_out_of_an_object(name: str) -> None:
         with pytest.raises(AccessDenied):
             DEFAULT.special_method(obj, name)
         assert not DEFAULT.special(obj, name)
+
+
+@pytest.mark.parametrize("name", sorted(FRAMES))
+def test_public_names_do_not_lead_to_globals(name: str) -> None:
+    async def coroutine() -> None: ...
+
+    async def stream() -> AsyncIterator[None]:
+        yield
+
+    waiting = coroutine()
+    try:
+        raise ValueError("for its traceback")
+    except ValueError as error:
+        trace = error.__traceback__
+    holders = [(i for i in ()), waiting, stream(), trace, sys._getframe()]
+    assert any(hasattr(holder, name) for holder in holders)
+    for holder in holders:
+        with pytest.raises(AccessDenied, match="allow_all_attrs"):
+            PUBLIC.getattr(holder, name)
+        if hasattr(holder, name):
+            ALL.getattr(holder, name)
+    waiting.close()
 
 
 class Sly(str):

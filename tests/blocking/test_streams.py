@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from netobj.blocking import streams
+from netobj.blocking.streams import (
+    NonBlockingSocketStream,
+    PipeStream,
+    SocketStream,
+    Stream,
+    TLSStream,
+    stream_for,
+)
+
+Pair = tuple[Stream, Stream]
+
+
+def unix_pair() -> Pair:
+    one, other = socket.socketpair()
+    return SocketStream(one), SocketStream(other)
+
+
+def tcp_sockets() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    return one, other
+
+
+def tcp_pair() -> Pair:
+    one, other = tcp_sockets()
+    return SocketStream(one), SocketStream(other)
+
+
+def fallback_pair() -> Pair:
+    one, other = tcp_sockets()
+    return NonBlockingSocketStream(one), NonBlockingSocketStream(other)
+
+
+def pipe_pair() -> Pair:
+    here, theirs = os.pipe()
+    there, ours = os.pipe()
+    return PipeStream(here, ours), PipeStream(os.fdopen(there, "rb"), os.fdopen(theirs, "wb"))
+
+
+def tls_pair() -> Pair:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    one, other = tcp_sockets()
+    accepted: list[ssl.SSLSocket] = []
+    thread = threading.Thread(
+        target=lambda: accepted.append(server.wrap_socket(other, server_side=True))
+    )
+    thread.start()
+    connected = client.wrap_socket(one, server_hostname="localhost")
+    thread.join()
+    first, second = stream_for(connected), stream_for(accepted[0])
+    assert type(first) is type(second) is TLSStream
+    return first, second
+
+
+KINDS = {
+    "unix": unix_pair,
+    "tcp": tcp_pair,
+    "fallback": fallback_pair,
+    "pipes": pipe_pair,
+    "tls": tls_pair,
+}
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Callable[[], Pair]:
+    kind: Callable[[], Pair] = KINDS[request.param]
+    return kind
+
+
+@pytest.fixture
+def ends(make: Callable[[], Pair]) -> Iterator[Pair]:
+    one, other = make()
+    yield one, other
+    one.close()
+    other.close()
+
+
+def receive(stream: Stream, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = stream.recv()
+        assert piece
+        data += piece
+    return bytes(data)
+
+
+def test_bytes_arrive_in_both_directions(ends: Pair) -> None:
+    one, other = ends
+    assert one.send_now([b"hello"]) == 5
+    assert receive(other, 5) == b"hello"
+    assert other.send_now([memoryview(b"answer")]) == 6
+    assert receive(one, 6) == b"answer"
+
+
+def test_recv_now_says_none_when_nothing_has_come(ends: Pair) -> None:
+    one, other = ends
+    # TLS 1.3 sends session tickets after the handshake: they are no data.
+    assert one.recv_now() is None
+    assert other.recv_now() is None
+
+
+def test_parts_go_out_in_order_and_a_full_stream_takes_no_more(ends: Pair) -> None:
+    one, other = ends
+    payload = bytes(range(256)) * 65536  # 16 MiB: more than any buffer of the system
+    rest = memoryview(payload)
+    received = bytearray()
+    full = False
+    while len(received) < len(payload):
+        while rest:
+            sent = one.send_now([rest[:100_000], rest[100_000:]])
+            if not sent:
+                full = True
+                break
+            rest = rest[sent:]
+        received += other.recv()
+    assert received == payload
+    assert full
+
+
+def test_more_parts_than_one_system_call_takes(ends: Pair) -> None:
+    one, other = ends
+    parts = [bytes([i % 256]) for i in range(2000)]
+    sent = 0
+    while sent < len(parts):
+        sent += one.send_now(parts[sent:])
+    assert receive(other, 2000) == b"".join(parts)
+
+
+def test_a_wait_for_reading_ends_when_bytes_come(ends: Pair) -> None:
+    one, other = ends
+    thread = threading.Thread(target=lambda: one.send_now([b"x"]))
+    thread.start()
+    assert receive(other, 1) == b"x"
+    thread.join()
+
+
+@pytest.mark.parametrize("wait", [streams._poll_wait, streams._select_wait])
+def test_wait(ends: Pair, wait: Callable[..., None]) -> None:
+    one, other = ends
+    other.recv_now()  # takes what a TLS handshake may have left
+    also, wake = os.pipe()
+    try:
+        wait(other, True, False, 0.0, None)  # returns, since the time is over
+        wait(one, True, True, None, None)  # there is room to write
+        os.write(wake, b"x")
+        wait(other, True, False, None, also)
+        os.read(also, 1)
+        one.send_now([b"x"])
+        wait(other, True, False, None, also)
+        assert receive(other, 1) == b"x"
+    finally:
+        os.close(also)
+        os.close(wake)
+
+
+def test_the_end_is_empty_bytes(ends: Pair) -> None:
+    one, other = ends
+    one.send_now([b"last"])
+    one.shutdown()
+    one.close()
+    assert receive(other, 4) == b"last"
+    assert other.recv() == b""
+
+
+def test_writing_to_a_peer_that_is_gone_raises(ends: Pair) -> None:
+    one, other = ends
+    other.shutdown()
+    other.close()
+    with pytest.raises(OSError):  # noqa: PT011
+        for _ in range(1000):  # the first may still go into the buffer of the system
+            one.send_now([b"x" * 1000])
+
+
+def test_shutdown_and_close_do_no_harm_twice(ends: Pair) -> None:
+    one, _ = ends
+    for _ in range(2):
+        one.shutdown()
+    for _ in range(2):
+        one.close()
+
+
+def test_after_shutdown_a_stream_is_at_its_end_or_broken(ends: Pair) -> None:
+    one, _ = ends
+    one.shutdown()
+    try:
+        assert one.recv_now() == b""
+    except OSError:
+        pass
+    with pytest.raises(OSError):  # noqa: PT011
+        one.send_now([b"x"])
+
+
+def test_shutdown_wakes_a_thread_in_recv_where_the_stream_says_so(ends: Pair) -> None:
+    one, _ = ends
+    if not one.wakes_on_shutdown:
+        assert isinstance(one, PipeStream)
+        return
+    got: list[object] = []
+
+    def read() -> None:
+        try:
+            got.append(one.recv())
+        except OSError as exc:
+            got.append(exc)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    one.shutdown()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert got == [b""] or isinstance(got[0], OSError)
+
+
+def test_closing_gives_the_descriptors_back(make: Callable[[], Pair]) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    one, other = make()
+    one.close()
+    other.close()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_decrypted_bytes_count_as_pending() -> None:
+    one, other = tls_pair()
+    one.send_now([b"x" * 10_000])
+    assert isinstance(other, TLSStream)
+    streams.wait(other, read=True, write=False, timeout=10)
+    while True:  # the session tickets of TLS 1.3 may come first
+        try:
+            first = other.sock.recv(1)
+            break
+        except ssl.SSLWantReadError:
+            streams.wait(other, read=True, write=False, timeout=10)
+    assert first == b"x"
+    assert other.pending()
+    streams.wait(other, read=True, write=False, timeout=None)  # does not wait
+    assert receive(other, 9_999) == b"x" * 9_999
+    assert not other.pending()
+    one.close()
+    other.close()
+
+
+def test_names_say_who_is_there(tmp_path: Path) -> None:
+    one, other = tcp_sockets()
+    stream = SocketStream(one)
+    host, port = other.getsockname()
+    assert stream.name == f"{host}:{port}"
+    assert stream.endpoints == (one.getsockname(), other.getsockname())
+    stream.close()
+    other.close()
+    assert stream.name == "a closed socket"
+    assert stream.endpoints is None
+
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(path)
+        listener.listen()
+        client.connect(path)
+        assert SocketStream(client).name == f"unix:{path}"
+
+    one_pipe, other_pipe = pipe_pair()
+    assert one_pipe.name == f"pipes {one_pipe.read_fd} and {one_pipe.write_fd}"
+    assert one_pipe.endpoints is None
+    one_pipe.close()
+    other_pipe.close()
+
+
+def test_tcp_streams_do_not_delay_small_messages() -> None:
+    one, other = tcp_sockets()
+    stream = stream_for(one)
+    assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    stream.close()
+    other.close()
+
+
+def test_ipv6_addresses_are_bracketed() -> None:
+    assert streams._address(("::1", 80, 0, 0)) == "[::1]:80"
+    assert streams._address("") == "a local socket"

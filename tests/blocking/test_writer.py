@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from netobj.blocking import writer as writer_module
+from netobj.blocking.streams import SocketStream, Wire
+from netobj.blocking.writer import Writer
+
+
+class Trickle(SocketStream):
+    """A stream that takes as many bytes at a time as *takes* says; the rest is "full"."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.takes: list[int] = []
+        self.written = bytearray()
+        self.calls = 0
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        self.calls += 1
+        room = self.takes.pop(0) if self.takes else 0
+        data = b"".join(parts)[:room]
+        self.written += data
+        return len(data)
+
+
+@pytest.fixture
+def stream() -> Iterator[Trickle]:
+    one, other = socket.socketpair()
+    trickle = Trickle(one)
+    yield trickle
+    trickle.close()
+    other.close()
+
+
+def make(stream: Trickle) -> tuple[Writer, deque[Wire], list[int]]:
+    out: deque[Wire] = deque()
+    blocked: list[int] = []
+    return Writer(stream, out, lambda: blocked.append(1)), out, blocked
+
+
+def test_what_is_queued_leaves_in_one_call(stream: Trickle) -> None:
+    writer, out, blocked = make(stream)
+    out.extend([b"one", b"two", memoryview(b"three")])
+    stream.takes = [100]
+    writer.flush()
+    assert stream.written == b"onetwothree"
+    assert stream.calls == 1
+    assert blocked == []
+    assert not writer.blocked
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_partial_writes_are_resumed_where_they_stopped(stream: Trickle, size: int) -> None:
+    writer, out, blocked = make(stream)
+    out.extend([b"abcd", b"efgh", b"ijk"])
+    stream.takes = [size]
+    writer.flush()
+    assert stream.written == b"abcdefghijk"[:size]
+    assert blocked == ([] if size == 11 else [1])
+    assert writer.blocked == (size < 11)
+    out.append(b"lm")
+    writer.flush()  # while it is blocked nothing is tried
+    stream.takes = [1, 1, 100]
+    while writer.resume():
+        pass
+    writer.flush()
+    if size == 11:
+        stream.takes = [100]
+        writer.flush()
+    assert stream.written == b"abcdefghijklm"
+    assert not writer.blocked
+
+
+def test_a_single_message_cut_short(stream: Trickle) -> None:
+    writer, out, blocked = make(stream)
+    out.append(b"abcdef")
+    stream.takes = [2]
+    writer.flush()
+    assert (bytes(stream.written), writer.blocked, blocked) == (b"ab", True, [1])
+    stream.takes = [0]
+    assert writer.resume()
+    stream.takes = [10]
+    assert not writer.resume()
+    assert stream.written == b"abcdef"
+
+
+def test_congested_counts_all_that_waits(
+    stream: Trickle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "MAX_QUEUED", 10)
+    writer, out, _ = make(stream)
+    out.append(b"x" * 100)
+    assert not writer.congested()  # nobody has tried to write it
+    writer.flush()
+    assert writer.congested()
+    stream.takes = [95]
+    writer.resume()
+    assert not writer.congested()
+    out.append(b"x" * 6)
+    assert writer.congested()
+
+
+def test_one_thread_writes_and_another_leaves_its_message_to_it(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    inside, go = threading.Event(), threading.Event()
+
+    class Slow(Trickle):
+        def send_now(self, parts: Sequence[Wire]) -> int:
+            inside.set()
+            go.wait(20)
+            return super().send_now(parts)
+
+    stream.__class__ = Slow
+    stream.takes = [100, 100]
+    out.append(b"first")
+    thread = threading.Thread(target=writer.flush)
+    thread.start()
+    inside.wait(20)
+    assert not writer.interrupted_here()
+    out.append(b"second")
+    writer.flush()  # returns at once
+    assert not writer.retire()
+    assert stream.written == b""
+    go.set()
+    thread.join()
+    assert stream.written == b"firstsecond"
+
+
+def test_a_finalizer_in_the_midst_of_a_write_is_noticed(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    seen: list[bool] = []
+
+    class Interrupted(Trickle):
+        def send_now(self, parts: Sequence[Wire]) -> int:
+            seen.append(writer.interrupted_here())
+            return super().send_now(parts)
+
+    stream.__class__ = Interrupted
+    stream.takes = [10]
+    out.append(b"x")
+    writer.flush()
+    assert seen == [True]
+    assert not writer.interrupted_here()
+
+
+def test_the_errors_of_the_stream_come_out_and_let_the_lock_go(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+
+    class Broken(Trickle):
+        def send_now(self, parts: Sequence[Wire]) -> int:
+            raise BrokenPipeError("gone")
+
+    stream.__class__ = Broken
+    out.append(b"x")
+    with pytest.raises(BrokenPipeError):
+        writer.flush()
+    assert writer.retire()  # the lock was free, and is kept for good
+    assert not writer.retire()
+
+
+def test_many_threads_lose_nothing_and_mix_nothing(scale: int) -> None:
+    one, other = socket.socketpair()
+    out: deque[Wire] = deque()
+    stream = SocketStream(one)
+    blocked = threading.Event()
+    writer = Writer(stream, out, blocked.set)
+    rounds = 300 * scale
+
+    def write(number: int) -> None:
+        for _ in range(rounds):
+            out.append(bytes([number]) * 100)
+            writer.flush()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    data = bytearray()
+    while len(data) < 8 * rounds * 100:
+        writer.resume()
+        other.settimeout(0.01)
+        try:
+            data += other.recv(65536)
+        except TimeoutError:
+            pass
+    for thread in threads:
+        thread.join()
+    blocks = [data[i : i + 100] for i in range(0, len(data), 100)]
+    assert all(len(set(block)) == 1 for block in blocks)
+    assert {block[0]: blocks.count(block) for block in blocks} == dict.fromkeys(range(8), rounds)
+    stream.close()
+    other.close()
