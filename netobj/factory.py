@@ -11,7 +11,7 @@ from typing import Any, Final
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import PipeStream, Stream, stream_for
-from netobj.core.config import Config
+from netobj.core.config import DEFAULT_CONFIG, Config
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 
@@ -24,7 +24,7 @@ _KEEPALIVE_SECONDS: Final = 60
 def open_connection(stream: Stream, service: Any, config: Settings) -> Connection:
     """The connection over *stream* that shows *service*, whose ``on_connect`` has run."""
     instance = instance_of(service)
-    settings = Config().merge({**getattr(instance, "CONFIG", {}), **config})
+    settings = Config().merge({**DEFAULT_CONFIG, **getattr(instance, "CONFIG", {}), **config})
     try:
         connection = Connection(instance, stream, settings)
     except BaseException:

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.blocking.results import AsyncResult
-from netobj.core import values
-from netobj.core.boxing import Boxing
 from netobj.core.consts import Op
+from netobj.core.copies import fetch_copy
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.errors import AccessDenied
@@ -115,14 +114,7 @@ def copy_of(ref: Any) -> Any:
     ...     netobj.copy_of(conn.root.eval("[1, {'a': (2, 3)}]"))
     [1, {'a': (2, 3)}]
     """
-    if not issubclass(type(ref), RemoteObject):
-        return ref
-    handle, path = _place(ref, "copy_of")
-    packed, value = handle.link.request(Op.COPY, handle, path, ())
-    if not packed:
-        return value
-    boxing: Boxing = handle.link.session.boxing
-    return values.complete(boxing.unpack_blob(value))
+    return fetch_copy(ref)
 
 
 class Restricted:

@@ -42,6 +42,7 @@ FLOORS = {
     "netobj.core.handle": (2, 3),
     "netobj.core.localclass": (2, 3),
     "netobj.core.boxing": (2, 4),
+    "netobj.core.copies": (2, 4),
     "netobj.core.session": (3, 0),
     "netobj.core.handlers": (3, 1),
     "netobj.teleportation": (3, 1),

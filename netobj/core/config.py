@@ -115,4 +115,6 @@ class ConfigMapping(MutableMapping[str, Any]):
         return len(Config._fields)
 
 
-DEFAULT_CONFIG: Mapping[str, Any] = Config()._asdict()
+DEFAULT_CONFIG: dict[str, Any] = Config()._asdict()
+"""What each new connection starts from. A program that changes it changes all connections that
+it makes after that; what a service or a caller sets still wins."""

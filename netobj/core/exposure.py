@@ -31,21 +31,36 @@ class Exposure(NamedTuple):
 
     prefix: str | None = None  # counts only where exposed_prefix is this; None: everywhere
     by_value: bool = False  # results travel as copies
+    arguments_by_value: bool = False  # the peer's containers are copied before the call
     concurrent: bool = False  # asynchronous calls may overlap
 
 
 @overload
-def exposed(target: str, /, *, by_value: bool = ..., concurrent: bool = ...) -> _Decorator: ...
+def exposed(
+    target: str, /, *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+) -> _Decorator: ...
 @overload
-def exposed(target: _T, /, *, by_value: bool = ..., concurrent: bool = ...) -> _T: ...
+def exposed(
+    target: _T, /, *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+) -> _T: ...
 @overload
-def exposed(*, by_value: bool = ..., concurrent: bool = ...) -> _Decorator: ...
-def exposed(target: Any = None, /, *, by_value: bool = False, concurrent: bool = False) -> Any:
+def exposed(
+    *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+) -> _Decorator: ...
+def exposed(
+    target: Any = None,
+    /,
+    *,
+    by_value: bool = False,
+    arguments_by_value: bool = False,
+    concurrent: bool = False,
+) -> Any:
     """Mark a function, method, property, class or other callable as open to the peer.
 
     It can then be reached under its own name, without a prefix. ``@exposed("rpc_")`` marks it
     only for connections whose ``exposed_prefix`` is ``"rpc_"``. With *by_value* its results
-    travel as copies; with *concurrent* asynchronous calls of it may overlap. Goes with
+    travel as copies; with *arguments_by_value* containers of the peer's are copied before the
+    call, one round trip each; with *concurrent* asynchronous calls of it may overlap. Goes with
     ``staticmethod``, ``classmethod`` and ``property`` in either order.
 
     The mark belongs to the function that is found under a name: a subclass that overrides a
@@ -61,8 +76,8 @@ def exposed(target: Any = None, /, *, by_value: bool = False, concurrent: bool =
     False
     """
     if target is None or isinstance(target, str):
-        return _Decorator(Exposure(target, by_value, concurrent))
-    return _mark(target, Exposure(None, by_value, concurrent))
+        return _Decorator(Exposure(target, by_value, arguments_by_value, concurrent))
+    return _mark(target, Exposure(None, by_value, arguments_by_value, concurrent))
 
 
 class _Decorator:

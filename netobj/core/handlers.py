@@ -17,10 +17,11 @@ from typing import Any, Final
 from netobj.core import values
 from netobj.core.access import Policy
 from netobj.core.boxing import ByValue
-from netobj.core.consts import SPECIALS, Op
+from netobj.core.consts import BINARY_SPECIALS, SPECIALS, Op
+from netobj.core.copies import copy_containers
 from netobj.core.events import Request
 from netobj.core.exposure import exposure_of
-from netobj.core.lookup import find
+from netobj.core.lookup import MISSING, find
 from netobj.core.rules import Access
 from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
@@ -101,7 +102,10 @@ def _call(session: Session, target: object, path: object, args: Args, kwargs: Kw
         function = walk(policy, target, path)
         if type(function) is not MethodType and policy.has_own_rules(function):
             function = policy.special_method(function, "__call__")
-        exposure = exposure_of(function)
+        exposure = exposure_of(function) or session.exposure_of_root(target)
+    if exposure is not None and exposure.arguments_by_value:
+        args = copy_containers(args)
+        kwargs = dict(zip(kwargs, copy_containers(tuple(kwargs.values())), strict=True))
     result = function(*args, **kwargs)
     if exposure is not None and exposure.by_value:
         return ByValue(result)
@@ -127,7 +131,24 @@ def _special(session: Session, target: object, path: object, args: Args, kwargs:
     own = _SPECIALS.get(name)
     if own is not None:
         return own(session, obj, *operands)
-    return session.policy.special_method(obj, name)(*operands, **kwargs)
+    result = session.policy.special_method(obj, name)(*operands, **kwargs)
+    if result is NotImplemented and len(operands) == 1 and type(operands[0]) in _COPYABLE:
+        return _reflected(obj, name, operands[0])
+    return result
+
+
+def _reflected(obj: object, name: str, operand: object) -> object:
+    """What the other operand says, a copy of a container that the peer's side cannot ask."""
+    method = find(type(operand), _REFLECTED.get(name, ""))
+    return NotImplemented if method is MISSING else method(operand, obj)
+
+
+_REFLECTED: Final[dict[str, str]] = {
+    **{name: name.replace("__", "__r", 1) for name in BINARY_SPECIALS},
+    **{name.replace("__", "__r", 1): name for name in BINARY_SPECIALS},
+    **{"__lt__": "__gt__", "__le__": "__ge__", "__gt__": "__lt__", "__ge__": "__le__"},
+    **{"__eq__": "__eq__", "__ne__": "__ne__"},
+}
 
 
 def _exit(session: Session, obj: object, exc: BaseException | None = None) -> object:

@@ -258,6 +258,8 @@ class Netref(_Base, metaclass=NetrefType):
 
     __dict__: Any = _RemoteAttribute("__dict__")
     __init__: Any = _RemoteAttribute("__init__")
+    __getstate__: Any = _RemoteAttribute("__getstate__")
+    __reduce__: Any = _RemoteAttribute("__reduce__")
     __doc__: Any = _Document("__doc__")
 
     def __repr__(self) -> str:
@@ -288,9 +290,9 @@ class Netref(_Base, metaclass=NetrefType):
         return handle.link.request(_SPECIAL, handle, None, (SPECIAL_INDEX["__deepcopy__"],))
 
 
-_CLASS_READS: Final = (
-    frozenset(SPECIAL_INDEX) - {"__dir__", "__copy__", "__deepcopy__"} | {"__new__"}
-)
+_CLASS_READS: Final = frozenset(SPECIAL_INDEX) - {"__dir__", "__copy__", "__deepcopy__"} | {
+    "__new__"
+}
 
 
 def _class_getattribute(self: Netref, name: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
-from netobj.core.exposure import exposed
+from netobj.core.exposure import Exposure, exposed
 from netobj.teleportation import export_function
 
 
@@ -21,7 +21,9 @@ class Service:
 
     ``ALIASES`` names the service (the first is its name); by default it is the class's name
     without "Service", in capitals. ``CONFIG`` holds settings that the service needs; what the
-    program gives when connecting or serving wins over them.
+    program gives when connecting or serving wins over them. ``EXPOSURE`` says for all methods
+    without a mark of their own what ``@exposed(...)`` says for one, for example
+    ``Exposure(by_value=True)``: results travel as copies.
 
     >>> class EchoService(Service):
     ...     def exposed_echo(self, text): return text
@@ -31,6 +33,7 @@ class Service:
 
     ALIASES: ClassVar[tuple[str, ...] | list[str]] = ()
     CONFIG: ClassVar[Mapping[str, Any]] = {}
+    EXPOSURE: ClassVar[Exposure | None] = None
 
     def on_connect(self, conn: Any) -> None:
         """Called when a connection is there, before any call of the peer runs."""

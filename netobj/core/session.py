@@ -31,6 +31,7 @@ from netobj.core.consts import (
 )
 from netobj.core.describe import Description
 from netobj.core.events import Cancel, Dropped, Event, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.exposure import Exposure
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.vinegar import Dumper, Loader
@@ -99,11 +100,16 @@ class Session:
         self._reader = FrameReader(config.limits[Limit.FRAME])
         self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
         self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
+        self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._identity = object()  # marks exceptions that came over this session
         self._left: dict[int, BaseException] = {}
         self._last_left = 0
         self.out.append(PREAMBLE)
         self._say_hello(process, features)
+
+    def exposure_of_root(self, target: object) -> Exposure | None:
+        """How the methods of *target* are exposed as a whole, if it is the root and says so."""
+        return self._root_exposure if target is self.boxing.root else None
 
     def reconfigure(self, config: Config) -> None:
         """Go on with *config*; what the peer has been told already stays as it was."""

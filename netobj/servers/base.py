@@ -85,8 +85,10 @@ class Server:
 
     @property
     def listener(self) -> socket.socket:
-        """The listening socket; bound when it is first asked for."""
+        """The listening socket; bound when it is first asked for. OSError once closed."""
         with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, "the server is closed")
             if self._listener is None:
                 self._listener = self._bind()
             return self._listener
@@ -144,18 +146,17 @@ class Server:
     # --- serving -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Accept and serve until :meth:`close`, or until Ctrl-C."""
-        listener = self.listener
+        """Accept and serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
         self.active = True
-        where = self.socket_path or f"[{self.host}]:{self.port}"
-        self.logger.info("server started on %s", where)
         try:
-            while self.active:
+            where = self.socket_path or f"[{self.host}]:{self.port}"
+            self.logger.info("server started on %s", where)
+            while self.active and not self._closed:
                 self.accept()
         except KeyboardInterrupt:
             self.logger.warning("interrupted: the server closes")
         except OSError:
-            if self.active and listener.fileno() >= 0:
+            if not self._closed:
                 raise
         finally:
             self.close()
@@ -207,10 +208,12 @@ class Server:
         }
         connection = open_connection(stream_for(sock), instance_of(self.service), config)
         with self._lock:
-            if self._closed:
-                connection.close()
-                return
-            self.clients.add(connection)
+            admitted = not self._closed
+            if admitted:
+                self.clients.add(connection)
+        if not admitted:
+            connection.close()
+            return
         try:
             self._handle_connection(connection)
         finally:

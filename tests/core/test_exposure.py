@@ -66,9 +66,9 @@ def test_exposed_keeps_what_it_decorates() -> None:
 
 
 def test_options_are_kept_in_the_mark() -> None:
-    assert exposure_of(exposed(by_value=True)(fresh())) == Exposure(None, True, False)
-    assert exposure_of(exposed("p_", concurrent=True)(fresh())) == Exposure("p_", False, True)
-    assert exposure_of(exposed(fresh(), concurrent=True)) == Exposure(None, False, True)
+    assert exposure_of(exposed(by_value=True)(fresh())) == Exposure(by_value=True)
+    assert exposure_of(exposed("p_", concurrent=True)(fresh())) == Exposure("p_", concurrent=True)
+    assert exposure_of(exposed(fresh(), concurrent=True)) == Exposure(concurrent=True)
 
 
 @pytest.mark.parametrize("thing", [len, 5, object()])

@@ -1,0 +1,45 @@
+"""Copies of remote containers: one request, no pickle."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from netobj.core import values
+from netobj.core.consts import Op
+from netobj.core.handle import RemoteMethod, RemoteObject
+
+_COPY: Final = int(Op.COPY)
+
+
+def fetch_copy(ref: Any) -> Any:
+    """A copy of the plain data behind *ref*; what is no remote object is returned as it is.
+
+    Raises NotEncodable (from the other side) for what is no plain data.
+    """
+    kind = type(ref)
+    if not issubclass(kind, RemoteObject):
+        return ref
+    handle = ref.____handle__
+    path = ref.____name__ if issubclass(kind, RemoteMethod) else None
+    packed, value = handle.link.request(_COPY, handle, path, ())
+    if not packed:
+        return value
+    return values.complete(handle.link.session.boxing.unpack_blob(value))
+
+
+_CONTAINERS: Final = frozenset(
+    f"builtins.{name}" for name in ("list", "dict", "set", "frozenset", "tuple", "bytearray")
+)
+
+
+def copy_containers(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """*args* with each remote builtin container in them replaced by a copy."""
+    return tuple(fetch_copy(arg) if _is_container(arg) else arg for arg in args)
+
+
+def _is_container(arg: Any) -> bool:
+    return (
+        issubclass(type(arg), RemoteObject)
+        and not issubclass(type(arg), RemoteMethod)
+        and arg.____handle__.imported.description.full_name in _CONTAINERS
+    )
