@@ -23,9 +23,9 @@ _KEEPALIVE_SECONDS: Final = 60
 
 def open_connection(stream: Stream, service: Any, config: Settings) -> Connection:
     """The connection over *stream* that shows *service*, whose ``on_connect`` has run."""
-    instance = instance_of(service)
-    settings = Config().merge({**DEFAULT_CONFIG, **getattr(instance, "CONFIG", {}), **config})
     try:
+        instance = instance_of(service)
+        settings = Config().merge({**DEFAULT_CONFIG, **getattr(instance, "CONFIG", {}), **config})
         connection = Connection(instance, stream, settings)
     except BaseException:
         stream.close()

@@ -28,6 +28,8 @@ from netobj.blocking.dispatch import Dispatcher, Server, pool
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.pool import Job
 from netobj.blocking.results import AsyncResult
+from netobj.blocking.safepoint import call_user
+from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.streams import Stream, wait
 from netobj.blocking.waiting import Waiter, chains, context, lane_of_thread, numbers
 from netobj.blocking.waker import Waker
@@ -95,7 +97,7 @@ class Connection:
         self._reader = threading.Lock()
         self._sleepers: dict[Waiter, None] = {}
         self._hello_waiters: list[Waiter] = []
-        self._pings: dict[Any, list[Waiter]] = {}
+        self._pings: dict[Any, Waiter] = {}
         self._waker: Any = None
         self._woken = False
         self._plain_reader = False  # the reader is in recv(), which only its peer can end
@@ -110,6 +112,7 @@ class Connection:
         self.proc: Any = None  # the process at the other end, where this side started it
         self.dispatcher = Dispatcher(self)
         self.writer = Writer(stream, self.session.out, self._on_blocked)
+        guard_against_sigint()
         self._io = io_thread()
         _live.add(self)
         self._io.add(self)
@@ -123,7 +126,10 @@ class Connection:
         if self._root is None:
             self._await_hello()
             assert self.session.root_class is not None
-            self._root = proxy_for(Handle(self, 0, self.session.root_class))
+            root = proxy_for(Handle(self, 0, self.session.root_class))
+            with self.guard:  # one root for all threads
+                if self._root is None:
+                    self._root = root
         return self._root
 
     @property
@@ -151,7 +157,7 @@ class Connection:
     def _call_before_closed(self) -> None:
         try:
             assert self.config.before_closed is not None
-            self.config.before_closed(self.root)
+            call_user(self.config.before_closed, self.root)
         except Exception:
             if not self.config.close_catchall:
                 raise
@@ -185,8 +191,10 @@ class Connection:
         """
         waiter = Waiter(self)
         token = next(numbers.requests)
-        self._pings.setdefault(token, []).append(waiter)
+        self._pings[token] = waiter
         try:
+            if self.closed:  # else nobody would complete it
+                raise ConnectionLost(self.session.lost)
             self.session.ping(token)
             self.flush()
             self.wait_for(waiter, None if timeout is None else time.monotonic() + timeout)
@@ -195,13 +203,6 @@ class Connection:
             if not waiter.ok:
                 raise ConnectionLost(self.session.lost)
         finally:
-            self._forget_ping(token, waiter)
-
-    def _forget_ping(self, token: Any, waiter: Waiter) -> None:
-        waiters = self._pings.get(token, [])
-        if waiter in waiters:
-            waiters.remove(waiter)
-        if not waiters:
             self._pings.pop(token, None)
 
     def fileno(self) -> int:
@@ -259,7 +260,6 @@ class Connection:
         try:
             while not self.closed:
                 self.wait_for(server, None)
-                server.busy = False
         finally:
             self.dispatcher.server = None
             server.done = True
@@ -325,11 +325,11 @@ class Connection:
             timeout = self.config.sync_request_timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
+            if self.writer.interrupted_here():
+                raise _reentrant()
             seq = waiter.seq = next(numbers.requests)
             self.session.request(waiter, op, handle, path, args, kwargs, chain, None, timeout, seq)
             self.flush()
-            if self.writer.interrupted_here():
-                self._refuse_reentrance(waiter)
             self.wait_for(waiter, deadline)
             if not waiter.done:
                 raise AsyncResultTimeout(f"no answer came within {timeout:g} s")
@@ -403,7 +403,7 @@ class Connection:
     def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
         """Call *function*; what it raises is logged."""
         try:
-            function(argument)
+            call_user(function, argument)
         except Exception:
             self.log.exception("%r raised", function)
 
@@ -415,7 +415,7 @@ class Connection:
     def attach(self, service: Any) -> None:
         """Let *service* hear of the connection, then let the peer's calls run."""
         try:
-            service.on_connect(self)
+            call_user(service.on_connect, self)
         except BaseException:
             self.close()  # it was never connected: no on_disconnect
             raise
@@ -475,6 +475,10 @@ class Connection:
             # From here on a reader that leaves sees this waiter; one that has left is not missed.
             if self._reader.locked() and not waiter.done and not waiter.jobs:
                 waiter.sleep(timeout)
+        except BaseException:  # it may have been woken to read: let another do so
+            self._sleepers.pop(waiter, None)
+            self._wake_sleeper()
+            raise
         finally:
             self._sleepers.pop(waiter, None)
 
@@ -530,13 +534,6 @@ class Connection:
         """Read, or let others read, for a moment."""
         self.wait_for(Waiter(self), time.monotonic() + 0.01)
 
-    def _refuse_reentrance(self, waiter: Waiter) -> None:
-        self.session.pending.pop(waiter.seq, None)
-        raise ReentrantCall(
-            "a finalizer or signal handler called through a connection whose write it "
-            "interrupted: let it hand the call to a thread"
-        )
-
     # --- reading: only with the role -----------------------------------------------------------
 
     def is_read(self) -> bool:
@@ -551,14 +548,17 @@ class Connection:
         self.readers_left += 1
         self._reader.release()
         if self._sleepers:
-            for sleeper in list(self._sleepers):
-                if not sleeper.done and not sleeper.jobs:
-                    sleeper.wake()
-                    break
+            self._wake_sleeper()
         if not self.noted:
             self._io.note(self)
         if self._garbage:
             self._garbage.clear()  # may run finalizers: after the role was given back
+
+    def _wake_sleeper(self) -> None:
+        for sleeper in list(self._sleepers):
+            if not sleeper.done and not sleeper.jobs:
+                sleeper.wake()
+                return
 
     def _read_for(self, waiter: Waiter, deadline: float | None) -> None:
         stream, writer = self.stream, self.writer
@@ -668,7 +668,8 @@ class Connection:
         elif isinstance(event, Cancel):
             self.dispatcher.cancel(event)
         elif isinstance(event, Pong):
-            for waiter in self._pings.pop(event.token, ()):
+            waiter = self._pings.pop(event.token, None)
+            if waiter is not None:
                 waiter.complete(True, None, False)
         elif isinstance(event, Hello):
             while self._hello_waiters:
@@ -739,8 +740,7 @@ class Connection:
         _live.discard(self)
         for waiter in self.session.lose(reason):
             waiter.complete(False, _LOST, False)
-        pings = [waiter for waiters in list(self._pings.values()) for waiter in waiters]
-        for waiter in (*self._hello_waiters, *pings):
+        for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, _LOST, False)
         self.stream.shutdown()
         if self._waker is not None:
@@ -788,6 +788,13 @@ class Connection:
 
 _LOST: Final = object()
 """In the place of an answer: there will be none, the connection has ended."""
+
+
+def _reentrant() -> ReentrantCall:
+    return ReentrantCall(
+        "a finalizer or signal handler called through a connection whose write it "
+        "interrupted: let it hand the call to a thread"
+    )
 
 
 def _target(proxy: Any) -> tuple[Handle | None, Any]:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from netobj.blocking.interrupt import Interruptible
+from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
 from netobj.blocking.pool import Job, WorkerPool
 from netobj.blocking.waiting import Waiter, chains, context, find_waiter
@@ -32,22 +32,39 @@ class Server(Waiter):
     """The place of the thread that serves a connection.
 
     ``busy`` is set by whoever reads the connection, when it assigns a job to the free server,
-    and cleared by the server when it has none: only one side at a time may change it.
+    and cleared by the server: only one side at a time may change it. The server is free as soon
+    as it begins to answer, so that a peer who makes one call after another finds the same thread
+    each time, as what is bound to a thread (a database, a GUI) needs. ``current`` belongs to the
+    server's thread: its request or lane, None once it is free.
     """
 
-    __slots__ = ("busy",)
+    __slots__ = ("busy", "current")
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.busy = False
+        self.current: Any = None
 
     def claim(self, job: Job) -> bool:
         """Give the free server *job*; False if it is busy."""
         if self.busy or self.done:
             return False
         self.busy = True
-        self.assign(job)
+        self.assign((self._work, job))
         return True
+
+    def _work(self, job: Job) -> None:
+        self.current = job[1]
+        try:
+            job[0](job[1])
+        finally:
+            self.answering(self.current)
+
+    def answering(self, request: Any) -> None:
+        """*request* has run; if it was the server's own, the server is free."""
+        if request is not None and self.current is request:
+            self.current = None
+            self.busy = False
 
 
 class Dispatcher:
@@ -129,7 +146,7 @@ class Dispatcher:
         """The peer no longer wants an answer: what has not started will not."""
         event.request.cancelled = True
         if event.interrupt and self._connection.config.allow_interrupt:
-            Interruptible.interrupt(event.request)
+            pool.submit((_interrupt, event.request))
 
     # --- by hand -----------------------------------------------------------------------------
 
@@ -217,12 +234,15 @@ class Dispatcher:
             if depth >= self._session.config.limits[Limit.DEPTH]:
                 raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
             if self._connection.config.allow_interrupt:
-                value = Interruptible.run(self._session, request)
+                request.run = ThreadRun()
+                value = request.run.execute(lambda: perform(self._session, request))
             else:
                 value = perform(self._session, request)
+            self._free_server(request)
             self._session.reply(request, value)
             value = None
         except BaseException as exc:
+            self._free_server(request)
             self._fail(request, exc)
             if self._propagates(exc):
                 raise
@@ -230,6 +250,11 @@ class Dispatcher:
             context.chain, context.depth = chain, depth
             request.args = ()  # what the arguments refer to is not kept alive by our frames
         self._connection.flush()
+
+    def _free_server(self, request: Request) -> None:
+        server = self.server
+        if server is not None:
+            server.answering(request)
 
     def _fail(self, request: Request, exc: BaseException) -> None:
         keep: list[int] | None = None
@@ -249,6 +274,12 @@ class Dispatcher:
             and not config.allow_interrupt
             and self.server is not None
         )
+
+
+def _interrupt(request: Request) -> None:
+    run: ThreadRun | None = request.run
+    if run is not None:
+        run.interrupt()
 
 
 def _bare(exc: BaseException, failure: Exception) -> Exception:

@@ -1,83 +1,82 @@
-"""Stopping a call where it is: KeyboardInterrupt, raised in the thread that runs it.
-
-In the main thread a real SIGINT does it, so that even a blocking system call is interrupted; the
-handler raises only while a call runs that may be stopped. In other threads the interpreter is
-asked to raise at the next bytecode, and the request is withdrawn when the call ends first.
-"""
+"""Stopping a call where it is: KeyboardInterrupt, raised in the thread that runs it."""
 
 from __future__ import annotations
 
 import ctypes
-import signal
+import sys
 import threading
-from types import FrameType
-from typing import Any, Final
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from netobj.core.events import Request
-from netobj.core.handlers import perform
-from netobj.core.session import Session
+from netobj.blocking.safepoint import at_safe_point
 
-_lock: Final = threading.Lock()
-"""Protects the table and the moment between looking there and asking the interpreter to raise;
-nobody waits or runs user code while holding it."""
+T = TypeVar("T")
 
-_running: Final[dict[Request, int]] = {}
-"""The calls that may be stopped, and the thread that runs each."""
-
-_main_calls: Final[list[Request]] = []
-"""Those of the main thread, innermost last; only the main thread changes it."""
+PATIENCE: Final = 2.0
+"""Seconds for which a thread is watched for a safe point to interrupt it at."""
+_PAUSE: Final = 0.001
 
 
-class Interruptible:
-    """Calls that the peer may stop."""
+class ThreadRun:
+    """A run in the calling thread, which another thread may interrupt.
 
-    @staticmethod
-    def run(session: Session, request: Request) -> object:
-        """Perform *request* so that :meth:`interrupt` can stop it."""
-        ident = threading.get_ident()
-        main = threading.current_thread() is threading.main_thread()
-        armed = main and signal.getsignal(signal.SIGINT) is _on_sigint
-        try:
-            with _lock:
-                _running[request] = ident
-            if armed:
-                _main_calls.append(request)
-            return perform(session, request)
-        finally:
-            if armed and _main_calls and _main_calls[-1] is request:
-                _main_calls.pop()
-            with _lock:
-                if _running.pop(request, None) is not None and request.interrupted and not armed:
-                    _raise_in(ident, None)
+    ``_lock`` protects ``_thread``, and the moment between looking at it and asking the
+    interpreter to raise: so nothing is raised in the thread after the run has ended. Nobody
+    waits or runs user code while holding it.
 
-    @staticmethod
-    def interrupt(request: Request) -> None:
-        """Raise KeyboardInterrupt in *request*, if it runs."""
-        with _lock:
-            ident = _running.get(request)
-            if ident is None:
-                return
-            request.interrupted = True
-            main = threading.main_thread().ident
-            if ident == main and signal.getsignal(signal.SIGINT) is _on_sigint:
-                signal.pthread_kill(ident, signal.SIGINT)
-            else:
-                _raise_in(ident, KeyboardInterrupt)
-
-
-def _raise_in(ident: int, exc: type[BaseException] | None) -> None:
-    wanted = ctypes.py_object() if exc is None else ctypes.py_object(exc)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), wanted)
-
-
-def _on_sigint(_number: int, _frame: FrameType | None) -> Any:
-    if _main_calls and _main_calls[-1].interrupted:
-        raise KeyboardInterrupt
-
-
-def interrupt_main_by_signal() -> None:
-    """Let SIGINT stop the calls that the main thread runs, and nothing else.
-
-    For processes that serve a shell on their main thread; call it there.
+    >>> run = ThreadRun()
+    >>> run.execute(lambda: 6 * 7)
+    42
+    >>> run.interrupt()
+    False
     """
-    signal.signal(signal.SIGINT, _on_sigint)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+
+    def execute(self, func: Callable[[], T]) -> T:
+        """What *func* returns or raises; ``KeyboardInterrupt`` after :meth:`interrupt`."""
+        with self._lock:
+            self._thread = threading.get_ident()
+        try:
+            return func()
+        finally:
+            self._disarm()
+
+    def interrupt(self) -> bool:
+        """Raise ``KeyboardInterrupt`` inside; False when nothing runs any more.
+
+        It shows as soon as the thread runs Python code again. Waits, at most PATIENCE seconds,
+        while the thread is in the midst of sending or dispatching a message.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with self._lock:
+                if self._thread is None:
+                    return False
+                frame = sys._current_frames().get(self._thread)
+                if at_safe_point(frame) or time.monotonic() > deadline:
+                    return _raise_in(self._thread, KeyboardInterrupt)
+            del frame
+            time.sleep(_PAUSE)
+
+    def _disarm(self) -> None:
+        landed = False
+        while True:
+            try:
+                with self._lock:
+                    self._thread = None
+                    _raise_in(threading.get_ident(), None)  # takes back what has not shown yet
+                break
+            except KeyboardInterrupt:  # it arrived right here
+                landed = True
+        if landed:
+            raise KeyboardInterrupt
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
+    target = ctypes.py_object() if error is None else ctypes.py_object(error)
+    set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    return bool(set_async_exc(ctypes.c_ulong(thread), target))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import heapq
 import selectors
+import signal
 import threading
 import time
 from collections import deque
@@ -30,6 +31,8 @@ TICK: Final = 0.008
 """Seconds after which a connection that nobody reads is read here."""
 QUIET_TICKS: Final = 50
 """After so many ticks without a candidate the thread sleeps until it is woken."""
+INTERRUPT_PAUSE: Final = 0.0005
+"""Seconds after which a Ctrl-C that came in the midst of a message is tried again."""
 HOUSEKEEPING: Final = 0.5
 """Seconds between looks for releases that nothing has carried along."""
 
@@ -81,6 +84,7 @@ class IOThread:
         self._closing: list[Watched] = []
         self._numbers = count()
         self._quiet = 0
+        self._interrupt_due = False
         self._thread = threading.Thread(target=self._run, name="netobj I/O", daemon=True)
         self._thread.start()
 
@@ -106,6 +110,11 @@ class IOThread:
         """Finish writing what *connection* has queued."""
         self._command(self._start_writing, connection)
 
+    def interrupt_main_soon(self) -> None:
+        """Send SIGINT to the main thread in a moment; called by its signal handler."""
+        self._interrupt_due = True
+        self._waker.wake()
+
     def _command(self, command: Callable[[Watched], None], connection: Watched) -> None:
         self._commands.append((command, connection))
         self._waker.wake()
@@ -122,6 +131,8 @@ class IOThread:
         while True:
             ready = self._selector.select(self._timeout(next_tick, next_sweep))
             self._asleep = False
+            if self._interrupt_due:
+                self._interrupt_main()
             self._take_commands()
             for key, events in ready:
                 if key.data is None:
@@ -152,6 +163,16 @@ class IOThread:
         if self._timers:
             due = min(due, self._timers[0][0])
         return None if due == float("inf") else max(0.0, due - time.monotonic())
+
+    def _interrupt_main(self) -> None:
+        self._interrupt_due = False
+        time.sleep(INTERRUPT_PAUSE)  # long enough for the main thread to come out of it
+        if hasattr(signal, "pthread_kill"):
+            ident = threading.main_thread().ident
+            assert ident is not None
+            signal.pthread_kill(ident, signal.SIGINT)
+        else:
+            signal.raise_signal(signal.SIGINT)
 
     def _take_commands(self) -> None:
         while self._commands:

@@ -12,17 +12,21 @@ import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from netobj.blocking.safepoint import safe_point
+
 RECV_SIZE: Final = 64 * 1024
+_RECV_SIZES: Final = (RECV_SIZE,)
 _MAX_PARTS: Final = min(64, getattr(os, "SC_IOV_MAX", 64))
 
 Wire = bytes | memoryview
 
 
 class Stream(ABC):
-    """Two directions of bytes; ``read_fd`` and ``write_fd`` are what to wait for, -1 once closed."""
+    """Two directions of bytes; ``read_fd`` and ``write_fd`` are what to wait for (-1: closed)."""
 
     wakes_on_shutdown = True
     """A thread inside :meth:`recv` comes out of it when another calls :meth:`shutdown`."""
@@ -75,14 +79,27 @@ class SocketStream(Stream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._received: deque[bytes] = deque()  # what recv() had when it was interrupted
         self.read_fd = self.write_fd = sock.fileno()
         sock.setblocking(True)
         _connect_options(sock)
 
     def recv(self) -> bytes:
-        return self.sock.recv(RECV_SIZE)
+        if not self._received:
+            self._block()
+        return self._received.popleft()
+
+    @safe_point
+    def _block(self) -> None:
+        # In one step of the interpreter: an exception after it finds the bytes queued.
+        self._received.extend(map(self.sock.recv, _RECV_SIZES))
+
+    def pending(self) -> bool:
+        return bool(self._received)
 
     def recv_now(self) -> bytes | None:
+        if self._received:
+            return self._received.popleft()
         try:
             return self.sock.recv(RECV_SIZE, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
@@ -314,6 +331,7 @@ def wait(
     _wait(stream, read, write, timeout, also)
 
 
+@safe_point
 def _poll_wait(
     stream: Stream, read: bool, write: bool, timeout: float | None, also: int | None
 ) -> None:
@@ -329,6 +347,7 @@ def _poll_wait(
     poller.poll(None if timeout is None else max(0, timeout) * 1000)
 
 
+@safe_point
 def _select_wait(
     stream: Stream, read: bool, write: bool, timeout: float | None, also: int | None
 ) -> None:

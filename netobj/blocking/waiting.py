@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 from netobj.blocking.pool import Job
+from netobj.blocking.safepoint import safe_point
 from netobj.core.session import Session
 
 
@@ -90,6 +91,7 @@ class Waiter:
             except RuntimeError:  # awake already
                 pass
 
+    @safe_point
     def sleep(self, timeout: float) -> None:
         """Wait for :meth:`wake`, at most *timeout* seconds (-1: for ever)."""
         self.lock.acquire(timeout=timeout)

@@ -1,13 +1,11 @@
 """Running code so that somebody else can interrupt it, and nothing after it.
 
-:class:`ThreadRun` runs it in the calling thread and raises ``KeyboardInterrupt`` there from
-another one; it shows as soon as that thread runs Python code again. :class:`MainThread` offers the
-process's main thread, where a signal ends blocking system calls too.
+:class:`~netobj.blocking.interrupt.ThreadRun` runs it in the calling thread; :class:`MainThread`
+offers the process's main thread, where a signal ends blocking system calls too.
 """
 
 from __future__ import annotations
 
-import ctypes
 import queue
 import signal
 import sys
@@ -15,6 +13,9 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
+
+from netobj.blocking.interrupt import ThreadRun
+from netobj.blocking.safepoint import at_safe_point
 
 T = TypeVar("T")
 
@@ -30,52 +31,6 @@ class Run(Protocol):
 
     def interrupt(self) -> bool:
         """Ask for a ``KeyboardInterrupt`` inside; False when nothing runs any more."""
-
-
-class ThreadRun:
-    """A run in the calling thread.
-
-    >>> run = ThreadRun()
-    >>> run.execute(lambda: 6 * 7)
-    42
-    >>> run.interrupt()
-    False
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: int | None = None
-
-    def execute(self, func: Callable[[], T]) -> T:
-        with self._lock:
-            self._thread = threading.get_ident()
-        try:
-            return func()
-        finally:
-            self._disarm()
-
-    def interrupt(self) -> bool:
-        with self._lock:
-            return self._thread is not None and _raise_in(self._thread, KeyboardInterrupt)
-
-    def _disarm(self) -> None:
-        landed = False
-        while True:
-            try:
-                with self._lock:
-                    self._thread = None
-                    _raise_in(threading.get_ident(), None)  # takes back what has not shown yet
-                break
-            except KeyboardInterrupt:  # it arrived right here
-                landed = True
-        if landed:
-            raise KeyboardInterrupt
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
-    target = ctypes.py_object() if error is None else ctypes.py_object(error)
-    set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    return bool(set_async_exc(ctypes.c_ulong(thread), target))
 
 
 class _Job(Generic[T]):
@@ -165,7 +120,7 @@ class MainThread:
 
     def _on_sigint(self, signum: int, frame: FrameType | None) -> None:
         job = self._current
-        if job is not None and job.armed:
+        if job is not None and job.armed and at_safe_point(frame):
             job.heard = True
             raise KeyboardInterrupt
 

@@ -294,6 +294,15 @@ class Boxing:
                     dropped.append(export.obj)
         return dropped
 
+    def discard(self) -> list[object]:
+        """Empty the tables, at the end; returns what was exported, to be dropped unlocked."""
+        with self._guard:
+            dropped = [export.obj for export in self.exports.values()]
+            self.exports.clear()
+            self._by_identity.clear()
+            self.imports.clear()
+        return dropped
+
     def take_releases(self, most: int) -> list[int]:
         """What has died here since the last call, at most *most*: id, count, id, count ..."""
         flat: list[int] = []

@@ -17,12 +17,12 @@ class Request:
         "cancelled",
         "chain",
         "deferred",
-        "interrupted",
         "kwnames",
         "lane",
         "metadata",
         "op",
         "path",
+        "run",
         "seq",
         "target",
         "time_left",
@@ -51,7 +51,7 @@ class Request:
         self.time_left: float | None = None
         self.metadata: Any = None
         self.cancelled = False
-        self.interrupted = False
+        self.run: Any = None  # the front-end's, while it can be stopped
 
 
 class Reply:

@@ -116,7 +116,7 @@ def exposure_of(attribute: object) -> Exposure | None:
     descriptors. The mark of a class is not that of its subclasses or instances.
 
     >>> exposure_of(staticmethod(exposed(lambda: 1)))
-    Exposure(prefix=None, by_value=False, concurrent=False)
+    Exposure(prefix=None, by_value=False, arguments_by_value=False, concurrent=False)
     >>> exposure_of(len) is None
     True
     """

@@ -33,6 +33,7 @@ class ChunkedIterator(Iterator[Any]):
         begin: bool = False,
     ) -> None:
         self._remote: Any = remote
+        self._container = remote if begin else None  # lives until the end, as it would locally
         self._count = first
         self._most = most
         self._growth = growth
@@ -69,7 +70,7 @@ class ChunkedIterator(Iterator[Any]):
 
     def _finish(self) -> None:
         end, self._end = self._end, True
-        self._remote = None  # let go of it as soon as it is of no use
+        self._remote = self._container = None  # of no use any more
         if isinstance(end, BaseException):
             raise end
         raise StopIteration

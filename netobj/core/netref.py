@@ -20,6 +20,17 @@ from contextlib import AbstractContextManager
 from types import MethodType
 from typing import Any, Final, Protocol
 
+from netobj.core.arguments import (
+    FILLING,
+    buffer_class,
+    buffers_copied,
+    containers_copied,
+    copying_class,
+    fills_buffer,
+    reads_buffer,
+    reads_container,
+    writable_view,
+)
 from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
 from netobj.core.consts import (
@@ -32,6 +43,7 @@ from netobj.core.consts import (
     Op,
 )
 from netobj.core.describe import Description
+from netobj.core.extending import base_for, describe_instances
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.localclass import builtin_class, local_class
@@ -151,14 +163,63 @@ class _ThrowMethod(BoundMethod):
         return super().__call__(*args, **kwargs)
 
 
+class _ContainerReader(BoundMethod):
+    """A method that only reads the containers that it is given."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*containers_copied(args), **kwargs)
+
+
+class _BufferReader(BoundMethod):
+    """A method that only reads the buffers that it is given."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*buffers_copied(args), **kwargs)
+
+
+class _BufferFiller(BoundMethod):
+    """``readinto`` of a remote file: reads over there, fills here."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        view = writable_view(args)
+        if view is None:
+            return super().__call__(*args, **kwargs)
+        handle = self.____handle__
+        with view:
+            data = handle.link.request(_CALL, handle, FILLING[self.____name__], (len(view),))
+            if data is None:
+                return None
+            view[: len(data)] = data
+            return len(data)
+
+
+def _method_class(description: Description, name: str) -> type[BoundMethod]:
+    if name in ("throw", "athrow"):
+        return _ThrowMethod
+    if description.kind == Described.INSTANCE:
+        if reads_container(description, name):
+            return _ContainerReader
+        if reads_buffer(description, name):
+            return _BufferReader
+        if fills_buffer(description, name):
+            return _BufferFiller
+    return BoundMethod
+
+
 class _MethodAttribute:
     """In a proxy class: where a described method is found for the first time."""
 
     __slots__ = ("_class", "_name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cls: type[BoundMethod]) -> None:
         self._name = name
-        self._class = _ThrowMethod if name in ("throw", "athrow") else BoundMethod
+        self._class = cls
 
     def __get__(self, proxy: Netref | None, owner: type) -> Any:
         if proxy is None:
@@ -233,6 +294,12 @@ class Netref(_Base, metaclass=NetrefType):
     Never made by calling the class. ``type(x)`` is the proxy class, ``x.__class__`` and
     ``isinstance`` answer as the remote object would, where this side can know.
     """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
+        raise TypeError(
+            f"{cls!r} is not called: proxies are made by their connection; of remote things, "
+            "only classes can be the base of a local class"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in NEVER_REMOTE:
@@ -379,6 +446,14 @@ def _call(self: Netref, /, *args: Any, **kwargs: Any) -> Any:
     return handle.link.request(_CALL, handle, None, args, kwargs)
 
 
+def _call_of_container(self: Netref, /, *args: Any, **kwargs: Any) -> Any:
+    return _call(self, *containers_copied(args), **kwargs)
+
+
+def _call_of_buffer(self: Netref, /, *args: Any, **kwargs: Any) -> Any:
+    return _call(self, *buffers_copied(args), **kwargs)
+
+
 def _exit(self: Netref, _kind: Any, exc: BaseException | None, _traceback: Any) -> Any:
     handle = self.____handle__
     args: tuple[Any, ...] = (SPECIAL_INDEX["__exit__"],)
@@ -471,6 +546,11 @@ def _specials(description: Description) -> dict[str, Any]:
         namespace["__instancecheck__"] = _instance_check
         namespace["__subclasscheck__"] = _subclass_check
         namespace["__getattribute__"] = _class_getattribute
+        namespace["__mro_entries__"] = _mro_entries
+        if copying_class(description):
+            namespace["__call__"] = _call_of_container
+        elif buffer_class(description):
+            namespace["__call__"] = _call_of_buffer
     return namespace
 
 
@@ -504,6 +584,16 @@ def is_container(description: Description) -> bool:
 
 # --- classes and proxies -----------------------------------------------------------------------
 
+
+def _mro_entries(self: Netref, _bases: tuple[object, ...]) -> tuple[type, ...]:
+    description = describe_instances(self)
+
+    def bound(handle: Handle, name: str) -> BoundMethod:
+        return _method_class(description, name)(handle, name)
+
+    return (base_for(self, description, proxy_class(description), bound, _dict_of),)
+
+
 _MAX_SHARED: Final = 500
 _shared: dict[Description, type] = {}
 """Proxy classes of builtins, which all connections share, by the whole description."""
@@ -515,7 +605,10 @@ def proxy_class(description: Description) -> type:
     known = _shared.get(description) if shared else None
     if known is not None:
         return known
-    namespace: dict[str, Any] = {name: _MethodAttribute(name) for name in description.methods}
+    namespace: dict[str, Any] = {
+        name: _MethodAttribute(name, _method_class(description, name))
+        for name in description.methods
+    }
     namespace.update(_specials(description))
     module = description.module
     namespace["__doc__"] = _Document("__doc__")

@@ -492,9 +492,9 @@ class Session:
                 return self.last_heard + interval
             self._pinged_at = now
             self._queue([int(Kind.PING), None])
-            return now + patience
+            return now + min(interval, patience)
         if now < self._pinged_at + patience:
-            return self._pinged_at + patience
+            return min(now + interval, self._pinged_at + patience)
         raise ConnectionLost(
             f"the peer has been silent for {now - self.last_heard:.0f} s and did not answer a ping "
             f"within {patience:g} s"
@@ -514,9 +514,7 @@ class Session:
 
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
-        dropped = [export.obj for export in list(self.boxing.exports.values())]
-        self.boxing.exports.clear()
-        self.boxing.imports.clear()
+        dropped = self.boxing.discard()
         self._left.clear()
         self.running.clear()
         return dropped

@@ -494,11 +494,22 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
             packed = msgpack.ExtType(code, packer_pack(list(item)))
             depth -= 1
             return packed
-        if kind is bytearray:
-            return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
         if kind is int:
             return big_int(item)
         return box_other(item)
+
+    def mark_buffers(item: Any) -> Any:
+        """*item* with its buffers as extension values: msgpack would make bytes of them."""
+        kind = type(item)
+        if kind is list or kind is tuple:
+            return item if _MARKED.isdisjoint(map(type, item)) else kind(map(mark_buffers, item))
+        if kind is dict:
+            if _MARKED.isdisjoint(map(type, item.values())):
+                return item
+            return {key: mark_buffers(part) for key, part in item.items()}
+        if kind is bytearray:
+            return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
+        return box_other(item) if kind is memoryview else item
 
     def packer_pack(item: object) -> bytes:
         data: bytes = msgpack.packb(
@@ -508,18 +519,21 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
 
     errors: str | None = None
     try:
-        return packer_pack(value)
+        return packer_pack(mark_buffers(value))
     except UnicodeEncodeError as exc:
         raise NotEncodable(f"a str with a lone surrogate cannot travel in a copy: {exc}") from exc
     except (RecursionError, ValueError) as exc:
         if "recursion" in str(exc):
-            raise NotEncodable("a container that contains itself cannot be copied") from None
+            raise NotEncodable(
+                "a container that contains itself cannot be copied, nor one hundreds of levels deep"
+            ) from None
         raise LimitExceeded(f"the copy exceeds a limit: {exc}") from exc
 
 
 CONTAINERS: Final = (list, dict, set, bytearray)
 """The builtin containers that may travel as copies instead of references."""
 
+_MARKED: Final = frozenset((list, dict, tuple, bytearray, memoryview))
 _COPIED: Final[dict[type, Ext]] = {tuple: Ext.TUPLE, set: Ext.SET, frozenset: Ext.FROZENSET}
 COPIED_CODES: Final = frozenset(_COPIED.values())
 """What of a copy holds copies again; the payload of every other code is as outside of copies."""

@@ -37,6 +37,7 @@ from netobj.core.vinegar_table import (
 )
 from netobj.errors import (
     AccessDenied,
+    CallCancelled,
     GenericException,
     ProtocolError,
     RemoteBaseException,
@@ -50,8 +51,8 @@ TEXT_ROOM: Final = 4_000_000  # characters of texts in one table
 TEXT_SHARE: Final = 64_000  # of which one text may take so many
 
 _NOTES_ARE_SHOWN: Final = sys.version_info >= (3, 11)
-_SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied)
-"""Not failures of this side: the ends of iterations, and refusals, which say all themselves."""
+_SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied, CallCancelled)
+"""Not failures of this side: ends of iterations, refusals and calls that nobody wants."""
 
 _get: Final[Mapping[str, Callable[[BaseException], Any]]] = {
     name: vars(BaseException)[name].__get__

@@ -8,8 +8,10 @@ of its own; whatever does not end within its time loses the connection, and so f
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from collections.abc import Callable, Iterator
@@ -24,9 +26,10 @@ LIMIT: Final = 10.0
 """Seconds that each test may take."""
 
 _SERVER: Final = """
-import netobj
-server = netobj.ThreadedServer(netobj.SlaveService, hostname="127.0.0.1")
-print(server.port, flush=True)
+import netobj, sys
+server = netobj.ThreadedServer(netobj.SlaveService, socket_path=sys.argv[1])
+server.fileno()  # binds
+print("ready", flush=True)
 server.start()
 """
 
@@ -38,11 +41,13 @@ class Peer:
         self._start()
 
     def _start(self) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        self._path = os.path.join(self._directory.name, "peer")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _SERVER, self._path], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        self._port = int(self._process.stdout.readline())
+        assert self._process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
         """End the process, in whatever it is."""
@@ -54,6 +59,7 @@ class Peer:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+        self._directory.cleanup()
 
     @contextmanager
     def connection(self, limit: float) -> Iterator[Any]:
@@ -61,7 +67,7 @@ class Peer:
         if self._process.poll() is not None:
             self.close()
             self._start()
-        conn = netobj.connect("127.0.0.1", self._port, service=netobj.ClassicService)
+        conn = netobj.unix_connect(self._path, netobj.ClassicService)
         watchdog = threading.Timer(limit, self.kill)
         watchdog.start()
         try:

@@ -18,7 +18,7 @@ import msgpack
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import HEADER_SIZE, PREAMBLE, RAW_FLAG, Kind
+from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind, Op
 from netobj.core.events import Dropped, Event, Reply, Request
 from netobj.core.handle import Handle
 from netobj.core.handlers import perform
@@ -55,6 +55,7 @@ class Side:
         self.other_events: list[Event] = []
         self.waiting = 0
         self.kept: list[int] = []
+        self.raw_due = False
         self.session = Session(
             config,
             root,
@@ -108,6 +109,11 @@ class Side:
         if not answer.ok:
             raise self.session.loader.load(values.complete(answer.value))
         return values.complete(answer.value) if answer.deferred else answer.value
+
+    def copy_of(self, proxy: Any) -> Any:
+        """As netobj.copy_of."""
+        packed, value = self.request(Op.COPY, proxy.____handle__, None, ())
+        return values.complete(self.session.boxing.unpack_blob(value)) if packed else value
 
     def raised(self, exc: BaseException) -> Raised:
         return self.session.raised(exc)
@@ -195,7 +201,11 @@ class FakeWire:
             self.settle()
 
     def note(self, sender: Side, data: bytes) -> None:
-        if not data.startswith(PREAMBLE):
+        if sender.raw_due or data.startswith(PREAMBLE):
+            sender.raw_due = False
+        elif data[0] & 0x80:  # the header of a raw frame, whose bytes are the next piece
+            sender.raw_due = True
+        else:
             self.log += [f"{sender.name} {kind}" for kind in kinds(data)]
 
     @contextmanager
@@ -216,16 +226,16 @@ class FakeWire:
 
 
 def kinds(data: bytes) -> list[str]:
-    """The names of the messages in *data*, which begins and ends with whole frames."""
-    found = []
-    while len(data) >= HEADER_SIZE:
-        header = int.from_bytes(data[:HEADER_SIZE], "big")
-        if header & RAW_FLAG:
-            break  # its bytes are the next piece
-        end = HEADER_SIZE + header
-        body, data = data[HEADER_SIZE:end], data[end:]
-        found.append(Kind(fields(body)[0]).name)
-    return found
+    """The names of the messages in *data*, which is whole message frames."""
+    return [Kind(fields(body)[0]).name for body in bodies(data)]
+
+
+def bodies(data: bytes) -> Iterator[bytes]:
+    """The bodies of the message frames in *data*."""
+    while data:
+        end = HEADER_SIZE + int.from_bytes(data[:HEADER_SIZE], "big")
+        yield data[HEADER_SIZE:end]
+        data = data[end:]
 
 
 def fields(body: bytes) -> Any:

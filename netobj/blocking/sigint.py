@@ -1,0 +1,27 @@
+"""Ctrl-C in a program that uses connections: raised where it does no harm."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from netobj.blocking.io_thread import io_thread
+from netobj.blocking.safepoint import at_safe_point
+
+
+def _on_sigint(number: int, frame: FrameType | None) -> None:
+    if at_safe_point(frame):
+        raise KeyboardInterrupt
+    io_thread().interrupt_main_soon()
+
+
+def guard_against_sigint() -> None:
+    """Let Ctrl-C wait for a safe point from here on.
+
+    Does something only in the main thread, and only where Python's own handler is in place: a
+    program with a handler of its own keeps it, and must not raise from it inside netobj.
+    """
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _on_sigint)

@@ -1,0 +1,137 @@
+"""Local subclasses of remote classes: ``class Mine(conn.modules.m.Theirs)``.
+
+An instance is the proxy of a new remote object of the remote class, and its Python type is the
+local subclass: what the subclass defines runs here, everything else is the remote object's.
+Attributes go to the remote object where it takes them, else they stay here. The remote side
+sees a plain object of its own class: its methods do not find the overrides.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from netobj.core.consts import SPECIALS, Described
+from netobj.core.describe import Description
+from netobj.core.handle import RemoteObject
+
+_SPECIALS: Final = frozenset(SPECIALS)
+_BUFFERS: Final = frozenset(("builtins.bytes", "builtins.bytearray", "builtins.memoryview"))
+
+set_handle: Callable[[Any, Any], None] = RemoteObject.__dict__["____handle__"].__set__
+
+
+def describe_instances(cls: Any) -> Description:
+    """How the objects of the remote class *cls* look; asks the other side a few times.
+
+    Raises AccessDenied where the other side does not show the insides of its classes.
+    """
+    own = cls.____handle__.imported.description
+    bases = tuple(base for base in cls.__mro__ if _full_name(base) != "builtins.object")
+    names = frozenset(name for base in bases for name in tuple(base.__dict__.keys()))
+    unhashable = "__hash__" in names and cls.__hash__ is None
+    full_names = tuple(map(_full_name, bases))
+    return Description(
+        Described.INSTANCE,
+        own.module,
+        own.name,
+        tuple(sorted(names.intersection(own.methods))),
+        tuple(sorted((names & _SPECIALS) - ({"__hash__"} if unhashable else set()))),
+        full_names,
+        unhashable,
+        not _BUFFERS.isdisjoint(full_names),
+    )
+
+
+def _full_name(cls: Any) -> str:
+    if issubclass(type(cls), RemoteObject):
+        name: str = cls.____handle__.imported.description.full_name
+        return name
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+class _Method:
+    """In a base: a remote method that an override may call through ``super()``.
+
+    Unlike those of plain proxies it is not kept in the proxy's dictionary, where it would go
+    before the override.
+    """
+
+    __slots__ = ("_make", "_name")
+
+    def __init__(self, make: Callable[[Any, str], Any], name: str) -> None:
+        self._make = make
+        self._name = name
+
+    def __get__(self, proxy: Any, owner: type) -> Any:
+        return self if proxy is None else self._make(proxy.____handle__, self._name)
+
+
+def base_for(
+    cls: Any,
+    description: Description,
+    instances: type,
+    method: Callable[[Any, str], Any],
+    dict_of: Callable[[Any], dict[str, Any]],
+) -> type:
+    """The local class that stands for the remote class *cls* among the bases of a subclass.
+
+    *description* and *instances*, the class of their proxies, are those of its objects; *method* makes a bound method of a
+    handle and a name, *dict_of* gives a proxy's own dictionary.
+    """
+    takes_arguments = not _is_objects_new(cls.__new__)
+
+    def __new__(local: type, /, *args: Any, **kwargs: Any) -> Any:
+        if takes_arguments:
+            remote = cls.__new__(cls, *args, **kwargs)
+        else:
+            remote = cls.__new__(cls)
+        return _taken_over(local, remote)
+
+    def __setattr__(self: Any, name: str, value: object) -> None:
+        if _is_local(type(self), dict_of(self), name):
+            object.__setattr__(self, name, value)
+            return
+        try:
+            instances.__setattr__(self, name, value)
+        except AttributeError:
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self: Any, name: str) -> None:
+        if _is_local(type(self), dict_of(self), name):
+            object.__delattr__(self, name)
+        else:
+            instances.__delattr__(self, name)
+
+    namespace: dict[str, Any] = {
+        name: _Method(method, name) for name in description.methods
+    }
+    namespace.update(__new__=__new__, __setattr__=__setattr__, __delattr__=__delattr__)
+    return type(instances)(instances.__qualname__, (instances,), namespace)
+
+
+def _is_objects_new(new: Any) -> bool:
+    """True where *new* is ``object.__new__``, which takes no arguments beyond the class."""
+    try:
+        return _full_name(new.__self__) == "builtins.object"
+    except AttributeError:  # written in Python
+        return False
+
+
+def _taken_over(local: type, remote: Any) -> Any:
+    """The object of the class *local* that is the proxy of what *remote* was one of."""
+    handle = remote.____handle__
+    proxy = object.__new__(local)
+    set_handle(proxy, handle)
+    with handle.link.guard:
+        handle.proxy = weakref.ref(proxy)
+    return proxy
+
+
+def _is_local(local: type, held: dict[str, Any], name: str) -> bool:
+    """Whether the attribute *name* belongs to this side's part of an object."""
+    for base in local.__mro__:
+        if name in vars(base):
+            return name in held or hasattr(type(vars(base)[name]), "__set__")
+    return name in held

@@ -1,0 +1,107 @@
+"""Ctrl-C in the main thread, at any moment of a call, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+PROGRAM = """
+import random, signal, threading
+import netobj
+
+class S(netobj.Service):
+    def exposed_add(self, a, b): return a + b
+
+conn = netobj.connect_thread(remote_service=S)
+main = threading.main_thread().ident
+stop = threading.Event()
+others = [0]
+
+def work():
+    while not stop.is_set():
+        assert conn.root.add(1, others[0]) == 1 + others[0]
+        others[0] += 1
+
+def interrupt():
+    for _ in range(COUNT):
+        stop.wait(random.random() * 0.004)
+        signal.pthread_kill(main, signal.SIGINT)
+    done.set()
+
+done = threading.Event()
+worker = threading.Thread(target=work)
+worker.start()
+threading.Thread(target=interrupt).start()
+interrupted = wrong = calls = 0
+while not done.is_set():
+    try:
+        while not done.is_set():
+            wrong += conn.root.add(2, calls) != 2 + calls
+            calls += 1
+    except KeyboardInterrupt:
+        interrupted += 1
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+stop.set()
+worker.join()
+assert conn.root.add(1, 1) == 2
+conn.ping()
+print(interrupted > 0, wrong, others[0] > 0, conn.closed)
+"""
+
+
+def run(source: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_interrupting_a_call_leaves_the_connection_and_other_threads_working(scale: int) -> None:
+    result = run(PROGRAM.replace("COUNT", str(200 * scale)))
+    assert (result.stdout, result.returncode) == ("True 0 True False\n", 0), result.stderr
+
+
+def test_ctrl_c_ends_a_call_that_waits() -> None:
+    result = run(
+        """
+        import signal, threading, time
+        import netobj
+        conn = netobj.classic.connect_thread()
+        begin = time.monotonic()
+        main = threading.main_thread().ident
+        waiting = conn.modules.time.sleep
+        def interrupt():
+            while not conn.session.pending:
+                time.sleep(0.001)
+            while not seen.is_set():
+                signal.pthread_kill(main, signal.SIGINT)
+                seen.wait(0.05)
+        seen = threading.Event()
+        threading.Thread(target=interrupt).start()
+        try:
+            waiting(60)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            seen.set()
+        print(time.monotonic() - begin < 30, conn.eval("6 * 7"))
+        """
+    )
+    assert (result.stdout, result.returncode) == ("True 42\n", 0), result.stderr
+
+
+def test_a_handler_of_the_programs_own_stays_in_place() -> None:
+    result = run(
+        """
+        import signal
+        import netobj
+        def mine(*_): pass
+        signal.signal(signal.SIGINT, mine)
+        netobj.connect_thread().close()
+        print(signal.getsignal(signal.SIGINT) is mine)
+        """
+    )
+    assert result.stdout == "True\n", result.stderr

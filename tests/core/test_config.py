@@ -1,0 +1,82 @@
+"""The settings: merging, and the live mapping that old programs use."""
+
+from __future__ import annotations
+
+import pytest
+
+from netobj.core.config import DEFAULT_CONFIG, SAFE_ATTRS, Config, ConfigMapping, Serve
+from netobj.core.consts import SPECIALS
+
+
+def test_merge_makes_a_copy() -> None:
+    config = Config()
+    merged = config.merge({"allow_public_attrs": True, "connid": "one"})
+    assert (merged.allow_public_attrs, merged.connid) == (True, "one")
+    assert (config.allow_public_attrs, config.connid) == (False, None)
+
+
+def test_merge_takes_what_old_programs_write() -> None:
+    merged = Config().merge({"safe_attrs": ["__len__"], "serve": "caller"})
+    assert merged.safe_attrs == frozenset(("__len__",))
+    assert merged.serve is Serve.CALLER
+    assert merged.merge({"serve": Serve.AUTO}).serve is Serve.AUTO
+
+
+def test_merge_names_unknown_keys() -> None:
+    with pytest.raises(ValueError, match="unknown configuration keys allow_all, zap"):
+        Config().merge({"zap": 1, "allow_all": True, "connid": "x"})
+
+
+def test_merge_refuses_an_unknown_way_to_serve() -> None:
+    with pytest.raises(ValueError, match="sometimes"):
+        Config().merge({"serve": "sometimes"})
+
+
+def test_nothing_is_open_by_default_but_what_is_exposed_and_safe() -> None:
+    opened = {key for key, value in DEFAULT_CONFIG.items() if key.startswith("allow_") and value}
+    assert opened == {"allow_safe_attrs", "allow_exposed_attrs", "allow_getattr"}
+    assert "__new__" not in SAFE_ATTRS
+    assert set(SPECIALS) < SAFE_ATTRS
+
+
+def test_the_defaults_are_those_of_the_class() -> None:
+    assert dict(DEFAULT_CONFIG) == Config()._asdict()
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.config = Config()
+        self.mapping = ConfigMapping(lambda: self.config, self.put)
+
+    def put(self, config: Config) -> None:
+        self.config = config
+
+
+class TestMapping:
+    def test_reads_and_writes_the_settings_in_force(self) -> None:
+        holder = Holder()
+        holder.mapping["allow_pickle"] = True
+        assert holder.config.allow_pickle
+        holder.config = Config(connid="new")
+        assert holder.mapping["connid"] == "new"
+        assert not holder.mapping["allow_pickle"]
+
+    def test_is_a_mapping(self) -> None:
+        mapping = Holder().mapping
+        assert dict(mapping) == Config()._asdict()
+        assert len(mapping) == len(Config._fields)
+        assert "connid" in mapping
+        assert mapping.get("zap", 7) == 7
+        mapping.update(connid="a", allow_setattr=True)
+        assert (mapping["connid"], mapping["allow_setattr"]) == ("a", True)
+
+    def test_unknown_keys(self) -> None:
+        mapping = Holder().mapping
+        with pytest.raises(KeyError, match="zap"):
+            mapping["zap"]
+        with pytest.raises(ValueError, match="zap"):
+            mapping["zap"] = 1
+
+    def test_nothing_is_deleted(self) -> None:
+        with pytest.raises(TypeError, match="'connid' cannot be deleted"):
+            del Holder().mapping["connid"]
