@@ -1,6 +1,8 @@
 """How far is the clock of a time_server.py from ours?
 
     python examples/time_client.py HOST PORT
+
+Takes the best of ten answers.
 """
 
 from __future__ import annotations

@@ -63,8 +63,9 @@ def connect(
     """Connect to a server over TCP.
 
     *ipv6* prefers IPv6 addresses of *host*; *keepalive* asks the system to probe an idle
-    connection (netobj's own heartbeat does so anyway). Raises ConnectionLost (an EOFError),
-    with the system's error as its cause, if nobody answers there.
+    connection (netobj's own heartbeat does so anyway). Raises the system's error, which names the
+    address (ConnectionRefusedError, socket.gaierror and other kinds of OSError), if nobody
+    answers there.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:

@@ -46,6 +46,8 @@ FLOORS = {
     "netobj.core.session": (3, 0),
     "netobj.core.handlers": (3, 1),
     "netobj.teleportation": (3, 1),
+    "netobj.core.arguments": (4, 0),
+    "netobj.core.extending": (4, 0),
     "netobj.core.fetching": (4, 0),
     "netobj.core.netref": (4, 1),
     "netobj.core.service": (4, 1),

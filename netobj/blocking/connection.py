@@ -105,6 +105,7 @@ class Connection:
         self._end_lock = threading.Lock()  # protects the two flags below; nothing waits in it
         self._ended = False
         self._finished = False
+        self._closing = False
         self._released = threading.Event()
         self._service: Any = None
         self._extras: Any = None
@@ -147,12 +148,19 @@ class Connection:
                 self._call_before_closed()
         finally:
             if not self._ended:
-                self.session.goodbye("the other side closed the connection")
-                self.flush()
-            self._lose("the connection was closed on this side", finish=False)
+                self._closing = True
+                self._say_goodbye("the other side closed the connection")
+            self._lose(_CLOSED_HERE, finish=False)
             self.finish()
-            if not self._io.is_current():
-                self._released.wait(0.5)
+            if not self._io.is_current() and self._released.wait(0.5):
+                self.dispatcher.close()  # not before: a select() loop may be at its descriptor
+
+    def _say_goodbye(self, reason: str) -> None:
+        self.session.goodbye(reason)
+        try:
+            self.writer.finish(0.1)
+        except OSError as exc:
+            self._write_failed(exc)
 
     def _call_before_closed(self) -> None:
         try:
@@ -384,6 +392,8 @@ class Connection:
             return False, value
         if value is _LOST:
             return False, ConnectionLost(self.session.lost)
+        if value is _NOT_STARTED:
+            return False, ConnectionLost(f"{self.session.lost}; the call was not started")
         try:
             return False, self.session.loader.load(values.complete(value))
         except ProtocolError as exc:
@@ -676,6 +686,8 @@ class Connection:
                 self._hello_waiters.pop().complete(True, None, False)
         elif isinstance(event, Goodbye):
             self._lose(f"{self.stream.name} said goodbye: {event.reason}")
+            for waiter in event.not_started:
+                waiter.complete(False, _NOT_STARTED, False)
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -738,7 +750,8 @@ class Connection:
                 return
             self._ended = True
         _live.discard(self)
-        for waiter in self.session.lose(reason):
+        # The peer may answer our goodbye by closing before we have come to do so ourselves.
+        for waiter in self.session.lose(_CLOSED_HERE if self._closing else reason):
             waiter.complete(False, _LOST, False)
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, _LOST, False)
@@ -773,7 +786,6 @@ class Connection:
         self.stream.close()
         if self._waker is not None:
             self._waker.close()
-        self.dispatcher.close()
         self._released.set()
         return True
 
@@ -785,6 +797,10 @@ class Connection:
         self._released = threading.Event()
         self._released.set()
 
+
+_NOT_STARTED: Final = object()
+"""The same, and the other side has said that it did not run the call."""
+_CLOSED_HERE: Final = "the connection was closed on this side"
 
 _LOST: Final = object()
 """In the place of an answer: there will be none, the connection has ended."""
@@ -821,8 +837,7 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     for connection in list(_live):
-        connection.session.goodbye("the process of the other side ended")
-        connection.flush()
+        connection._say_goodbye("the process of the other side ended")
 
 
 atexit.register(_at_exit)

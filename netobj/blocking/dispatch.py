@@ -7,6 +7,7 @@ their lane first. With ``serve="caller"`` what has no chain here waits for whoev
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from netobj.blocking.connection import Connection
 
 pool: Final = WorkerPool()
+
+_SHALLOW: Final = 20
+"""Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
+_HEADROOM: Final = 200
+"""Frames that running a call and answering it may take, generously."""
 
 
 class Server(Waiter):
@@ -231,8 +237,9 @@ class Dispatcher:
         try:
             if request.cancelled or self._session.lost is not None:
                 raise CallCancelled("the call was cancelled before it started")
-            if depth >= self._session.config.limits[Limit.DEPTH]:
-                raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
+            if depth >= _SHALLOW:
+                self._check_depth(depth)
+            request.started = True
             if self._connection.config.allow_interrupt:
                 request.run = ThreadRun()
                 value = request.run.execute(lambda: perform(self._session, request))
@@ -255,6 +262,15 @@ class Dispatcher:
         server = self.server
         if server is not None:
             server.answering(request)
+
+    def _check_depth(self, depth: int) -> None:
+        """Refuse a call while there is still stack enough to refuse it."""
+        try:
+            sys._getframe(sys.getrecursionlimit() - _HEADROOM)
+        except ValueError:  # the stack is not that deep
+            if depth < self._session.config.limits[Limit.DEPTH]:
+                return
+        raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
 
     def _fail(self, request: Request, exc: BaseException) -> None:
         keep: list[int] | None = None

@@ -22,7 +22,7 @@ class AsyncResult(Waiter):
     that reads the connection.
     """
 
-    __slots__ = ("_callbacks", "_cancelled", "_deadline", "_expired", "_fetched", "_waited")
+    __slots__ = ("_callbacks", "_cancelled", "_deadline", "_expired", "_fetched", "_turn")
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -30,7 +30,7 @@ class AsyncResult(Waiter):
         self._deadline: float | None = None
         self._expired = False
         self._cancelled = False
-        self._waited = 0
+        self._turn = threading.Lock()  # held by the one thread that waits in the connection
         self._fetched: tuple[bool, Any] | None = None
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class AsyncResult(Waiter):
         if self._expired or self._cancelled:
             return
         super().complete(ok, answer, deferred)
-        if self._callbacks and not self._waited:
+        if self._callbacks and not self._turn.locked():
             self.connection.run_in_worker((AsyncResult._fire, self))
 
     def _fire(self) -> None:
@@ -90,16 +90,24 @@ class AsyncResult(Waiter):
     def wait(self) -> None:
         """Wait for the answer; raises AsyncResultTimeout when the expiry passes first."""
         if not self.done and not self._expired:
-            self._waited += 1
-            try:
-                self.connection.wait_for(self, self._deadline)
-            finally:
-                self._waited -= 1
+            if self._turn.acquire(blocking=False):
+                try:
+                    self.connection.wait_for(self, self._deadline)
+                finally:
+                    self._turn.release()
+            else:
+                self._wait_beside()
         if self.done:
             self._fire()
         else:
             self._expire()
             raise AsyncResultTimeout("the result of the call did not come before its expiry")
+
+    def _wait_beside(self) -> None:
+        """Wait while another thread does so in the connection; or the I/O thread, if that left."""
+        over = threading.Event()
+        self.add_callback(lambda _result: over.set())
+        over.wait(None if self._deadline is None else max(0, self._deadline - time.monotonic()))
 
     @property
     def value(self) -> Any:

@@ -39,6 +39,14 @@ class Writer:
             if self._write_locked():
                 self._on_blocked()
 
+    def finish(self, timeout: float) -> None:
+        """As :meth:`flush`, also when another thread writes: it is done within *timeout* s."""
+        while self._out and not self.blocked and not self.interrupted_here():
+            if not self._lock.acquire(timeout=timeout):
+                return
+            self._lock.release()
+            self.flush()
+
     def resume(self) -> bool:
         """There may be room again: go on; True while something is left. Raises OSError."""
         if self._lock.acquire(blocking=False):

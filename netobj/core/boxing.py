@@ -36,7 +36,7 @@ from netobj.core.registered import USER_TYPES, is_plain_named_tuple
 from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
 SCALARS: Final = frozenset((type(None), bool, int, float))
-_MAX_ID: Final = 2**63
+MAX_NUMBER: Final = 2**63
 
 
 class ByValue:
@@ -407,6 +407,8 @@ class Boxing:
 
     def home(self, number: Any) -> Any:
         """The object of this side that the peer names by *number*; ProtocolError if none."""
+        if type(number) is not int or not 0 <= number < MAX_NUMBER:
+            raise ProtocolError("a reference is named by a number of 63 bits")
         if number == ROOT_ID:
             return self.root
         export = self.exports.get(number)
@@ -430,7 +432,7 @@ class Boxing:
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
         items = values.unpack_message(data, _ext_in_reference, self._limits[Limit.ITEMS])
         number, class_id, *rest = items
-        if type(number) is not int or not ROOT_ID < number < _MAX_ID or type(class_id) is not int:
+        if type(number) is not int or not ROOT_ID < number < MAX_NUMBER or type(class_id) is not int:
             raise ProtocolError("a reference carries the numbers of an object and of a class")
         if rest and rest[0] is not None:
             self.learn_class(class_id, Description.from_wire(rest[0]))

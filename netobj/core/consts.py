@@ -59,7 +59,7 @@ class Op(IntEnum):
     DOCUMENT = 6  # (docstring, signature, name), for help and completion
     COPY = 7  # the value as a copy; args = () or (index of the page,)
     BUFFER = 8  # the bytes of an object with a buffer
-    FETCH = 9  # args = (count,): up to that many next items of an iterator, and "exhausted"
+    FETCH = 9  # args = (count, no more than is ready, [begin]): next items, "exhausted", [iterator]
     INSTANCE_CHECK = 10  # args = (object,): isinstance(object, target)
     SUBCLASS_CHECK = 11  # args = (cls,): issubclass(cls, target)
     PICKLE = 12  # args = (protocol,): the pickled bytes; only with allow_pickle

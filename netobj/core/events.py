@@ -24,6 +24,7 @@ class Request:
         "path",
         "run",
         "seq",
+        "started",
         "target",
         "time_left",
     )
@@ -51,6 +52,7 @@ class Request:
         self.time_left: float | None = None
         self.metadata: Any = None
         self.cancelled = False
+        self.started = False  # user code may have run
         self.run: Any = None  # the front-end's, while it can be stopped
 
 
@@ -101,11 +103,11 @@ class Dropped:
 
 
 class Goodbye:
-    """The peer says that it will close, why, and which of our calls it has not started."""
+    """The peer says that it will close and why; *not_started*: tokens of calls it will not run."""
 
     __slots__ = ("not_started", "reason")
 
-    def __init__(self, reason: str, not_started: tuple[int, ...]) -> None:
+    def __init__(self, reason: str, not_started: list[Any]) -> None:
         self.reason = reason
         self.not_started = not_started
 

@@ -19,7 +19,9 @@ from netobj.core.handle import RemoteObject
 _SPECIALS: Final = frozenset(SPECIALS)
 _BUFFERS: Final = frozenset(("builtins.bytes", "builtins.bytearray", "builtins.memoryview"))
 
-set_handle: Callable[[Any, Any], None] = RemoteObject.__dict__["____handle__"].__set__
+_local_set: Final[Any] = object.__setattr__
+_local_delete: Final[Any] = object.__delattr__
+_set_handle: Callable[[Any, Any], None] = RemoteObject.__dict__["____handle__"].__set__
 
 
 def describe_instances(cls: Any) -> Description:
@@ -77,37 +79,34 @@ def base_for(
 ) -> type:
     """The local class that stands for the remote class *cls* among the bases of a subclass.
 
-    *description* and *instances*, the class of their proxies, are those of its objects; *method* makes a bound method of a
-    handle and a name, *dict_of* gives a proxy's own dictionary.
+    *description* tells how its objects look, *instances* is the class of their proxies, *method*
+    makes a bound method of a handle and a name, *dict_of* gives a proxy's own dictionary.
     """
     takes_arguments = not _is_objects_new(cls.__new__)
 
-    def __new__(local: type, /, *args: Any, **kwargs: Any) -> Any:
-        if takes_arguments:
-            remote = cls.__new__(cls, *args, **kwargs)
-        else:
-            remote = cls.__new__(cls)
-        return _taken_over(local, remote)
+    remote_set: Any = instances.__setattr__
+    remote_delete: Any = instances.__delattr__
 
-    def __setattr__(self: Any, name: str, value: object) -> None:
-        if _is_local(type(self), dict_of(self), name):
-            object.__setattr__(self, name, value)
-            return
-        try:
-            instances.__setattr__(self, name, value)
-        except AttributeError:
-            object.__setattr__(self, name, value)
+    def new(local: type, /, *args: Any, **kwargs: Any) -> Any:
+        if not takes_arguments:
+            return _taken_over(local, cls.__new__(cls))
+        return _taken_over(local, cls.__new__(cls, *args, **kwargs))
 
-    def __delattr__(self: Any, name: str) -> None:
-        if _is_local(type(self), dict_of(self), name):
-            object.__delattr__(self, name)
-        else:
-            instances.__delattr__(self, name)
+    def set_attribute(self: Any, name: str, value: object) -> None:
+        if not _is_local(type(self), dict_of(self), name):
+            try:
+                remote_set(self, name, value)
+                return
+            except AttributeError:
+                pass
+        _local_set(self, name, value)
 
-    namespace: dict[str, Any] = {
-        name: _Method(method, name) for name in description.methods
-    }
-    namespace.update(__new__=__new__, __setattr__=__setattr__, __delattr__=__delattr__)
+    def delete_attribute(self: Any, name: str) -> None:
+        local = _is_local(type(self), dict_of(self), name)
+        (_local_delete if local else remote_delete)(self, name)
+
+    namespace: dict[str, Any] = {name: _Method(method, name) for name in description.methods}
+    namespace.update(__new__=new, __setattr__=set_attribute, __delattr__=delete_attribute)
     return type(instances)(instances.__qualname__, (instances,), namespace)
 
 
@@ -122,8 +121,8 @@ def _is_objects_new(new: Any) -> bool:
 def _taken_over(local: type, remote: Any) -> Any:
     """The object of the class *local* that is the proxy of what *remote* was one of."""
     handle = remote.____handle__
-    proxy = object.__new__(local)
-    set_handle(proxy, handle)
+    proxy: Any = object.__new__(local)
+    _set_handle(proxy, handle)
     with handle.link.guard:
         handle.proxy = weakref.ref(proxy)
     return proxy

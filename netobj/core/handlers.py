@@ -146,8 +146,12 @@ def _reflected(obj: object, name: str, operand: object) -> object:
 _REFLECTED: Final[dict[str, str]] = {
     **{name: name.replace("__", "__r", 1) for name in BINARY_SPECIALS},
     **{name.replace("__", "__r", 1): name for name in BINARY_SPECIALS},
-    **{"__lt__": "__gt__", "__le__": "__ge__", "__gt__": "__lt__", "__ge__": "__le__"},
-    **{"__eq__": "__eq__", "__ne__": "__ne__"},
+    "__lt__": "__gt__",
+    "__le__": "__ge__",
+    "__gt__": "__lt__",
+    "__ge__": "__le__",
+    "__eq__": "__eq__",
+    "__ne__": "__ne__",
 }
 
 
@@ -270,7 +274,9 @@ def _fetch(session: Session, target: object, path: object, args: Args, kwargs: K
         end = len(fetched) < count
     except Exception as exc:
         end = session.raised(exc)
-    return (tuple(fetched), end, items) if begin else (tuple(fetched), end)
+    if not begin:
+        return (tuple(fetched), end)
+    return (tuple(fetched), end, None if end is True else items)
 
 
 def _instance_check(

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import SCALARS, Boxing, Outgoing, Raised
+from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import (
     BIG_VALUE,
@@ -40,6 +40,9 @@ from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolE
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _REPLY: Final = int(Kind.REPLY)
+_SMALL: Final = frozenset((int, str, bytes, type(None)))
+_SMALLEST_FRAME: Final = 1024
+_LONGEST: Final = 1e9  # seconds that a call may have, if it says so
 _RELEASES_AT_ONCE: Final = 10_000  # in one message: far below every limit on its items
 
 Path = None | str | list[Any]
@@ -209,10 +212,11 @@ class Session:
             raise NotEncodable("a ping carries None, an int, or a short str or bytes")
         self._queue([int(Kind.PING), token])
 
-    def goodbye(self, reason: str, not_started: tuple[int, ...] = ()) -> None:
-        """Queue a goodbye; the front-end closes when it is written."""
+    def goodbye(self, reason: str) -> None:
+        """Queue a goodbye, which says what was not started; the front-end closes after it."""
         if self.lost is None:
-            self._queue([Kind.GOODBYE, reason, list(not_started)])
+            waiting = [request.seq for request in list(self.running.values()) if not request.started]
+            self._queue([Kind.GOODBYE, reason, waiting])
 
     def flush_releases(self) -> bool:
         """Queue what has died here though nothing else is sent; True if there was anything."""
@@ -341,10 +345,16 @@ class Session:
                 self._arriving = None
             self._apply(message, deferred, events)
         if self._pongs:
+            self._answer_pings()
+        return events
+
+    def _answer_pings(self) -> None:
+        try:
             for token in self._pongs:
                 self._queue([int(Kind.PONG), token])
-            self._pongs.clear()
-        return events
+        except LimitExceeded as exc:
+            raise ProtocolError(f"the peer does not accept what its own ping holds: {exc}") from exc
+        self._pongs.clear()
 
     def _receive_big(self, _message: tuple[Any, ...], big: list[values.BigValue]) -> bool:
         while big:
@@ -366,7 +376,8 @@ class Session:
             return
         apply = _APPLY.get(kind)
         if apply is None:
-            raise ProtocolError(f"the kind of message {kind} is not one of the protocol's")
+            shown = kind if 0 <= kind < 256 else "beyond all"
+            raise ProtocolError(f"the kind of message {shown} is not one of the protocol's")
         if not self.greeted and kind != Kind.HELLO:
             raise ProtocolError("a message came before the hello")
         event = apply(self, message, deferred)
@@ -376,10 +387,12 @@ class Session:
     def _answered(self, seq: Any) -> Any:
         if not self.greeted:
             raise ProtocolError("a message came before the hello")
+        if type(seq) is not int or not 0 <= seq < MAX_NUMBER:  # hashing a proxy would ask the peer
+            raise ProtocolError("the peer answered what is no number of a request")
         try:
             return self.pending.pop(seq)
-        except (KeyError, TypeError):
-            raise ProtocolError(f"the peer answered the request {seq!r}, never made") from None
+        except KeyError:
+            raise ProtocolError(f"the peer answered the request {seq}, never made") from None
 
     def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
         if not self.greeted:
@@ -389,8 +402,8 @@ class Session:
         kind, seq, thread, op, number, path, args = message[:7]
         if type(seq) is not int or type(thread) is not int or type(op) is not int:
             raise ProtocolError("the numbers of a request are integers")
-        if type(number) is not int or type(args) is not tuple:
-            raise ProtocolError("a request has a target's number and a tuple of arguments")
+        if type(args) is not tuple or not 0 <= seq < MAX_NUMBER:
+            raise ProtocolError("a request has a number of 63 bits and a tuple of arguments")
         if seq in self.running:
             raise ProtocolError(f"the request {seq} is running already")
         # Calls inside of chains are exempt from the sender's count: room for as many again.
@@ -413,7 +426,8 @@ class Session:
         request.kwnames = names
         if len(extras) > 1:
             time_left = extras[1]
-            if time_left is not None and type(time_left) not in (int, float):
+            number = type(time_left) in (int, float) and abs(time_left) < _LONGEST
+            if time_left is not None and not number:
                 raise ProtocolError("the time left is a number of seconds")
             request.time_left = time_left
         if len(extras) > 2:
@@ -433,6 +447,8 @@ class Session:
         numbers = (minor, *limits) if type(limits) is tuple else ()
         if len(numbers) <= len(Limit) or any(type(n) is not int or n < 0 for n in numbers):
             raise ProtocolError("a hello carries the limits as integers")
+        if limits[Limit.FRAME] < _SMALLEST_FRAME:
+            raise ProtocolError(f"a peer accepts frames of {_SMALLEST_FRAME} bytes at the least")
         if type(process) is not bytes or type(features) is not tuple:
             raise ProtocolError("a hello carries the process as bytes and a tuple of features")
         self.root_class = ImportedClass(Description.from_wire(description))
@@ -447,7 +463,7 @@ class Session:
 
     def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
         flat = message[1:]
-        if len(flat) % 2 or any(type(number) is not int for number in flat):
+        if len(flat) % 2 or any(type(n) is not int or not 0 <= n < MAX_NUMBER for n in flat):
             raise ProtocolError("a release is pairs of an id and a count")
         dropped = self.boxing.release(list(zip(flat[::2], flat[1::2], strict=True)))
         return Dropped(dropped) if dropped else None
@@ -459,19 +475,22 @@ class Session:
         return None if request is None else Cancel(request, message[2])
 
     def _receive_ping(self, message: tuple[Any, ...], deferred: bool) -> None:
-        if len(message) != 2 or deferred or type(message[1]) not in (int, str, bytes, type(None)):
+        if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
             raise ProtocolError("a ping carries one small value")
         self._pongs[message[1]] = None  # equal pings that came at once get one answer
 
-    def _receive_pong(self, message: tuple[Any, ...], _deferred: bool) -> Pong:
-        if len(message) != 2:
-            raise ProtocolError("a pong carries one value")
+    def _receive_pong(self, message: tuple[Any, ...], deferred: bool) -> Pong:
+        if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
+            raise ProtocolError("a pong carries one small value")
         return Pong(message[1])
 
     def _receive_goodbye(self, message: tuple[Any, ...], _deferred: bool) -> Goodbye:
         if len(message) != 3 or type(message[1]) is not str or type(message[2]) is not tuple:
             raise ProtocolError("a goodbye carries a reason and numbers of requests")
-        return Goodbye(message[1], message[2])
+        if any(type(seq) is not int for seq in message[2]):
+            raise ProtocolError("a goodbye carries a reason and numbers of requests")
+        not_started = [self.pending.pop(seq, None) for seq in message[2]]
+        return Goodbye(message[1], [token for token in not_started if token is not None])
 
     # --- time and end ----------------------------------------------------------------------
 

@@ -498,15 +498,19 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
             return big_int(item)
         return box_other(item)
 
-    def mark_buffers(item: Any) -> Any:
+    def mark_buffers(item: Any, level: int = 0) -> Any:
         """*item* with its buffers as extension values: msgpack would make bytes of them."""
+        if level > _MAX_LEVELS:
+            raise RecursionError("recursion")  # long before the stack is at its end
         kind = type(item)
         if kind is list or kind is tuple:
-            return item if _MARKED.isdisjoint(map(type, item)) else kind(map(mark_buffers, item))
+            if _MARKED.isdisjoint(map(type, item)):
+                return item
+            return kind([mark_buffers(part, level + 1) for part in item])
         if kind is dict:
             if _MARKED.isdisjoint(map(type, item.values())):
                 return item
-            return {key: mark_buffers(part) for key, part in item.items()}
+            return {key: mark_buffers(part, level + 1) for key, part in item.items()}
         if kind is bytearray:
             return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
         return box_other(item) if kind is memoryview else item
@@ -533,6 +537,7 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
 CONTAINERS: Final = (list, dict, set, bytearray)
 """The builtin containers that may travel as copies instead of references."""
 
+_MAX_LEVELS: Final = 300
 _MARKED: Final = frozenset((list, dict, tuple, bytearray, memoryview))
 _COPIED: Final[dict[type, Ext]] = {tuple: Ext.TUPLE, set: Ext.SET, frozenset: Ext.FROZENSET}
 COPIED_CODES: Final = frozenset(_COPIED.values())

@@ -50,6 +50,7 @@ MAX_DEPTH: Final = 32
 TEXT_ROOM: Final = 4_000_000  # characters of texts in one table
 TEXT_SHARE: Final = 64_000  # of which one text may take so many
 
+_ERROR_ID: Final = "_netobj_error_id"  # in an exception: under which it was logged, here or there
 _NOTES_ARE_SHOWN: Final = sys.version_info >= (3, 11)
 _SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied, CallCancelled)
 """Not failures of this side: ends of iterations, refusals and calls that nobody wants."""
@@ -271,7 +272,11 @@ def _log(exc: BaseException, config: Config) -> str | None:
     if config.include_local_traceback:
         _safely(logger.debug, "%s goes to the peer%s", name, suffix, exc_info=exc)
         return None
-    error_id = os.urandom(4).hex()
+    contents = instance_dict(exc)
+    known = contents.get(_ERROR_ID)
+    if type(known) is str:  # on its way through a chain of calls: it is in a log already
+        return known
+    contents[_ERROR_ID] = error_id = os.urandom(4).hex()
     text = "error %s: %s goes to the peer without its traceback%s"
     _safely(logger.warning, text, error_id, name, suffix, exc_info=exc)
     return error_id
@@ -377,6 +382,7 @@ def _annotate(exc: BaseException, node: Node) -> None:
     elif node.error_id is not None:
         remark = f"The other side logged the traceback under id {node.error_id}."
         contents["_remote_tb"] = RemoteTraceback(remark)
+        contents[_ERROR_ID] = node.error_id
     if _NOTES_ARE_SHOWN and "_remote_tb" in contents:
         notes.append(contents["_remote_tb"])
     if notes:

@@ -1,18 +1,29 @@
-"""Two connections in one process, joined by a socket pair, and waiting without guessing times."""
+"""Pairs of streams and of connections in one process, and waiting without guessing times."""
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import trustme
 
 import netobj
-from netobj.blocking.streams import SocketStream
+from netobj.blocking.streams import (
+    NonBlockingSocketStream,
+    PipeStream,
+    SocketStream,
+    Stream,
+    TLSStream,
+    stream_for,
+)
 
+StreamPair = tuple[Stream, Stream]
 Pair = tuple[netobj.Connection, netobj.Connection]
 
 
@@ -68,3 +79,71 @@ def in_thread() -> Iterator[Callable[..., threading.Thread]]:
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
+
+
+def unix_pair() -> StreamPair:
+    one, other = socket.socketpair()
+    return SocketStream(one), SocketStream(other)
+
+
+def tcp_sockets() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    return one, other
+
+
+def tcp_pair() -> StreamPair:
+    one, other = tcp_sockets()
+    return SocketStream(one), SocketStream(other)
+
+
+def fallback_pair() -> StreamPair:
+    one, other = tcp_sockets()
+    return NonBlockingSocketStream(one), NonBlockingSocketStream(other)
+
+
+def pipe_pair() -> StreamPair:
+    here, theirs = os.pipe()
+    there, ours = os.pipe()
+    return PipeStream(here, ours), PipeStream(os.fdopen(there, "rb"), os.fdopen(theirs, "wb"))
+
+
+def tls_pair() -> StreamPair:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    one, other = tcp_sockets()
+    accepted: list[ssl.SSLSocket] = []
+    thread = threading.Thread(
+        target=lambda: accepted.append(server.wrap_socket(other, server_side=True))
+    )
+    thread.start()
+    connected = client.wrap_socket(one, server_hostname="localhost")
+    thread.join()
+    first, second = stream_for(connected), stream_for(accepted[0])
+    assert type(first) is type(second) is TLSStream
+    return first, second
+
+
+KINDS: dict[str, Callable[[], StreamPair]] = {
+    "unix": unix_pair,
+    "tcp": tcp_pair,
+    "fallback": fallback_pair,
+    "pipes": pipe_pair,
+    "tls": tls_pair,
+}
+
+
+@pytest.fixture
+def stream_pairs() -> dict[str, Callable[[], StreamPair]]:
+    """For each kind of stream what makes two connected ones."""
+    return KINDS
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Callable[[], StreamPair]:
+    """What makes two connected streams, of each kind in turn."""
+    return KINDS[request.param]

@@ -90,7 +90,7 @@ def test_the_root_of_a_peer_that_goes_before_its_hello() -> None:
     one, other = socket.socketpair()
     with netobj.connect_stream(SocketStream(one)) as conn:
         other.close()
-        with pytest.raises(netobj.ConnectionLost, match="closed the connection|failed"):
+        with pytest.raises(netobj.ConnectionLost, match=r"closed the connection|failed"):
             conn.root  # noqa: B018
 
 
@@ -103,9 +103,7 @@ def test_both_sides_have_a_root(pair: Pair) -> None:
 # --- the end ------------------------------------------------------------------------------------
 
 
-def test_closing_twice_does_no_harm_and_both_sides_are_told_once(
-    pair: Pair, until: Until
-) -> None:
+def test_closing_twice_does_no_harm_and_both_sides_are_told_once(pair: Pair, until: Until) -> None:
     mine, theirs = Recorder(), Recorder()
     here, there = pair(mine, theirs)
     assert mine.heard == [("on_connect", here)]
@@ -275,7 +273,7 @@ def test_the_tables_are_emptied_at_the_end(pair: Pair, until: Until) -> None:
     class Thing:
         pass
 
-    here, there = pair()
+    here, _ = pair()
     thing = Thing()
     ref = weakref.ref(thing)
     here.root.eval("lambda obj: globals().update(kept=obj)")(thing)
@@ -373,7 +371,7 @@ def test_ping(pair: Pair, data: object) -> None:
 
 def test_a_ping_that_nobody_answers(until: Until) -> None:
     conn, other = mute_peer()
-    with pytest.raises(netobj.PingError, match="did not answer a ping within 0.02 s"):
+    with pytest.raises(netobj.PingError, match=r"did not answer a ping within 0.02 s"):
         conn.ping(timeout=0.02)
     assert not conn.closed
     other.close()
@@ -426,8 +424,7 @@ def test_pings_are_answered_while_a_handler_runs(pair: Pair) -> None:
 def test_the_heartbeat_ends_a_connection_to_a_mute_peer(until: Until) -> None:
     conn, other = mute_peer(heartbeat_interval=0.02, heartbeat_timeout=0.03)
     result = conn.request_async(int(Op.CALL), None, "anything", ())
-    with pytest.raises(netobj.ConnectionLost, match="did not answer a ping within 0.03 s"):
-        result.wait()
+    with pytest.raises(netobj.ConnectionLost, match=r"did not answer a ping within 0.03 s"):
         result.value  # noqa: B018
     until(lambda: conn.closed)
     conn.close()
@@ -481,7 +478,7 @@ def test_deadlines(pair: Pair, until: Until) -> None:
     there.session.boxing.root.exposed_namespace["late"] = late
     call = here.root.eval("late")
     exported = len(there.session.boxing.exports)
-    with pytest.raises(TimeoutError, match="no answer came within 0.02 s") as caught:
+    with pytest.raises(TimeoutError, match=r"no answer came within 0.02 s") as caught:
         call()
     assert type(caught.value) is netobj.AsyncResultTimeout
     del caught  # its traceback holds the frames of the call
@@ -834,9 +831,7 @@ def test_no_call_is_lost_between_polls(pair: Pair, in_thread: Start, scale: int)
         done.set()
 
 
-def test_waiting_without_a_limit_misses_nothing(
-    pair: Pair, in_thread: Start, scale: int
-) -> None:
+def test_waiting_without_a_limit_misses_nothing(pair: Pair, in_thread: Start, scale: int) -> None:
     here, there = pair(other_config={"serve": "caller"})
     thread = in_thread(there.serve_all)
     for i in range(500 * scale):
@@ -899,10 +894,15 @@ def test_the_settings_can_be_read_and_written(pair: Pair) -> None:
         there._config["no_such_setting"] = 1
     with pytest.raises(KeyError):
         there._config["no_such_setting"]
-    with pytest.raises(ValueError, match="unknown configuration keys nonsense"):
-        pair(config={"nonsense": 1})
     there._config["serve"] = "caller"
     assert there.served_by_caller
+
+
+def test_an_unknown_setting_gives_the_socket_back() -> None:
+    one, other = socket.socketpair()
+    with other, pytest.raises(ValueError, match="unknown configuration keys nonsense"):
+        netobj.connect_stream(SocketStream(one), config={"nonsense": 1})
+    assert one.fileno() == -1
 
 
 def test_endpoints_and_the_logger_are_set(pair: Pair) -> None:

@@ -90,9 +90,7 @@ def test_a_single_message_cut_short(stream: Trickle) -> None:
     assert stream.written == b"abcdef"
 
 
-def test_congested_counts_all_that_waits(
-    stream: Trickle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_congested_counts_all_that_waits(stream: Trickle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_QUEUED", 10)
     writer, out, _ = make(stream)
     out.append(b"x" * 100)
@@ -130,6 +128,23 @@ def test_one_thread_writes_and_another_leaves_its_message_to_it(stream: Trickle)
     go.set()
     thread.join()
     assert stream.written == b"firstsecond"
+
+
+def test_finish_waits_for_the_thread_that_writes(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    stream.takes = [100]
+    out.append(b"last")
+    writer._lock.acquire()
+    thread = threading.Timer(0.01, writer._lock.release)
+    thread.start()
+    writer.finish(20)
+    assert stream.written == b"last"
+    thread.join()
+    out.append(b"more")
+    writer._lock.acquire()
+    writer.finish(0.001)  # gives up
+    assert stream.written == b"last"
+    writer._lock.release()
 
 
 def test_a_finalizer_in_the_midst_of_a_write_is_noticed(stream: Trickle) -> None:

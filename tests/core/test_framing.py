@@ -162,7 +162,9 @@ class TestPreamble:
     def test_another_major_version_is_named(self, version: int) -> None:
         reader = FrameReader(100)
         reader.feed(f"netobj {version}\r\n".encode())
-        with pytest.raises(VersionMismatch, match=f"speaks major version {version} of .*, this side 1"):
+        with pytest.raises(
+            VersionMismatch, match=f"speaks major version {version} of .*, this side 1"
+        ):
             reader.next_message()
 
     def test_a_version_line_that_goes_on_is_waited_for_and_then_refused(self) -> None:

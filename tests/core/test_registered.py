@@ -143,7 +143,7 @@ class TestNamedTuples:
             a: int
             b: int = 2
 
-        assert is_plain_named_tuple(namedtuple("Made", "a b"))  # noqa: PYI024
+        assert is_plain_named_tuple(namedtuple("Made", "a b"))
         assert is_plain_named_tuple(Typed)
 
     def test_more_is_not_plain(self) -> None:
@@ -153,7 +153,7 @@ class TestNamedTuples:
             def double(self) -> int:
                 return 2 * self.a
 
-        class Derived(namedtuple("Base", "a")):  # noqa: PYI024
+        class Derived(namedtuple("Base", "a")):
             pass
 
         for cls in (WithMethod, Derived, tuple, type("Odd", (tuple,), {"_fields": "ab"})):

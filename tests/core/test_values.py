@@ -15,18 +15,18 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
-from fakewire import CLASSIC, FakeWire
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import Made, Typed, containers, hashables, same
-from strategies import values as any_value
 
+from fakewire import CLASSIC, FakeWire
 from netobj.core import values
 from netobj.core.boxing import ByValue, Outgoing
 from netobj.core.consts import BIG_VALUE, Ext
 from netobj.core.handle import RemoteObject
 from netobj.core.registered import REGISTERED, USER_TYPES, by_value
 from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
+from strategies import Made, Typed, containers, hashables, same
+from strategies import values as any_value
 
 
 class Echo:
@@ -69,9 +69,7 @@ def test_every_value_comes_back_exactly(echo: Callable[[Any], Any], value: Any) 
 
 
 @given(items=st.frozensets(hashables, max_size=6))
-def test_frozensets_of_values_are_values(
-    echo: Callable[[Any], Any], items: frozenset[Any]
-) -> None:
+def test_frozensets_of_values_are_values(echo: Callable[[Any], Any], items: frozenset[Any]) -> None:
     assert same(echo(items), items)
 
 
@@ -241,9 +239,7 @@ def _numpy() -> Any:
 
 class TestNumpy:
     @pytest.mark.parametrize("dtype", ["int8", "uint64", "float32", "complex128", "bool"])
-    def test_scalars_are_values(
-        self, echo: Callable[[Any], Any], numpy: Any, dtype: str
-    ) -> None:
+    def test_scalars_are_values(self, echo: Callable[[Any], Any], numpy: Any, dtype: str) -> None:
         value = numpy.dtype(dtype).type(1)
         back = echo(value)
         assert type(back) is type(value)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # this checkout, installed or not
 PATIENCE = 60  # seconds; for hangs only
 
 
@@ -24,7 +28,12 @@ def command(name: str, *args: object) -> list[str]:
 def run(name: str, *args: object) -> list[str]:
     """The lines that a program prints; it must end well."""
     done = subprocess.run(
-        command(name, *args), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command(name, *args),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env=ENVIRONMENT,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -32,7 +41,7 @@ def run(name: str, *args: object) -> list[str]:
 
 @contextmanager
 def process(args: list[str], **pipes: int) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(args, text=True, **pipes) as proc:
+    with subprocess.Popen(args, text=True, env=ENVIRONMENT, **pipes) as proc:
         try:
             yield proc
         finally:
@@ -62,9 +71,11 @@ def classic_server() -> Iterator[int]:
         port = port_in(server.stderr)
         drain = threading.Thread(target=server.stderr.read, daemon=True)
         drain.start()
-        yield port
-        server.kill()
-        drain.join()
+        try:
+            yield port
+        finally:
+            server.kill()
+            drain.join()
 
 
 def test_every_example_is_tested() -> None:
@@ -80,23 +91,26 @@ def test_time() -> None:
     assert abs(float(found[1])) < 1
 
 
+def joined(port: int, name: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    args = command("chat.py", "join", "localhost", port, name)
+    return process(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 def test_chat() -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with serving("chat.py", "serve") as port:
-        with process(command("chat.py", "join", "localhost", port, "ada"), **pipes) as ada:
-            assert ada.stdin is not None
-            assert ada.stdout is not None
-            assert ada.stdout.readline() == "* ada has come\n"
-            with process(command("chat.py", "join", "localhost", port, "bob"), **pipes) as bob:
-                assert bob.stdin is not None
-                assert ada.stdout.readline() == "* bob has come\n"
-                bob.stdin.write("hello, Ada\n")
-                bob.stdin.flush()
-                assert ada.stdout.readline() == "bob: hello, Ada\n"
-                bob.stdin.close()
-                assert ada.stdout.readline() == "* bob has gone\n"
-            ada.stdin.close()
-            assert ada.wait(PATIENCE) == 0
+    with serving("chat.py", "serve") as port, joined(port, "ada") as ada:
+        assert ada.stdin is not None
+        assert ada.stdout is not None
+        assert ada.stdout.readline() == "* ada has come\n"
+        with joined(port, "bob") as bob:
+            assert bob.stdin is not None
+            assert ada.stdout.readline() == "* bob has come\n"
+            bob.stdin.write("hello, Ada\n")
+            bob.stdin.flush()
+            assert ada.stdout.readline() == "bob: hello, Ada\n"
+            bob.stdin.close()
+            assert ada.stdout.readline() == "* bob has gone\n"
+        ada.stdin.close()
+        assert ada.wait(PATIENCE) == 0
 
 
 def test_file_monitor(tmp_path: Path) -> None:
@@ -123,9 +137,9 @@ def test_remote_sqlite() -> None:
         ]
 
 
-def test_borrowed_network(unused_target: int) -> None:
+def test_borrowed_network(target: int) -> None:
     with classic_server() as port:
-        assert run("borrowed_network.py", "localhost", port, "localhost", unused_target) == [
+        assert run("borrowed_network.py", "localhost", port, "localhost", target) == [
             "the target says: 220 ready",
             "the time over there: 0.0",
             "and its own clock again: True",
@@ -133,16 +147,14 @@ def test_borrowed_network(unused_target: int) -> None:
 
 
 @pytest.fixture
-def unused_target() -> Iterator[int]:
-    """The port of a server that greets once."""
-    import socket
-
+def target() -> Iterator[int]:
+    """The port of something that greets once."""
     with socket.create_server(("localhost", 0)) as listener:
 
         def greet() -> None:
             sock, _ = listener.accept()
             with sock:
-                sock.sendall(b"220 ready\r\n".replace(b"\r", b""))
+                sock.sendall(b"220 ready\n")
 
         thread = threading.Thread(target=greet, daemon=True)
         thread.start()

@@ -30,8 +30,6 @@ from netobj.errors import ConnectionLost
 CLASSIC = Config().merge({**SlaveService.CONFIG})
 PUBLIC = Config(allow_public_attrs=True, allow_setattr=True, allow_delattr=True)
 
-_sequence = count(1)
-
 
 class Answer:
     """The token of a request: what came back (not the Reply, which refers to its token)."""
@@ -62,7 +60,7 @@ class Side:
             link=self,
             make_proxy=proxy_for,
             guard=self.guard,
-            sequence=_sequence,
+            sequence=count(1),
             process=name.encode(),
             side=name,
             features=features,
@@ -197,7 +195,7 @@ class FakeWire:
     def flush(self) -> None:
         """Settle, release what has died on both sides, until nothing changes any more."""
         self.settle()
-        while any([side.session.flush_releases() for side in self.sides]):
+        while any(side.session.flush_releases() for side in self.sides):
             self.settle()
 
     def note(self, sender: Side, data: bytes) -> None:

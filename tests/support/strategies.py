@@ -18,7 +18,7 @@ class Typed(NamedTuple):
     b: Any = None
 
 
-Made = namedtuple("Made", "x")  # noqa: PYI024
+Made = namedtuple("Made", "x")
 
 text = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 integers = st.one_of(st.integers(), st.integers(-(2**70), 2**70), st.integers(-300, 300))

@@ -2,7 +2,8 @@
 
 A :class:`Suite` says which test class, and how the remote type takes the local one's place: as a
 class attribute (``type2test``) or as a global of the module of tests. Each test gets a connection
-of its own; whatever does not end within its time loses the connection, and so fails.
+of its own, as classic.unix_connect makes it but with pickling switched on; what does not end
+within its time loses it, and so fails.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import threading
 import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Final, NamedTuple
 from unittest import mock
 
-import netobj
+from netobj import classic
+from netobj.errors import ConnectionLost
 
 LIMIT: Final = 10.0
 """Seconds that each test may take."""
@@ -67,7 +69,7 @@ class Peer:
         if self._process.poll() is not None:
             self.close()
             self._start()
-        conn = netobj.unix_connect(self._path, netobj.ClassicService)
+        conn = classic.unix_connect(self._path, {"allow_pickle": True})
         watchdog = threading.Timer(limit, self.kill)
         watchdog.start()
         try:
@@ -90,19 +92,24 @@ class Peer:
 
 
 class Suite(NamedTuple):
-    """One class of CPython's tests; *remote* gives the type that takes the local one's place."""
+    """One class of CPython's tests; *remote* gives the type that takes the local one's place.
+
+    It does so as the class's *attribute*, or where there is none, as the *global* of its module.
+    """
 
     module: str
     name: str
     remote: Callable[[Any], Any]
-    attributes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
+    attribute: str = ""
+    global_name: str = ""
 
     def cls(self) -> type[unittest.TestCase]:
         """The class of tests as CPython has it."""
-        module = importlib.import_module(f"test.{self.module}")
-        found: type[unittest.TestCase] = getattr(module, self.name)
+        found: type[unittest.TestCase] = getattr(self._imported(), self.name)
         return found
+
+    def _imported(self) -> ModuleType:
+        return importlib.import_module(f"test.{self.module}")
 
     def tests(self) -> list[str]:
         """The names of its tests."""
@@ -111,25 +118,25 @@ class Suite(NamedTuple):
     @contextmanager
     def replaced(self, conn: Any) -> Iterator[type[unittest.TestCase]]:
         """The class of tests, using the remote type meanwhile."""
-        remote = self.remote(conn)
         cls = self.cls()
-        namespace: dict[str, Any] = dict.fromkeys(self.attributes, remote)
-        names = dict.fromkeys(self.names, remote)
-        with (
-            mock.patch.multiple(f"test.{self.module}", create=True, **names)
-            if names
-            else (mock.MagicMock())
-        ):
-            yield type(cls.__name__, (cls,), namespace)
+        remote = self.remote(conn)
+        if self.attribute:
+            yield type(cls.__name__, (cls,), {self.attribute: remote})
+            return
+        with mock.patch.object(self._imported(), self.global_name, remote):
+            yield cls
 
 
 SUITES: Final = (
-    Suite("test_list", "ListTest", lambda c: c.builtins.list, ("type2test",), ("list",)),
-    Suite("test_dict", "GeneralMappingTests", lambda c: c.builtins.dict, ("type2test",), ("dict",)),
-    Suite("test_set", "TestSet", lambda c: c.builtins.set, ("thetype", "basetype"), ("set",)),
-    Suite("test_memoryio", "CBytesIOTest", lambda c: c.modules.io.BytesIO, ("ioclass",)),
+    Suite("test_list", "ListTest", lambda conn: conn.builtins.list, "type2test"),
+    Suite("test_dict", "GeneralMappingTests", lambda conn: conn.builtins.dict, "type2test"),
+    Suite("test_set", "TestSet", lambda conn: conn.builtins.set, "thetype"),
+    Suite("test_memoryio", "CBytesIOTest", lambda conn: conn.modules.io.BytesIO, "ioclass"),
     Suite(
-        "test_collections", "TestCounter", lambda c: c.modules.collections.Counter, (), ("Counter",)
+        "test_collections",
+        "TestCounter",
+        lambda conn: conn.modules.collections.Counter,
+        global_name="Counter",
     ),
 )
 
@@ -146,17 +153,20 @@ class _Keeper(unittest.TestResult):
 
     addFailure = addError  # noqa: N815
 
+    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
+        self.raised.append(unittest.SkipTest(reason))
+
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
         if err is not None:
             self.raised.append(err[1])
 
 
 def run(peer: Peer, suite: Suite, test: str, limit: float = LIMIT) -> BaseException | None:
-    """What the test raised with the remote type, or None if it passed (or skips itself)."""
+    """What the test raised with the remote type (a SkipTest, too), or None if it passed."""
     result = _Keeper()
     try:
         with peer.connection(limit) as conn, suite.replaced(conn) as cls:
             cls(test).run(result)
-    except netobj.ConnectionLost as exc:
+    except ConnectionLost as exc:
         return exc
     return result.raised[0] if result.raised else None

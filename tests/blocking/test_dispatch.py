@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.blocking import dispatch as dispatch_module
+from netobj.blocking.pool import WorkerPool
+
+Pair = Callable[..., tuple[netobj.Connection, netobj.Connection]]
+Start = Callable[..., threading.Thread]
+Until = Callable[[Callable[[], object]], None]
+
+
+class Events(netobj.Service):
+    """Notes the order of calls, and whether any overlap."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.inside = 0
+        self.overlap = False
+        self.barrier = threading.Barrier(5)
+
+    def exposed_note(self, number: int) -> None:
+        self.inside += 1
+        threading.Event().wait(0.0005)
+        self.overlap |= self.inside > 1
+        self.seen.append(number)
+        self.inside -= 1
+
+    @netobj.exposed(concurrent=True)
+    def meet(self) -> int:
+        return self.barrier.wait(20)
+
+
+def test_asynchronous_calls_run_in_order_and_do_not_overlap(pair: Pair) -> None:
+    service = Events()
+    here, _ = pair(there=service)
+    note = netobj.async_(here.root.note)
+    results = [note(i) for i in range(50)]
+    for result in results:
+        result.wait()
+    assert service.seen == list(range(50))
+    assert not service.overlap
+
+
+def test_events_from_the_other_side_run_in_order_too(pair: Pair) -> None:
+    seen: list[int] = []
+    done = threading.Event()
+
+    class Source(netobj.Service):
+        def exposed_start(self, callback: Any) -> None:
+            send = netobj.async_(callback)
+            for i in range(50):
+                send(i)
+
+    def callback(number: int) -> None:
+        seen.append(number)
+        if number == 49:
+            done.set()
+
+    here, _ = pair(there=Source)
+    here.root.start(callback)
+    assert done.wait(20)
+    assert seen == list(range(50))
+
+
+def test_the_calls_of_two_threads_do_not_wait_for_each_other(pair: Pair, in_thread: Start) -> None:
+    here, there = pair()
+    leave = threading.Event()
+    there.session.boxing.root.exposed_namespace["wait"] = leave.wait
+    blocked = netobj.async_(here.root.eval("wait"))(20)
+    values: list[int] = []
+    in_thread(lambda: values.append(netobj.async_(here.root.eval)("7").value)).join(20)
+    assert values == [7]
+    assert not blocked.ready
+    leave.set()
+    assert blocked.value is True
+
+
+def test_what_is_declared_concurrent_overlaps(pair: Pair) -> None:
+    here, _ = pair(there=Events)
+    results = [netobj.async_(here.root.meet)() for _ in range(5)]
+    assert sorted(result.value for result in results) == list(range(5))
+
+
+def test_requests_wait_until_on_connect_has_run(pair: Pair, in_thread: Start) -> None:
+    import socket
+
+    from netobj.blocking.streams import SocketStream
+
+    order: list[str] = []
+    go, entered = threading.Event(), threading.Event()
+
+    class Slow(netobj.Service):
+        def on_connect(self, conn: netobj.Connection) -> None:
+            entered.set()
+            assert go.wait(20)
+            order.append("on_connect")
+
+        def exposed_call(self) -> None:
+            order.append("call")
+
+    one, other = socket.socketpair()
+    connections: list[netobj.Connection] = []
+    thread = in_thread(lambda: connections.append(netobj.connect_stream(SocketStream(one), Slow)))
+    with netobj.connect_stream(SocketStream(other)) as conn:
+        assert entered.wait(20)
+        result = netobj.async_(conn.root.call)()
+        conn.ping()
+        assert order == []
+        go.set()
+        result.wait()
+        assert order == ["on_connect", "call"]
+    thread.join(20)
+    connections[0].close()
+
+
+def test_on_connect_may_call_the_other_root(pair: Pair) -> None:
+    said: list[object] = []
+
+    class Asking(netobj.Service):
+        def on_connect(self, conn: netobj.Connection) -> None:
+            said.append(conn.root.name())
+
+    class Client(netobj.Service):
+        def exposed_name(self) -> str:
+            return "client"
+
+    import socket
+
+    from netobj.blocking.streams import SocketStream
+
+    one, other = socket.socketpair()
+    client = netobj.connect_stream(SocketStream(one), Client)
+    server = netobj.connect_stream(SocketStream(other), Asking)
+    assert said == ["client"]
+    client.close()
+    server.close()
+
+
+def test_without_a_thread_the_call_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, _ = pair()
+    evaluate = here.root.eval
+
+    class Full(WorkerPool):
+        def submit(self, job: Any) -> bool:
+            return False
+
+    monkeypatch.setattr(dispatch_module, "pool", Full())
+    with pytest.raises(netobj.Busy, match="can start no thread"):
+        evaluate("1")
+    with pytest.raises(netobj.Busy, match="can start no thread"):
+        netobj.async_(evaluate)("1").value  # noqa: B018
+    monkeypatch.undo()
+    assert evaluate("1") == 1
+    assert netobj.async_(evaluate)("1").value == 1
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_system_exit_arrives_wrapped_and_may_be_raised_there_too(
+    pair: Pair, in_thread: Start, how: str
+) -> None:
+    here, there = pair(other_config={"propagate_SystemExit_locally": True})
+    ended: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            there.serve_all()
+        except BaseException as exc:
+            ended.append(exc)
+
+    thread = in_thread(serve)
+    fail = here.root.eval("__import__('sys').exit")
+    call = fail if how == "sync" else lambda code: netobj.async_(fail)(code).value
+    with pytest.raises(netobj.GenericException, match="3") as caught:
+        call(3)
+    assert type(caught.value).__name__ == "SystemExit"
+    if how == "sync" and ended:
+        assert isinstance(ended[0], SystemExit)
+    here.close()
+    thread.join(20)
+
+
+def test_a_cancelled_call_that_has_not_started_never_does(pair: Pair, until: Until) -> None:
+    service = Events()
+    here, there = pair(there=service)
+    leave = threading.Event()
+
+    class Blocking(netobj.Service):
+        def exposed_wait(self) -> None:
+            leave.wait(20)
+
+        def exposed_note(self, number: int) -> None:
+            service.exposed_note(number)
+
+    here, there = pair(there=Blocking)
+    first = netobj.async_(here.root.wait)()
+    second = netobj.async_(here.root.note)(1)
+    assert second.cancel()
+    here.ping()
+    leave.set()
+    first.wait()
+    until(lambda: not there.session.running)
+    assert service.seen == []

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.blocking.io_thread import io_thread
+
+Until = Callable[[Callable[[], object]], None]
+Start = Callable[..., threading.Thread]
+
+
+class Gate:
+    """A call over there that ends when :meth:`open` is called here."""
+
+    def __init__(self, here: netobj.Connection, there: netobj.Connection) -> None:
+        self.here, self.there = here, there
+        self.event = threading.Event()
+        self.entered = threading.Event()
+        self.calls = 0
+        there.session.boxing.root.exposed_namespace["gate"] = self._pass
+        self.call = netobj.async_(here.root.eval("gate"))
+
+    def _pass(self, value: Any = "through") -> Any:
+        self.calls += 1
+        self.entered.set()
+        assert self.event.wait(20)
+        if isinstance(value, str) and value == "fail":
+            raise LookupError("failed")
+        return value
+
+    def open(self) -> None:
+        self.event.set()
+
+
+@pytest.fixture
+def gate(pair: Callable[..., Any]) -> Iterator[Gate]:
+    made = Gate(*pair())
+    yield made
+    made.open()
+
+
+def test_ready_looks_and_value_waits(gate: Gate, until: Until) -> None:
+    result = gate.call()
+    assert not result.ready
+    assert not result.error
+    assert not result.expired
+    assert "pending" in repr(result)
+    gate.open()
+    assert result.value == result.value == "through"
+    assert result.ready
+    assert not result.error
+    assert "ready" in repr(result)
+    other = gate.call()
+    until(lambda: other.ready)
+
+
+def test_an_error_is_raised_as_often_as_it_is_asked_for(gate: Gate) -> None:
+    gate.open()
+    result = gate.call("fail")
+    result.wait()
+    assert result.ready
+    assert result.error
+    for _ in range(2):
+        with pytest.raises(LookupError, match="failed"):
+            result.value  # noqa: B018
+
+
+def test_expiry(gate: Gate, until: Until) -> None:
+    result = gate.call()
+    result.set_expiry(0.01)
+    with pytest.raises(TimeoutError, match="before its expiry"):
+        result.wait()
+    assert result.expired
+    assert not result.ready
+    assert "expired" in repr(result)
+    with pytest.raises(netobj.AsyncResultTimeout):
+        result.value  # noqa: B018
+    gate.open()
+    until(lambda: not gate.here.session.pending)
+    assert not result.ready  # what comes late does not change it
+
+
+def test_an_expiry_can_be_taken_back(gate: Gate) -> None:
+    result = gate.call()
+    result.set_expiry(1000)
+    result.set_expiry(None)
+    assert not result.expired
+    gate.open()
+    assert result.value == "through"
+
+
+def test_expired_says_so_without_a_wait(gate: Gate) -> None:
+    result = gate.call()
+    result.set_expiry(0)
+    assert result.expired
+    assert not result.ready
+
+
+def test_timed(gate: Gate) -> None:
+    timed = netobj.timed(gate.call, 0.01)
+    assert repr(timed).endswith(", 0.01)")
+    with pytest.raises(netobj.AsyncResultTimeout):
+        timed().value  # noqa: B018
+    gate.open()
+    assert netobj.timed(gate.call.proxy, 20)(7).value == 7
+
+
+def test_callbacks_run_in_a_worker_or_in_the_waiting_thread(gate: Gate) -> None:
+    threads: list[threading.Thread] = []
+    called = threading.Event()
+
+    def note(result: netobj.AsyncResult) -> None:
+        threads.append(threading.current_thread())
+        assert result.value == "through"
+        called.set()
+
+    result = gate.call()
+    result.add_callback(note)
+    gate.open()
+    assert called.wait(20)
+    result.add_callback(note)  # at once
+    assert threads[1] is threading.current_thread()
+    assert threads[0] is not threading.current_thread()
+    assert threads[0] is not io_thread()._thread
+
+
+def test_a_callback_that_raises_is_logged_and_the_next_runs(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[object] = []
+    result = gate.call()
+
+    def fail(_result: netobj.AsyncResult) -> None:
+        raise ZeroDivisionError("in a callback")
+
+    result.add_callback(fail)
+    result.add_callback(seen.append)
+    gate.open()
+    result.wait()
+    result.add_callback(seen.append)
+    assert "in a callback" in caplog.text
+    assert seen == [result, result]
+
+
+def test_a_callback_is_not_called_when_the_wait_only_expired(gate: Gate) -> None:
+    seen: list[object] = []
+    result = gate.call()
+    result.add_callback(seen.append)
+    result.set_expiry(0.01)
+    with pytest.raises(netobj.AsyncResultTimeout):
+        result.wait()
+    assert seen == []
+
+
+def test_callbacks_are_called_once_however_many_wait(gate: Gate, in_thread: Start) -> None:
+    seen: list[object] = []
+    result = gate.call()
+    result.add_callback(seen.append)
+    threads = [in_thread(result.wait) for _ in range(5)]
+    gate.open()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [result]
+
+
+def test_cancel(gate: Gate, until: Until) -> None:
+    seen: list[object] = []
+    running, waiting = gate.call(), gate.call()
+    assert gate.entered.wait(20)
+    waiting.add_callback(seen.append)
+    assert waiting.cancel()
+    assert not waiting.cancel()
+    assert waiting.error
+    with pytest.raises(netobj.CallCancelled, match="cancelled on this side"):
+        waiting.value  # noqa: B018
+    until(lambda: seen == [waiting])
+    gate.here.ping()  # the other side has heard of it
+    gate.open()
+    assert running.value == "through"
+    until(lambda: not gate.here.session.pending)
+    assert gate.calls == 1  # what was cancelled before its turn never ran
+    assert not running.cancel()
+
+
+def test_future(gate: Gate) -> None:
+    good, bad = gate.call().future(), gate.call("fail").future()
+    assert not good.done()
+    gate.open()
+    assert good.result(20) == "through"
+    assert isinstance(bad.exception(20), LookupError)
+
+
+def test_cancelling_the_future_cancels_the_call(gate: Gate, until: Until) -> None:
+    first = gate.call()
+    result = gate.call()
+    future = result.future()
+    assert gate.entered.wait(20)
+    assert future.cancel()
+    with pytest.raises(CancelledError):
+        future.result(20)
+    assert result.error
+    gate.here.ping()  # the other side has heard of it
+    gate.open()
+    assert first.value == "through"
+    until(lambda: not gate.here.session.pending)
+    assert gate.calls == 1
+
+
+def test_a_future_of_a_call_that_expires(gate: Gate) -> None:
+    result = gate.call()
+    result.set_expiry(0.01)
+    assert isinstance(result.future().exception(20), netobj.AsyncResultTimeout)
+
+
+def test_await(gate: Gate) -> None:
+    async def main() -> tuple[Any, Any]:
+        first = gate.call(1)
+        task = asyncio.ensure_future(asyncio.gather(first, gate.call(2)))
+        await asyncio.sleep(0)
+        gate.open()
+        return tuple(await task)
+
+    assert asyncio.run(main()) == (1, 2)
+
+
+def test_await_raises_what_the_call_raised(gate: Gate) -> None:
+    async def main() -> None:
+        gate.open()
+        with pytest.raises(LookupError, match="failed"):
+            await gate.call("fail")
+
+    asyncio.run(main())
+
+
+def test_await_ends_with_the_expiry(gate: Gate) -> None:
+    async def main() -> None:
+        result = gate.call()
+        result.set_expiry(0.01)
+        with pytest.raises(netobj.AsyncResultTimeout):
+            await result
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_await_cancels_the_call(gate: Gate) -> None:
+    result = gate.call()
+
+    async def wait() -> None:
+        await result
+
+    async def main() -> None:
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert result.error
+    with pytest.raises(netobj.CallCancelled):
+        result.value  # noqa: B018

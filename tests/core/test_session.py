@@ -1,0 +1,898 @@
+"""The state machine: every message, what it changes, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakewire import CLASSIC, Answer, FakeWire, Side, bodies, fields
+from netobj.core import values
+from netobj.core.config import Config
+from netobj.core.consts import (
+    BIG_VALUE,
+    DEFAULT_LIMITS,
+    MINOR_VERSION,
+    PREAMBLE,
+    Ext,
+    Kind,
+    Limit,
+    Op,
+)
+from netobj.core.describe import NOTHING
+from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.framing import frame
+from netobj.core.session import Session
+from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
+
+
+class Root:
+    exposed_number = 5
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def exposed_add(self, *args: int, **kwargs: int) -> int:
+        self.calls.append((args, kwargs))
+        return sum(args) + sum(kwargs.values())
+
+    def exposed_echo(self, value: Any) -> Any:
+        return value
+
+    def exposed_call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+
+@pytest.fixture
+def wire() -> FakeWire:
+    return FakeWire(Root(), Root())
+
+
+def small(**limits: int) -> Config:
+    changed = list(DEFAULT_LIMITS)
+    for name, value in limits.items():
+        changed[Limit[name]] = value
+    return Config(limits=tuple(changed))
+
+
+def message(*items: Any) -> bytes:
+    return frame(values.pack(list(items)))
+
+
+def hello(**changes: Any) -> bytes:
+    items = {
+        "minor": MINOR_VERSION,
+        "process": b"p",
+        "session": None,
+        "limits": list(DEFAULT_LIMITS),
+        "features": ["numpy"],
+        "root": NOTHING.to_wire(),
+        **changes,
+    }
+    return message(Kind.HELLO, *items.values())
+
+
+def lone(config: Config | None = None, greeted: bool = True) -> Session:
+    """A session whose peer the test plays."""
+    session = Side("lone", Root(), config or Config(), ()).session
+    session.out.clear()
+    if greeted:
+        session.receive_data(PREAMBLE + hello(), 0.0)
+    return session
+
+
+def sent(session: Session) -> list[Any]:
+    found = [fields(body) for data in session.out for body in bodies(bytes(data))]
+    session.out.clear()
+    return found
+
+
+def ask(session: Session, *args: Any, **kwargs: Any) -> tuple[int, Answer]:
+    token = Answer()
+    return session.request(token, Op.CALL, None, "m", args, kwargs, 1), token
+
+
+class TestOneRoundTrip:
+    def test_a_call(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        with wire.counted() as log:
+            assert root.add(1, 2) == 3
+        assert log == ["left REQUEST", "right REPLY"]
+
+    def test_reading_an_attribute(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        with wire.counted() as log:
+            assert root.number == 5
+        assert log == ["left REQUEST", "right REPLY"]
+
+    def test_a_callback_adds_one(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        with wire.counted() as log:
+            assert root.call(lambda x: x + 1, 4) == 5
+        assert log == ["left REQUEST", "right REQUEST", "left REPLY", "right REPLY"]
+
+    def test_callbacks_may_nest(self, wire: FakeWire) -> None:
+        root = wire.left.root
+
+        def down(depth: int) -> int:
+            return depth if depth == 0 else 1 + root.call(down, depth - 1)
+
+        assert root.call(down, 10) == 10
+
+    def test_a_plain_call_is_a_few_bytes(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        root.add(1, 2)
+        session = wire.left.session
+        session.request(Answer(), Op.CALL, root.____handle__, "add", (1, 2), None, 1)
+        assert len(session.out[-1]) < 24
+        wire.left.take()
+
+    def test_connecting_and_the_first_call_cost_one_round_trip(self) -> None:
+        """A client does not wait for the other hello."""
+        left, right = Side("left", None, Config(), ()), Side("right", Root(), Config(), ())
+        token = Answer()
+        left.session.request(token, Op.CALL, None, "add", (1, 2), None, 1)
+        for data in tuple(left.session.out):
+            right.events.extend(right.session.receive_data(bytes(data), 0.0))
+        for event in right.events:
+            right.handle(event)
+        for data in tuple(right.session.out):
+            for event in left.session.receive_data(bytes(data), 0.0):
+                left.handle(event)
+        assert (token.ok, token.value) == (True, 3)
+
+
+class TestHello:
+    def test_it_is_the_first_that_is_sent(self) -> None:
+        session = Side("one", Root(), Config(), ("numpy",)).session
+        assert session.out[0] == PREAMBLE
+        (body,) = bodies(bytes(session.out[1]))
+        kind, minor, process, resumed, limits, features, description = fields(body)
+        assert (kind, minor, process, resumed) == (Kind.HELLO, MINOR_VERSION, b"one", None)
+        assert tuple(limits) == DEFAULT_LIMITS
+        assert features == ["numpy"]
+        assert description[2].endswith("Root")
+
+    def test_what_it_teaches(self) -> None:
+        session = lone(greeted=False)
+        assert not session.greeted
+        limits = [10_000, 2, 64, 7, 8, 9, 10]
+        data = PREAMBLE + hello(limits=limits, features=["numpy", 7, "more"], process=b"x")
+        (event,) = session.receive_data(data, 1.0)
+        assert isinstance(event, Hello)
+        assert session.greeted
+        assert session.peer_limits == tuple(limits)
+        assert session.peer_features == ("numpy", "more")
+        assert session.peer_process == b"x"
+        assert session.boxing.peer_has_numpy
+        assert session.root_class is not None
+        assert session.root_class.description == NOTHING
+
+    def test_more_fields_of_a_later_minor_version_are_ignored(self) -> None:
+        session = lone(greeted=False)
+        items = (Kind.HELLO, 9, b"", None, [*DEFAULT_LIMITS, 1], [], NOTHING.to_wire(), "more")
+        assert session.receive_data(PREAMBLE + message(*items), 0.0)
+        assert session.greeted
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"minor": "0"},
+            {"minor": -1},
+            {"process": "p"},
+            {"limits": 7},
+            {"limits": [1, 2]},
+            {"limits": [10_000, 1, 1, 1, 1, -1]},
+            {"limits": [10_000, 1, 1, 1, 1, "a"]},
+            {"limits": [1000, 1, 1, 1, 1, 1]},
+            {"features": "numpy"},
+            {"root": None},
+        ],
+    )
+    def test_what_is_malformed(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(ProtocolError):
+            lone(greeted=False).receive_data(PREAMBLE + hello(**changes), 0.0)
+
+    def test_too_short(self) -> None:
+        with pytest.raises(ProtocolError, match="at least 7 fields"):
+            lone(greeted=False).receive_data(PREAMBLE + message(Kind.HELLO, 0), 0.0)
+
+    def test_only_once(self) -> None:
+        with pytest.raises(ProtocolError, match="second hello"):
+            lone().receive_data(hello(), 0.0)
+
+    @pytest.mark.parametrize(
+        "items",
+        [
+            (Kind.REQUEST, 1, 1, Op.GET, 0, None, []),
+            (Kind.REPLY, 1, 1),
+            (Kind.ERROR, 1, 1),
+            (Kind.PING, None),
+        ],
+    )
+    def test_nothing_comes_before_it(self, items: tuple[Any, ...]) -> None:
+        session = lone(greeted=False)
+        session.pending[1] = Answer()
+        with pytest.raises(ProtocolError, match="before the hello"):
+            session.receive_data(PREAMBLE + message(*items), 0.0)
+
+
+class TestRequests:
+    def test_what_a_call_looks_like(self) -> None:
+        session = lone()
+        seq = session.request(Answer(), Op.CALL, None, "m", (1, "a"), None, chain=7)
+        assert sent(session) == [[Kind.REQUEST, seq, 7, Op.CALL, 0, "m", [1, "a"]]]
+
+    def test_keywords_stand_behind_the_arguments(self) -> None:
+        session = lone()
+        seq = session.request(Answer(), Op.CALL, None, "m", (1,), {"b": 2, "c": 3}, 7)
+        assert sent(session) == [[Kind.REQUEST, seq, 7, Op.CALL, 0, "m", [1, 2, 3], ["b", "c"]]]
+
+    def test_the_time_left(self) -> None:
+        session = lone()
+        session.request(Answer(), Op.CALL, None, None, (), None, 7, time_left=1.5)
+        session.request(Answer(), Op.CALL, None, None, (), {"a": 1}, 7, time_left=2)
+        first, second = sent(session)
+        assert first[7:] == [[], 1.5]
+        assert second[7:] == [["a"], 2]
+
+    def test_a_lane_instead_of_a_chain(self) -> None:
+        session = lone()
+        seq = session.request(Answer(), Op.CALL, None, "m", (), None, None, lane=3)
+        assert sent(session) == [[Kind.ASYNC_REQUEST, seq, 3, Op.CALL, 0, "m", []]]
+
+    def test_a_number_that_was_taken_before(self) -> None:
+        session = lone()
+        assert session.request("token", Op.GET, None, "a", (), None, 1, seq=77) == 77
+        assert session.pending == {77: "token"}
+
+    def test_all_of_it_arrives(self, wire: FakeWire) -> None:
+        root = wire.left.root.____handle__
+        wire.left.session.request(
+            Answer(), Op.CALL, root, "add", (1,), {"a": 2}, None, lane=5, time_left=9.5
+        )
+        (request,) = wire.right.session.receive_data(wire.left.take(), 0.0)
+        assert isinstance(request, Request)
+        assert (request.chain, request.lane, request.op) == (None, 5, Op.CALL)
+        assert (request.target, request.path) == (wire.right.session.boxing.root, "add")
+        assert (request.args, request.kwnames, request.time_left) == ((1, 2), ("a",), 9.5)
+        assert (request.deferred, request.metadata) == (False, None)
+        assert wire.right.session.running == {request.seq: request}
+        wire.right.handle(request)
+        assert wire.right.session.running == {}
+        wire.settle()
+
+    def test_metadata_is_kept(self) -> None:
+        items = (Kind.REQUEST, 1, 1, Op.GET, 0, None, [], [], None, "trace")
+        (request,) = lone().receive_data(message(*items), 0.0)
+        assert isinstance(request, Request)
+        assert (request.metadata, request.time_left) == ("trace", None)
+
+    def test_paths_of_several_steps(self, wire: FakeWire) -> None:
+        """Attributes and items, in one round trip."""
+        target = wire.right.session.boxing.root
+        target.exposed_table = {"k": [10, 20], (1, 2): "pair"}
+        handle = wire.left.root.____handle__
+        with wire.counted() as log:
+            assert wire.left.request(Op.GET, handle, ["table", ("k",), (1,)], ()) == 20
+            assert wire.left.request(Op.GET, handle, ["table", ((1, 2),)], ()) == "pair"
+            assert wire.left.request(Op.CALL, handle, ["add"], (1, 2)) == 3
+        assert log == ["left REQUEST", "right REPLY"] * 3
+
+    def test_a_path_may_hold_what_is_boxed(self, wire: FakeWire) -> None:
+        target = wire.right.session.boxing.root
+        target.exposed_table = {target: 7, "k" * BIG_VALUE: 8}
+        root = wire.left.root
+        handle = root.____handle__
+        assert wire.left.request(Op.GET, handle, ["table", (root,)], ()) == 7
+        assert wire.left.request(Op.GET, handle, ["table", ("k" * BIG_VALUE,)], ()) == 8
+
+    @pytest.mark.parametrize(
+        "items",
+        [
+            (),
+            (1,) * 10,
+            ("1", 1, 1, 0, None, []),
+            (-1, 1, 1, 0, None, []),
+            (2**63, 1, 1, 0, None, []),
+            (1, None, 1, 0, None, []),
+            (1, 1, "1", 0, None, []),
+            (1, 1, 1, None, None, []),
+            (1, 1, 1, 0, None, 1),
+            (1, 1, 1, 5, None, []),
+            (1, 1, 1, 10**5000, None, []),
+            (1, 1, 1, 0, None, [], "ab"),
+            (1, 1, 1, 0, None, [1], [1]),
+            (1, 1, 1, 0, None, [], ["a"]),
+            (1, 1, 1, 0, None, [], [], "soon"),
+            (1, 1, 1, 0, None, [], [], True),
+            (1, 1, 1, 0, None, [], [], math.nan),
+            (1, 1, 1, 0, None, [], [], math.inf),
+        ],
+    )
+    def test_what_is_malformed(self, items: tuple[Any, ...]) -> None:
+        with pytest.raises(ProtocolError):
+            lone().receive_data(message(Kind.REQUEST, *items), 0.0)
+
+    def test_a_number_in_use(self) -> None:
+        request = message(Kind.REQUEST, 1, 1, Op.GET, 0, None, [])
+        with pytest.raises(ProtocolError, match="request 1 is running already"):
+            lone().receive_data(request * 2, 0.0)
+
+    def test_more_in_flight_than_the_limit_allows(self) -> None:
+        session = lone(small(REQUESTS=2))
+        for number in range(4):
+            session.receive_data(message(Kind.REQUEST, number, 1, Op.GET, 0, None, []), 0.0)
+        with pytest.raises(ProtocolError, match="more requests are in flight"):
+            session.receive_data(message(Kind.REQUEST, 9, 1, Op.GET, 0, None, []), 0.0)
+
+    def test_one_that_cannot_be_sent_leaves_nothing_behind(self, wire: FakeWire) -> None:
+        session = wire.left.session
+        loop: list[Any] = []
+        for bad in (wire, [], loop):
+            with pytest.raises(LimitExceeded):
+                ask(session, object(), (bad, tuple(range(250_001))))
+        assert session.pending == {}
+        assert not session.out
+        assert session.boxing.exports == {}
+
+
+class TestAnswers:
+    def test_a_reply_finds_its_token(self) -> None:
+        session = lone()
+        seq, token = ask(session)
+        (event,) = session.receive_data(message(Kind.REPLY, seq, [1, "a"]), 0.0)
+        assert isinstance(event, Reply)
+        assert (event.token, event.ok, event.value, event.deferred) == (
+            token,
+            True,
+            (1, "a"),
+            False,
+        )
+        assert session.pending == {}
+
+    def test_an_error_finds_it_too(self) -> None:
+        session = lone()
+        seq, token = ask(session)
+        (event,) = session.receive_data(message(Kind.ERROR, seq, []), 0.0)
+        assert isinstance(event, Reply)
+        assert (event.token, event.ok, event.value) == (token, False, ())
+
+    @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.ERROR])
+    @pytest.mark.parametrize(
+        "seq", [0, -1, 2**63, pytest.param(10**5000, id="huge"), None, "1", 1.0, []]
+    )
+    def test_an_answer_to_nothing(self, kind: Kind, seq: Any) -> None:
+        with pytest.raises(ProtocolError, match="the peer answered"):
+            lone().receive_data(message(kind, seq, None), 0.0)
+
+    def test_a_number_of_an_answer_is_not_hashed_before_it_is_known_to_be_one(self) -> None:
+        """It could be a proxy, whose hash asks the peer, in the thread that reads."""
+        wire = FakeWire(Root(), Root(), left_config=CLASSIC, right_config=CLASSIC)
+        reference = wire.right.session.boxing
+        from netobj.core.boxing import Outgoing
+
+        boxed = Outgoing(reference).box([1])
+        with pytest.raises(ProtocolError, match="no number of a request"):
+            wire.left.session.receive_data(message(Kind.REPLY, [boxed], 1), 0.0)
+
+    def test_an_answer_is_due_once(self) -> None:
+        session = lone()
+        seq, _ = ask(session)
+        session.receive_data(message(Kind.REPLY, seq, 1), 0.0)
+        with pytest.raises(ProtocolError, match=f"answered the request {seq}, never made"):
+            session.receive_data(message(Kind.REPLY, seq, 1), 0.0)
+
+    @pytest.mark.parametrize("items", [(Kind.REPLY, 1), (Kind.REPLY, 1, 2, 3), (Kind.ERROR, 1)])
+    def test_of_the_wrong_length(self, items: tuple[Any, ...]) -> None:
+        session = lone()
+        session.pending[1] = Answer()
+        with pytest.raises(ProtocolError):
+            session.receive_data(message(*items), 0.0)
+
+    def test_an_answer_that_cannot_travel_leaves_the_request_open(self, wire: FakeWire) -> None:
+        session = wire.right.session
+        root = wire.left.root
+        target = wire.right.session.boxing.root
+        target.exposed_add = lambda: tuple(range(250_001))
+        with pytest.raises(LimitExceeded, match="more than 250000 items"):
+            root.add()
+        assert session.running == {}
+        assert root.echo(1) == 1
+
+    def test_answers_after_the_end_are_dropped(self) -> None:
+        session = lone()
+        (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
+        assert isinstance(request, Request)
+        session.lose("over")
+        session.reply(request, 1)
+        session.error(request, ValueError(), None)
+        assert not session.out
+        assert session.running == {}
+
+
+class TestCancel:
+    def test_it_reaches_what_is_running(self, wire: FakeWire) -> None:
+        left, right = wire.left.session, wire.right.session
+        seq, _ = ask(left)
+        (request,) = right.receive_data(wire.left.take(), 0.0)
+        left.cancel(seq)
+        left.cancel(seq, interrupt=True)
+        events = right.receive_data(wire.left.take() + wire.left.take(), 0.0)
+        assert all(type(event) is Cancel and event.request is request for event in events)
+        assert [event.interrupt for event in events if isinstance(event, Cancel)] == [False, True]
+
+    def test_it_crosses_the_reply(self, wire: FakeWire) -> None:
+        """Nothing happens: the request has ended there, and its answer is on its way."""
+        left = wire.left.session
+        root = wire.left.root
+        token = Answer()
+        seq = left.request(token, Op.CALL, root.____handle__, "add", (1, 2), None, 1)
+        wire.carry(wire.left)
+        wire.right.handle(wire.right.events.popleft())  # the reply is written
+        left.cancel(seq)
+        assert wire.right.session.receive_data(wire.left.take(), 0.0) == []
+        wire.settle()
+        assert token.value == 3
+
+    def test_after_the_answer_nothing_is_sent(self, wire: FakeWire) -> None:
+        session = wire.left.session
+        seq, _ = ask(session)
+        wire.settle()
+        session.cancel(seq)
+        session.cancel(99)
+        assert not session.out
+
+    @pytest.mark.parametrize("items", [(1,), (1, 0), ("1", False), (1, False, 1)])
+    def test_what_is_malformed(self, items: tuple[Any, ...]) -> None:
+        with pytest.raises(ProtocolError, match="a cancel carries"):
+            lone().receive_data(message(Kind.CANCEL, *items), 0.0)
+
+
+class TestPings:
+    @pytest.mark.parametrize("token", [None, 7, 2**70, "a", "ü\ud800", b"b"])
+    def test_the_peer_echoes_them_without_its_user(self, wire: FakeWire, token: Any) -> None:
+        wire.left.session.ping(token)
+        wire.settle()
+        (pong,) = wire.left.other_events[-1:]
+        assert isinstance(pong, Pong)
+        assert pong.token == token
+        assert wire.log == ["left PING", "right PONG"]
+
+    def test_equal_ones_that_come_at_once_get_one_answer(self) -> None:
+        session = lone()
+        data = b"".join(message(Kind.PING, token) for token in (None, 1, None, 2, 1, None))
+        assert session.receive_data(data, 0.0) == []
+        assert sent(session) == [[Kind.PONG, None], [Kind.PONG, 1], [Kind.PONG, 2]]
+
+    @pytest.mark.parametrize("token", [True, 1.5, [], (), object(), b"x" * BIG_VALUE])
+    def test_what_is_too_much_for_one(self, token: Any) -> None:
+        session = lone()
+        with pytest.raises(NotEncodable, match="a ping carries"):
+            session.ping(token)
+        assert not session.out
+
+    @pytest.mark.parametrize("kind", [Kind.PING, Kind.PONG])
+    @pytest.mark.parametrize("items", [(), (1, 2), (True,), ([],), (1.5,)])
+    def test_what_is_malformed(self, kind: Kind, items: tuple[Any, ...]) -> None:
+        with pytest.raises(ProtocolError, match="carries one small value"):
+            lone().receive_data(message(kind, *items), 0.0)
+
+    def test_a_ping_that_its_sender_would_not_accept(self) -> None:
+        session = lone(greeted=False)
+        limits = [1024, *DEFAULT_LIMITS[1:]]
+        session.receive_data(PREAMBLE + hello(limits=limits), 0.0)
+        with pytest.raises(ProtocolError, match="its own ping"):
+            session.receive_data(message(Kind.PING, "x" * 2000), 0.0)
+
+
+class TestHeartbeat:
+    def test_it_pings_after_silence_and_gives_up(self) -> None:
+        session = lone(Config(heartbeat_interval=20, heartbeat_timeout=10))
+        session.last_heard = 100.0
+        assert session.tick(101.0) == 120.0
+        assert sent(session) == []
+        due = session.tick(120.0)
+        assert sent(session) == [[Kind.PING, None]]
+        assert due == 130.0
+        assert session.tick(125.0) == 130.0
+        with pytest.raises(
+            ConnectionLost, match="silent for 30 s and did not answer a ping within 10 s"
+        ):
+            session.tick(130.0)
+
+    def test_whatever_is_heard_counts(self) -> None:
+        session = lone(Config(heartbeat_interval=20, heartbeat_timeout=10))
+        session.last_heard = 0.0
+        session.tick(20.0)
+        session.receive_data(message(Kind.PONG, None), 21.0)
+        assert session.tick(25.0) == 41.0
+        sent(session)
+        session.tick(41.0)
+        assert sent(session) == [[Kind.PING, None]]
+
+    def test_it_begins_with_the_first_look(self) -> None:
+        session = lone(Config(heartbeat_interval=5), greeted=False)
+        assert session.tick(50.0) == 55.0
+
+    def test_it_can_be_switched_off_and_ends_with_the_connection(self) -> None:
+        assert lone(Config(heartbeat_interval=None)).tick(1e9) is None
+        session = lone()
+        session.lose("over")
+        assert session.tick(1e9) is None
+
+
+class TestGoodbye:
+    def test_it_says_why_and_what_was_not_started(self, wire: FakeWire) -> None:
+        left, right = wire.left.session, wire.right.session
+        started, waiting = ask(left), ask(left)
+        (first,) = right.receive_data(wire.left.take(), 0.0)
+        right.receive_data(wire.left.take(), 0.0)
+        assert isinstance(first, Request)
+        first.started = True
+        right.goodbye("going home")
+        wire.settle()
+        (event,) = wire.left.other_events[-1:]
+        assert isinstance(event, Goodbye)
+        assert (event.reason, event.not_started) == ("going home", [waiting[1]])
+        assert left.pending == {started[0]: started[1]}
+
+    def test_none_after_the_end(self) -> None:
+        session = lone()
+        session.lose("over")
+        session.goodbye("late")
+        assert not session.out
+
+    @pytest.mark.parametrize("items", [("a",), (1, []), ("a", 1), ("a", ["b"]), ("a", [], 1)])
+    def test_what_is_malformed(self, items: tuple[Any, ...]) -> None:
+        with pytest.raises(ProtocolError, match="a goodbye carries"):
+            lone().receive_data(message(Kind.GOODBYE, *items), 0.0)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        (Kind.RELEASE, 1),
+        (Kind.RELEASE, "a", 1),
+        (Kind.RELEASE, 1, 1),
+        (Kind.RELEASE, 1, 10**5000),
+        (Kind.RELEASE, 1, True),
+        (Kind.ACK, 1),
+        (11,),
+        (255,),
+        (-1,),
+        (10**5000,),
+        ("a",),
+        (None,),
+        (True,),
+        (1.0,),
+    ],
+)
+def test_messages_that_nobody_sends(items: tuple[Any, ...]) -> None:
+    with pytest.raises(ProtocolError):
+        lone().receive_data(message(*items), 0.0)
+
+
+def test_dropped_objects_are_handed_over_to_be_let_go_outside_of_locks(wire: FakeWire) -> None:
+    target = wire.right.session.boxing.root
+    target.exposed_make = lambda: [1]
+    proxy = wire.left.root.make()
+    del proxy
+    wire.left.session.flush_releases()
+    (event,) = wire.right.session.receive_data(wire.left.take(), 0.0)
+    assert isinstance(event, Dropped)
+    assert [1] in event.objects
+    assert not wire.left.session.flush_releases()
+
+
+class TestBigValues:
+    def test_behind_the_message_that_names_them(self, wire: FakeWire) -> None:
+        data = b"x" * BIG_VALUE
+        root = wire.left.root
+        wire.left.session.request(
+            Answer(), Op.CALL, root.____handle__, "echo", ((data, "y" * BIG_VALUE, data),), None, 1
+        )
+        out = wire.left.session.out
+        assert [len(piece) for piece in out][1::2] == [4, 4, 4]
+        assert sum(map(len, list(out)[:1])) < 100
+        assert memoryview(out[2]).obj is data
+        wire.settle()
+
+    def test_whatever_comes_behind_waits(self, wire: FakeWire) -> None:
+        session = wire.left.session
+        root = wire.left.root
+        token = Answer()
+        data = b"x" * BIG_VALUE
+        session.request(token, Op.CALL, root.____handle__, "echo", (data,), None, 1)
+        session.ping(1)
+        stream = b"".join(wire.left.take() for _ in range(len(session.out)))
+        events = []
+        for start in range(0, len(stream), 1000):
+            events += wire.right.session.receive_data(stream[start : start + 1000], 0.0)
+        (request,) = events
+        assert isinstance(request, Request)
+        assert values.complete(request.args) == (data,)
+        assert request.deferred
+        wire.right.events.append(request)
+        wire.settle()
+        assert values.complete(token.value) == data
+
+    def test_above_the_peers_limit(self) -> None:
+        wire = FakeWire(Root(), Root(), right_config=small(RAW=BIG_VALUE))
+        assert wire.left.root.echo(b"x" * BIG_VALUE)
+        with pytest.raises(LimitExceeded, match=f"of {BIG_VALUE + 1} bytes is above"):
+            wire.left.root.echo(b"x" * (BIG_VALUE + 1))
+        assert wire.left.root.echo(1) == 1
+
+    def test_one_that_is_announced_above_the_limit_is_refused(self) -> None:
+        session = lone(small(RAW=10))
+        big = msgpack.ExtType(Ext.BIG_BYTES, (11).to_bytes(8, "big"))
+        with pytest.raises(ProtocolError, match="a value of 11 bytes; this side accepts 10"):
+            session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, [big]), 0.0)
+
+
+def test_a_message_above_the_peers_limit_is_not_sent() -> None:
+    wire = FakeWire(Root(), Root(), right_config=small(FRAME=2000))
+    assert wire.left.root.echo("x" * 1900)
+    with pytest.raises(LimitExceeded, match="the peer accepts 2000"):
+        wire.left.root.echo("x" * 2100)
+    assert wire.left.session.pending == {}
+    assert wire.left.root.echo(1) == 1
+
+
+class TestTheEnd:
+    def test_whoever_waits_is_told(self) -> None:
+        session = lone()
+        tokens = [ask(session)[1] for _ in range(3)]
+        waiting = session.lose("the cable")
+        assert sorted(map(id, waiting)) == sorted(map(id, tokens))
+        assert session.lose("again") == []
+        assert session.lost == "the cable"
+
+    def test_no_more_requests(self) -> None:
+        session = lone()
+        session.lose("the cable")
+        with pytest.raises(ConnectionLost, match="the cable"):
+            ask(session)
+        assert not session.flush_releases()
+
+    def test_the_end_comes_while_a_request_is_queued(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Either the caller gets the error at once or its token is among those that waited."""
+        session = lone()
+        real = Session._queue
+
+        def lose_first(self: Session, *args: Any) -> None:
+            self.lost = "just now"
+            real(self, *args)
+
+        monkeypatch.setattr(Session, "_queue", lose_first)
+        with pytest.raises(ConnectionLost, match="just now"):
+            ask(session)
+        assert session.lose("") == []
+
+    def test_the_tables_are_emptied(self, wire: FakeWire) -> None:
+        mine = [1]
+        wire.left.root.echo(mine)
+        wire.right.session.boxing.root.exposed_kept = [2]
+        proxy = wire.left.root.kept
+        wire.lose()
+        assert wire.right.session.discard_tables() == [[2]]
+        wire.left.session.discard_tables()
+        assert wire.tables() == (0, 0, 0, 0)
+        del proxy
+        with pytest.raises(ConnectionLost, match="the wire was cut"):
+            wire.left.root.echo(1)
+
+
+class TestExceptions:
+    def test_they_come_as_themselves(self, wire: FakeWire) -> None:
+        def fail() -> None:
+            raise KeyError("k", 7)
+
+        wire.right.session.boxing.root.exposed_fail = fail
+        with pytest.raises(KeyError) as caught:
+            wire.left.root.fail()
+        assert caught.value.args == ("k", 7)
+
+    def test_one_that_comes_home_is_the_very_object(self, wire: FakeWire) -> None:
+        mine = ValueError("mine")
+
+        def fail() -> None:
+            raise mine
+
+        with pytest.raises(ValueError, match="mine") as caught:
+            wire.left.root.call(fail)
+        assert caught.value is mine
+
+    def test_by_way_of_many_turns(self, wire: FakeWire) -> None:
+        mine = ValueError("mine")
+        root = wire.left.root
+
+        def turn(depth: int) -> None:
+            if depth == 0:
+                raise mine
+            root.call(turn, depth - 1)
+
+        with pytest.raises(ValueError, match="mine") as caught:
+            root.call(turn, 4)
+        assert caught.value is mine
+
+    def test_as_the_cause_of_another(self, wire: FakeWire) -> None:
+        mine = ValueError("mine")
+
+        def fail() -> None:
+            raise mine
+
+        def wrap(function: Callable[[], None]) -> None:
+            try:
+                function()
+            except ValueError as exc:
+                raise RuntimeError("wrapped") from exc
+
+        wire.right.session.boxing.root.exposed_wrap = wrap
+        with pytest.raises(RuntimeError, match="wrapped") as caught:
+            wire.left.root.wrap(fail)
+        assert caught.value.__cause__ is mine
+
+    def test_it_is_let_go_when_the_outermost_call_ends(self, wire: FakeWire) -> None:
+        def fail() -> None:
+            raise ValueError("mine")
+
+        def catch(function: Callable[[], None]) -> bool:
+            try:
+                function()
+            except ValueError:
+                return bool(wire.left.session._left)
+            return False
+
+        wire.right.session.boxing.root.exposed_catch = catch
+        assert wire.left.root.catch(fail)
+        assert wire.left.session._left == {}
+
+    def test_nothing_is_kept_for_a_call_from_outside_of_any_chain(self, wire: FakeWire) -> None:
+        def fail() -> None:
+            raise ValueError("theirs")
+
+        wire.right.session.boxing.root.exposed_fail = fail
+        with pytest.raises(ValueError, match="theirs"):
+            wire.left.root.fail()
+        assert wire.right.session._left == {}
+
+    def test_one_that_was_let_go_comes_home_as_a_copy(self, wire: FakeWire) -> None:
+        mine = ValueError("mine")
+        keep: list[int] = []
+        session = wire.left.session
+        dumped = session._dump(mine, keep)
+        theirs = wire.right.session.loader.load(dumped)
+        again = wire.right.session._dump(theirs, None)
+        assert session.loader.load(again) is mine
+        session.let_go(keep)
+        session.let_go(keep)
+        copy = session.loader.load(again)
+        assert copy is not mine
+        assert (type(copy), copy.args) == (ValueError, ("mine",))
+
+    def test_it_comes_home_over_its_own_connection_only(self, wire: FakeWire) -> None:
+        mine = ValueError("mine")
+        theirs = wire.right.session.loader.load(wire.left.session._dump(mine, []))
+        other = FakeWire()
+        node = other.right.session._dump(theirs, None)[-1]
+        assert node[1] is None  # no origin: the other peer has never seen it
+
+    def test_what_travels_as_an_argument_is_neither_kept_nor_logged(self, wire: FakeWire) -> None:
+        raised = wire.left.raised(ValueError("a"))
+        assert wire.left.session._left == {}
+        assert raised.dumped[-1][0] == 0
+
+
+def test_settings_may_change_while_it_lives(wire: FakeWire) -> None:
+    target = wire.right.session.boxing.root
+    root = wire.left.root
+    with pytest.raises(AttributeError):
+        root.calls  # noqa: B018
+    wire.right.session.reconfigure(Config(allow_public_attrs=True))
+    assert len(root.calls) == 0
+    target.exposed_number = 6
+    assert root.number == 6
+
+
+@pytest.mark.parametrize("step", [1, 2, 7])
+def test_a_conversation_cut_at_every_byte(step: int) -> None:
+    """The same events come, wherever the stream is cut."""
+    wire = FakeWire(Root(), Root())
+    root = wire.left.root
+    root.echo([1])
+    left = wire.left.session
+    left.request(Answer(), Op.CALL, root.____handle__, "add", (1, 2**80, "ü"), {"k": 1}, 1)
+    left.request(Answer(), Op.CALL, root.____handle__, "echo", (b"z" * BIG_VALUE,), None, 1)
+    left.request(Answer(), Op.CALL, root.____handle__, "echo", ([],), None, 1)
+    stream = b"".join(wire.left.take() for _ in range(len(left.out)))
+    events: list[Any] = []
+    border = list(range(0, 200, step))
+    cuts = [*border, *range(len(stream) - 200, len(stream), step), len(stream)]
+    start = 0
+    for cut in cuts[1:]:
+        events += wire.right.session.receive_data(stream[start:cut], 0.0)
+        start = cut
+    requests = [event for event in events if isinstance(event, Request)]
+    assert [request.path for request in requests] == ["add", "echo", "echo"]
+    assert requests[0].args == (1, 2**80, "ü", 1)
+    assert values.complete(requests[1].args) == (b"z" * BIG_VALUE,)
+
+
+# --- garbage -------------------------------------------------------------------------------------
+
+junk = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-5, 20),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(),
+        st.text(max_size=5),
+        st.binary(max_size=9),
+        st.builds(
+            msgpack.ExtType,
+            st.one_of(st.sampled_from([int(code) for code in Ext]), st.integers(0, 127)),
+            st.binary(max_size=12),
+        ),
+    ),
+    lambda children: st.one_of(
+        st.lists(children, max_size=5),
+        st.builds(
+            lambda code, items: msgpack.ExtType(code, msgpack.packb(items)),
+            st.sampled_from([int(code) for code in Ext]),
+            st.lists(children, max_size=4),
+        ),
+    ),
+    max_leaves=20,
+)
+messages = st.builds(
+    lambda kind, items: [kind, *items], st.integers(-1, 12), st.lists(junk, max_size=9)
+)
+
+
+@given(st.binary(max_size=200))
+def test_garbage_raises_protocol_errors_only(data: bytes) -> None:
+    for session, prefix in ((lone(greeted=False), b""), (lone(), b""), (lone(), b"\0\0\0")):
+        try:
+            session.receive_data(prefix + data, 0.0)
+        except ProtocolError:
+            pass
+
+
+@given(st.lists(messages, min_size=1, max_size=4))
+def test_messages_of_garbage_raise_protocol_errors_only(items: list[Any]) -> None:
+    session = lone(CLASSIC)
+    session.pending.update({number: Answer() for number in range(5)})
+    for item in items:
+        try:
+            session.receive_data(frame(msgpack.packb(item)), 0.0)
+        except ProtocolError:
+            break
+
+
+places = st.integers(0, 1000)
+
+
+@given(st.data())
+def test_a_damaged_conversation_raises_protocol_errors_only(data: st.DataObject) -> None:
+    wire = FakeWire(Root(), Root())
+    root = wire.left.root
+    left = wire.left.session
+    thing = [1]
+    left.request(Answer(), Op.CALL, root.____handle__, "echo", (thing, {1}, slice(1)), {"k": 1}, 1)
+    left.request(Answer(), Op.GET, root.____handle__, ["a", ("b",)], (), None, 1)
+    left.ping("token")
+    stream = bytearray(b"".join(wire.left.take() for _ in range(len(left.out))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        stream[data.draw(places) % len(stream)] = data.draw(st.integers(0, 255))
+    try:
+        wire.right.session.receive_data(bytes(stream), 0.0)
+    except ProtocolError:
+        pass
