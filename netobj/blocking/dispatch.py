@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
-from netobj.blocking.pool import Job, WorkerPool
+from netobj.blocking.pool import Job, pool
 from netobj.blocking.waiting import Waiter, chains, context, find_waiter
 from netobj.blocking.waker import Waker
 from netobj.core.config import Serve
@@ -24,9 +24,7 @@ from netobj.core.handlers import is_concurrent, perform
 from netobj.errors import Busy, CallCancelled
 
 if TYPE_CHECKING:
-    from netobj.blocking.connection import Connection
-
-pool: Final = WorkerPool()
+    from netobj.blocking.link import Link
 
 _SHALLOW: Final = 20
 """Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
@@ -45,6 +43,7 @@ class Server(Waiter):
     """
 
     __slots__ = ("busy", "current")
+    is_server = True
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -81,7 +80,7 @@ class Dispatcher:
     thread that serves; nothing waits while it is held.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Link) -> None:
         self._connection = connection
         self._session = connection.session
         self._lanes: Lanes[Request] = Lanes()

@@ -76,3 +76,7 @@ class WorkerPool:
         worker.job = job
         worker.ready.release()
         return True
+
+
+pool: Final = WorkerPool()
+"""The workers of this process."""

@@ -36,6 +36,8 @@ class Waiter:
         "seq",
     )
 
+    is_server = False
+
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.chain: int | None = None

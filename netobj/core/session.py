@@ -45,6 +45,10 @@ _SMALLEST_FRAME: Final = 1024
 _LONGEST: Final = 1e9  # seconds that a call may have, if it says so
 _RELEASES_AT_ONCE: Final = 10_000  # in one message: far below every limit on its items
 
+_CHAIN_ROOM: Final = 16
+"""Calls inside of chains are exempt from the sender's count of calls in flight. The receiver
+cannot tell them apart for sure, so it ends a connection only far above that count."""
+
 Path = None | str | list[Any]
 """What leads from the target to what is meant: None (the target itself), one attribute, or a
 list of steps: a str is an attribute, a one-item tuple an item."""
@@ -406,8 +410,7 @@ class Session:
             raise ProtocolError("a request has a number of 63 bits and a tuple of arguments")
         if seq in self.running:
             raise ProtocolError(f"the request {seq} is running already")
-        # Calls inside of chains are exempt from the sender's count: room for as many again.
-        if len(self.running) >= 2 * self.config.limits[Limit.REQUESTS]:
+        if len(self.running) >= _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
             raise ProtocolError("more requests are in flight than this side's limit allows")
         chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
         target = self.boxing.home(number)

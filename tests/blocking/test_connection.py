@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import netobj
-from netobj.blocking import connection as connection_module
+from netobj.blocking import link as link_module
 from netobj.blocking.streams import SocketStream
 from netobj.core.consts import PREAMBLE, Kind, Limit, Op
 
@@ -714,7 +714,7 @@ def test_more_calls_than_the_peer_admits_wait_for_room(pair: Pair) -> None:
 
 
 def test_without_any_answer_it_is_busy(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CREDIT_PATIENCE", 0.02)
+    monkeypatch.setattr(link_module, "CREDIT_PATIENCE", 0.02)
     here, there = pair(other_config=few_requests(3))
     leave = threading.Event()
     there.session.boxing.root.exposed_namespace["wait"] = leave.wait

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import netobj
-from netobj.blocking import connection as connection_module
 from netobj.blocking import dispatch as dispatch_module
 from netobj.blocking import io_thread as io_thread_module
+from netobj.blocking import reader as reader_module
 from netobj.blocking import streams
 from netobj.blocking.streams import Stream
 from netobj.blocking.waker import PairWaker
@@ -73,7 +73,7 @@ def test_a_connection_with_all_that_stands_in(
     make: Callable[[], Any], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "_wait", streams._select_wait)
-    for module in (connection_module, dispatch_module, io_thread_module):
+    for module in (reader_module, dispatch_module, io_thread_module):
         monkeypatch.setattr(module, "Waker", PairWaker)
     monkeypatch.setattr(io_thread_module, "_current", None)
     use(*make(), until)

@@ -34,14 +34,16 @@ worker = threading.Thread(target=work)
 worker.start()
 threading.Thread(target=interrupt).start()
 interrupted = wrong = calls = 0
-while not done.is_set():
+finished = False
+while not finished:  # an interrupt may come between any two instructions: of this loop, too
     try:
         while not done.is_set():
             wrong += conn.root.add(2, calls) != 2 + calls
             calls += 1
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        finished = True
     except KeyboardInterrupt:
         interrupted += 1
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 stop.set()
 worker.join()
 assert conn.root.add(1, 1) == 2

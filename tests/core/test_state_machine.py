@@ -8,11 +8,11 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from fakewire import Answer, FakeWire, Side
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from fakewire import Answer, FakeWire, Side
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
 from netobj.core.handle import Handle, RemoteObject

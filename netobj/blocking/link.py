@@ -1,0 +1,431 @@
+"""A connection as proxies, helpers and the I/O thread use it: requests, answers, the end."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, Final
+
+from netobj.blocking import io_thread as io_thread_module
+from netobj.blocking import waiting
+from netobj.blocking.dispatch import Dispatcher
+from netobj.blocking.io_thread import io_thread
+from netobj.blocking.pool import pool
+from netobj.blocking.reader import Reader
+from netobj.blocking.results import AsyncResult
+from netobj.blocking.safepoint import call_user
+from netobj.blocking.sigint import guard_against_sigint
+from netobj.blocking.streams import Stream
+from netobj.blocking.waiting import Waiter, chains, context, lane_of_thread, numbers
+from netobj.blocking.writer import Writer
+from netobj.core import values
+from netobj.core.boxing import Raised
+from netobj.core.config import Config
+from netobj.core.consts import Limit
+from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.handle import Handle
+from netobj.core.netref import proxy_for
+from netobj.core.session import Session
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError, ReentrantCall
+
+CREDIT_PATIENCE: Final = 30.0
+"""Seconds without any answer after which a call that waits for room gives up with Busy."""
+
+CLOSED_HERE: Final = "the connection was closed on this side"
+
+_LOST: Final = object()
+"""In the place of an answer: there will be none, the connection has ended."""
+_NOT_STARTED: Final = object()
+"""The same, and the other side has said that it did not run the call."""
+
+live: Final[set[Link]] = set()
+"""The connections of this process that have not ended."""
+
+
+class Link(Reader):
+    """What a connection does below its public names, which are those of
+    :class:`netobj.blocking.connection.Connection`.
+    """
+
+    def __init__(self, root: object, stream: Stream, config: Config | None = None) -> None:
+        config = config or Config()
+        changes: dict[str, Any] = {"endpoints": config.endpoints or stream.endpoints}
+        if config.logger is None:
+            changes["logger"] = logging.getLogger("netobj")
+        config = config.merge(changes)
+        guard_against_sigint()
+        super().__init__(stream)
+        self._io = io_thread()
+        self.guard = threading.RLock()
+        self.process = numbers.process
+        self.session = Session(
+            config,
+            root,
+            link=self,
+            make_proxy=proxy_for,
+            guard=self.guard,
+            sequence=numbers.requests,
+            process=self.process,
+            side=config.connid or f"the {type(root).__name__} side",
+            features=_features(),
+        )
+        self.config = config
+        self._hello_waiters: list[Waiter] = []
+        self._pings: dict[Any, Waiter] = {}
+        self._end_lock = threading.Lock()  # protects the two flags below; nothing waits in it
+        self._ended = False
+        self._finished = False
+        self._closing = False
+        self._released = threading.Event()
+        self._service: Any = None
+        self.dispatcher = Dispatcher(self)
+        self.writer = Writer(stream, self.session.out, self._on_blocked)
+        live.add(self)
+        self._io.add(self)
+        self.flush()
+
+    # --- requests ----------------------------------------------------------------------------
+
+    def request(
+        self,
+        op: int,
+        handle: Handle | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Ask, wait, and return the answer or raise what it raised.
+
+        *timeout* in seconds; by default the setting ``sync_request_timeout``. After it the
+        peer is told to drop the call, and AsyncResultTimeout is raised.
+        """
+        waiter = Waiter(self)
+        chain = context.chain
+        outermost = chain is None
+        if chain is None:
+            chain = next(numbers.chains)
+            stack = chains[chain] = [waiter]
+            if len(self.session.pending) >= self.session.peer_limits[Limit.REQUESTS]:
+                self._await_credit()
+        else:
+            stack = chains.setdefault(chain, [])
+            stack.append(waiter)
+        if timeout is None:
+            timeout = self.config.sync_request_timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            if self.writer.interrupted_here():
+                raise _reentrant()
+            seq = waiter.seq = next(numbers.requests)
+            self.session.request(waiter, op, handle, path, args, kwargs, chain, None, timeout, seq)
+            self.flush()
+            self.wait_for(waiter, deadline)
+            if not waiter.done:
+                raise AsyncResultTimeout(f"no answer came within {timeout:g} s")
+            if waiter.ok and not waiter.deferred:
+                return waiter.answer
+            ok, value = self.outcome(waiter)
+            if ok:
+                return value
+            try:
+                raise value
+            finally:
+                value = None  # no cycle through this frame
+        finally:
+            if not waiter.done:  # out of time, or interrupted
+                self.cancel_request(waiter.seq)
+            stack.remove(waiter)
+            if not stack:
+                chains.pop(chain, None)
+            if outermost and waiter.kept is not None:
+                waiter.let_go()
+
+    def request_async(
+        self,
+        op: int,
+        handle: Handle | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> AsyncResult:
+        """Ask without waiting for the answer. Waits only while too much is under way."""
+        if len(self.session.pending) >= self.session.peer_limits[Limit.REQUESTS]:
+            self._await_credit()
+        result = AsyncResult(self)
+        seq = result.seq = next(numbers.requests)
+        lane = lane_of_thread()
+        self.session.request(result, op, handle, path, args, kwargs, None, lane, None, seq)
+        self.flush()
+        while self.writer.congested() and not self._ended:
+            self._await_room()
+        return result
+
+    def raised(self, exc: BaseException) -> Raised:
+        """*exc*, marked to travel as an exception."""
+        return self.session.raised(exc)
+
+    def outcome(self, waiter: Waiter) -> tuple[bool, Any]:
+        """(True, result) or (False, exception) of a call that is done; in the caller's thread."""
+        value = waiter.answer
+        if waiter.ok:
+            return True, values.complete(value) if waiter.deferred else value
+        if isinstance(value, BaseException):
+            return False, value
+        if value is _LOST:
+            return False, ConnectionLost(self.session.lost)
+        if value is _NOT_STARTED:
+            return False, ConnectionLost(f"{self.session.lost}; the call was not started")
+        try:
+            return False, self.session.loader.load(values.complete(value))
+        except ProtocolError as exc:
+            self._broken(exc)
+            return False, exc
+
+    def cancel_request(self, seq: int, interrupt: bool = False) -> None:
+        """Tell the peer that nobody waits for the answer to request *seq*."""
+        self.session.cancel(seq, interrupt)
+        self.flush()
+
+    def _await_credit(self) -> None:
+        """Wait for an answer to any call, since the peer admits no more at once."""
+        session = self.session
+        patience = time.monotonic() + CREDIT_PATIENCE
+        pending = len(session.pending)
+        while pending >= session.peer_limits[Limit.REQUESTS] and not self._ended:
+            self._await_room()
+            if len(session.pending) < pending:
+                patience = time.monotonic() + CREDIT_PATIENCE
+            elif time.monotonic() > patience:
+                raise Busy(
+                    f"{pending} calls are in flight on {self!r}, as many as the peer admits, and "
+                    f"none was answered for {CREDIT_PATIENCE:g} s"
+                )
+            pending = len(session.pending)
+
+    def _await_room(self) -> None:
+        """Read, or let others read, for a moment."""
+        self.wait_for(Waiter(self), time.monotonic() + 0.01)
+
+    def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Call *function*; what it raises is logged."""
+        try:
+            call_user(function, argument)
+        except Exception:
+            self.log.exception("%r raised", function)
+
+    @property
+    def log(self) -> logging.Logger:
+        """Where this connection logs."""
+        return self.config.logger or logging.getLogger("netobj")
+
+    # --- what arrives --------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Apply what has arrived; called with the role of the reader."""
+        if not data:
+            self.lose(f"{self.stream.name} closed the connection")
+            return
+        try:
+            events = self.session.receive_data(data, time.monotonic())
+        except ProtocolError as exc:
+            self._broken(exc)
+            return
+        except BaseException:
+            self.lose("an exception interrupted the reading of a message")
+            raise
+        for event in events:
+            if type(event) is Reply:
+                event.token.complete(event.ok, event.value, event.deferred)
+            elif type(event) is Request:
+                self.dispatcher.route(event)
+            else:
+                self._handle(event)
+        if self.session.out:
+            self.flush()
+
+    def _handle(self, event: Any) -> None:
+        if isinstance(event, Dropped):
+            self._garbage.append(event.objects)
+        elif isinstance(event, Cancel):
+            self.dispatcher.cancel(event)
+        elif isinstance(event, Pong):
+            waiter = self._pings.pop(event.token, None)
+            if waiter is not None:
+                waiter.complete(True, None, False)
+        elif isinstance(event, Hello):
+            while self._hello_waiters:
+                self._hello_waiters.pop().complete(True, None, False)
+        elif isinstance(event, Goodbye):
+            self.lose(f"{self.stream.name} said goodbye: {event.reason}")
+            for waiter in event.not_started:
+                waiter.complete(False, _NOT_STARTED, False)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what is queued, as far as it fits now; the rest follows when there is room."""
+        try:
+            self.writer.flush()
+        except OSError as exc:
+            self._write_failed(exc)
+
+    def io_write(self) -> bool:
+        """There may be room to write again; True while something is left."""
+        try:
+            if self.writer.resume():
+                return True
+            self.writer.flush()
+        except OSError as exc:
+            self._write_failed(exc)
+        return False
+
+    def _write_failed(self, exc: OSError) -> None:
+        # The peer may have said why before it went: what it sent is read first.
+        self.read_available()
+        self.lose(f"writing to {self.stream.name} failed: {exc}")
+
+    def _on_blocked(self) -> None:
+        self._io.want_write(self)
+
+    def flush_releases(self) -> None:
+        """Send the releases that nothing has carried along."""
+        if self.session.flush_releases():
+            self.flush()
+
+    def tick(self, now: float) -> float | None:
+        """Heartbeat, from the I/O thread."""
+        try:
+            due = self.session.tick(now)
+        except ConnectionLost as exc:
+            self.lose(str(exc))
+            return None
+        if self.session.out:
+            self.flush()
+        return due
+
+    def note_left(self) -> None:
+        """A reader has left: the I/O thread is to look whether another comes."""
+        self._io.note(self)
+
+    def nudge(self) -> None:
+        """Make the peer send something: a pong."""
+        self.session.ping(None)
+        self.flush()
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def is_over(self) -> bool:
+        """The connection has ended."""
+        return self._ended
+
+    def is_alone(self) -> bool:
+        """There is no other connection in this process."""
+        return len(live) == 1
+
+    def _broken(self, exc: ProtocolError) -> None:
+        self.log.error("the connection to %s was ended: %s", self.stream.name, exc)
+        self.session.goodbye(f"protocol error: {exc}")
+        try:
+            self.writer.flush()
+        except OSError:
+            pass
+        self.lose(f"the peer broke the protocol: {exc}")
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tell the peer that this side ends the connection, and why."""
+        self.session.goodbye(reason)
+        try:
+            self.writer.finish(0.1)
+        except OSError as exc:
+            self._write_failed(exc)
+
+    def lose(self, reason: str, finish: bool = True) -> None:
+        """End the connection because of *reason*; only the first time counts. Never waits."""
+        with self._end_lock:
+            if self._ended:
+                return
+            self._ended = True
+        live.discard(self)
+        # The peer may answer our goodbye by closing before we have come to do so ourselves.
+        for waiter in self.session.lose(CLOSED_HERE if self._closing else reason):
+            waiter.complete(False, _LOST, False)
+        for waiter in (*self._hello_waiters, *list(self._pings.values())):
+            waiter.complete(False, _LOST, False)
+        self.stream.shutdown()
+        self.wake_reader()
+        server = self.dispatcher.server
+        self.dispatcher.end()
+        self._io.remove(self)
+        if finish and server is None:  # a server thread does it when it comes out
+            self.run_in_worker((Link.finish, self))
+
+    def finish(self) -> None:
+        """After the end: tell the service, let go of what the peer held. Runs once."""
+        with self._end_lock:
+            if self._finished:
+                return
+            self._finished = True
+            service = self._service
+        if service is not None:
+            self.guarded(service.on_disconnect, self)
+        self.session.discard_tables().clear()
+        self._garbage.clear()
+
+    def release_descriptors(self) -> bool:
+        """Give the descriptors back, once nobody reads or writes any more; for the I/O thread."""
+        if not self.retire_reader():
+            return False
+        if not self.writer.retire():
+            self.reinstate_reader()
+            return False
+        self.stream.close()
+        if self._waker is not None:
+            self._waker.close()
+        self._released.set()
+        return True
+
+    def abandon_after_fork(self) -> None:
+        """In a child: this connection is the parent's; nothing is sent or shut down."""
+        self._ended = self._finished = True
+        self.session.lost = "the connection belongs to the parent process; connect anew"
+        self.stream.close()
+        self._released = threading.Event()
+        self._released.set()
+
+
+def _reentrant() -> ReentrantCall:
+    return ReentrantCall(
+        "a finalizer or signal handler called through a connection whose write it "
+        "interrupted: let it hand the call to a thread"
+    )
+
+
+@cache
+def _features() -> tuple[str, ...]:
+    return ("numpy",) if find_spec("numpy") is not None else ()
+
+
+def _after_fork_in_child() -> None:
+    for connection in list(live):
+        connection.abandon_after_fork()
+    live.clear()
+    pool.idle.clear()
+    io_thread_module.after_fork_in_child()
+    waiting.after_fork_in_child()
+
+
+def _at_exit() -> None:
+    for connection in list(live):
+        connection.say_goodbye("the process of the other side ended")
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,239 @@
+"""Who reads a connection, and the threads that wait for what is read.
+
+The reader is whichever thread is free: one that waits for an answer reads, if nobody else does;
+else it sleeps on its own waiter, and a reader that leaves wakes another. ``_reader`` is that
+role, a lock that is taken without waiting; its holder owns the inbound half of the session. It
+is held while blocked in the kernel, never while user code runs. When nobody has been reading for
+a while, the process's I/O thread does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any
+
+from netobj.blocking.pool import Job, pool
+from netobj.blocking.streams import Stream, wait
+from netobj.blocking.waiting import Waiter
+from netobj.blocking.waker import Waker
+from netobj.blocking.writer import Writer
+
+
+class Reader(ABC):
+    """The reading half of a connection; :class:`netobj.blocking.link.Link` adds the rest."""
+
+    writer: Writer
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.noted = False  # see Watched in netobj.blocking.io_thread
+        self.readers_left = 0
+        self._reader = threading.Lock()
+        self._sleepers: dict[Waiter, None] = {}
+        self._waker: Any = None
+        self._woken = False
+        self._plain_reader = False  # the reader is in recv(), which only its peer can end
+        self._garbage: deque[list[object]] = deque()
+
+    # --- what the whole connection does ----------------------------------------------------
+
+    @abstractmethod
+    def receive(self, data: bytes) -> None:
+        """Apply what has arrived (``b""``: the end) and hand it to those who wait for it."""
+
+    @abstractmethod
+    def lose(self, reason: str) -> None:
+        """End the connection because of *reason*."""
+
+    @abstractmethod
+    def is_over(self) -> bool:
+        """The connection has ended."""
+
+    @abstractmethod
+    def is_alone(self) -> bool:
+        """There is no other connection in this process, over which a call could come back."""
+
+    @abstractmethod
+    def note_left(self) -> None:
+        """A reader has left: the I/O thread is to look whether another comes."""
+
+    @abstractmethod
+    def nudge(self) -> None:
+        """Make the peer send something, whatever it is."""
+
+    @abstractmethod
+    def io_write(self) -> bool:
+        """There may be room to write again; True while something is left."""
+
+    # --- waiting -----------------------------------------------------------------------------
+
+    def wait_for(self, waiter: Waiter, deadline: float | None) -> None:
+        """Wait until *waiter* is done or *deadline* has passed; meanwhile read, and run its jobs.
+
+        For a server's waiter: until it has run what it was given.
+        """
+        while True:
+            while waiter.jobs:
+                function, argument = waiter.jobs.popleft()
+                function(argument)
+                if waiter.is_server and not waiter.jobs:
+                    return
+            if waiter.done:
+                break
+            self.turn(waiter, deadline)
+            if deadline is not None and time.monotonic() >= deadline and not waiter.has_news():
+                break
+        if waiter.jobs:
+            self.hand_on(waiter)
+
+    def turn(self, waiter: Waiter, deadline: float | None) -> None:
+        """Read for *waiter* if nobody else reads, else sleep; until there is news, or a wake."""
+        if self._reader.acquire(blocking=False):
+            try:
+                self._read_for(waiter, deadline)
+            finally:
+                self._leave_reading()
+        else:
+            self._sleep(waiter, deadline)
+
+    def hand_on(self, waiter: Waiter) -> None:
+        """Let workers run the jobs of *waiter*, whose thread waits no longer."""
+        while waiter.jobs:
+            self.run_in_worker(waiter.jobs.popleft())
+
+    def run_in_worker(self, job: Job) -> None:
+        """Run *job* in a worker, or here if there can be none."""
+        if not pool.submit(job):
+            job[0](job[1])
+
+    def _sleep(self, waiter: Waiter, deadline: float | None) -> None:
+        timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        waiter.prepare_sleep()
+        self._sleepers[waiter] = None
+        try:
+            # From here on a reader that leaves sees this waiter; one that has left is not missed.
+            if self._reader.locked() and not waiter.done and not waiter.jobs:
+                waiter.sleep(timeout)
+        except BaseException:  # it may have been woken to read: let another do so
+            self._sleepers.pop(waiter, None)
+            self._wake_sleeper()
+            raise
+        finally:
+            self._sleepers.pop(waiter, None)
+
+    # --- reading: only with the role -----------------------------------------------------------
+
+    def is_read(self) -> bool:
+        """Somebody reads the connection at the moment."""
+        return self._reader.locked()
+
+    def _leave_reading(self) -> None:
+        self.readers_left += 1
+        self._reader.release()
+        if self._sleepers:
+            self._wake_sleeper()
+        if not self.noted:
+            self.note_left()
+        if self._garbage:
+            self._garbage.clear()  # may run finalizers: after the role was given back
+
+    def _wake_sleeper(self) -> None:
+        for sleeper in list(self._sleepers):
+            if not sleeper.done and not sleeper.jobs:
+                sleeper.wake()
+                return
+
+    def _read_for(self, waiter: Waiter, deadline: float | None) -> None:
+        stream, writer = self.stream, self.writer
+        plain = stream.wakes_on_shutdown and deadline is None and self.is_alone()
+        while not (waiter.done or waiter.jobs or self.is_over()):
+            waiter.reading = True
+            try:
+                if plain and not writer.blocked:
+                    self._plain_reader = True
+                    if waiter.has_news():  # given before it could see us reading
+                        return
+                    data: bytes | None = stream.recv()
+                else:
+                    self._wait_readable(waiter, deadline)
+                    data = stream.recv_now()
+            except OSError as exc:
+                self.lose(f"reading from {stream.name} failed: {exc}")
+                return
+            finally:
+                waiter.reading = self._plain_reader = False
+            if data is not None:
+                self.receive(data)
+            elif deadline is not None and time.monotonic() >= deadline:
+                return
+
+    def _wait_readable(self, waiter: Waiter, deadline: float | None) -> None:
+        if self._waker is None:
+            self._waker = Waker()
+        if not (waiter.done or waiter.jobs or self.is_over()):
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            blocked = self.writer.blocked
+            wait(self.stream, read=True, write=blocked, timeout=timeout, also=self._waker.fd)
+        if self._woken:
+            self._woken = False
+            self._waker.clear()
+        if self.writer.blocked:
+            self.io_write()
+
+    def interrupt_reader(self, waiter: Waiter) -> None:
+        """Let *waiter*, which may be blocked as the reader, look at what it was given."""
+        if self._plain_reader:
+            self.nudge()  # the answer brings it back
+        elif self._waker is not None:
+            self._waker.wake()
+            self._woken = True  # last: who clears it after this clears the waker, too
+
+    def read_available(self) -> None:
+        """Read what has arrived, if nobody else reads; never waits."""
+        if self._reader.acquire(blocking=False):
+            try:
+                self._read_now()
+            finally:
+                self._leave_reading()
+
+    def io_read(self) -> bool:
+        """For the I/O thread: read and dispatch; False if somebody else reads."""
+        if not self._reader.acquire(blocking=False):
+            return False
+        try:
+            self._read_now()
+        finally:
+            garbage, self._garbage = self._garbage, deque()
+            self._leave_reading()
+        if garbage:
+            pool.submit((deque.clear, garbage))
+        return not self.is_over()
+
+    def _read_now(self) -> None:
+        if self.is_over():
+            return
+        try:
+            data = self.stream.recv_now()
+            while data:
+                self.receive(data)
+                data = self.stream.recv_now() if self.stream.pending() else None
+            if data == b"":
+                self.receive(data)
+        except OSError as exc:
+            self.lose(f"reading from {self.stream.name} failed: {exc}")
+
+    def wake_reader(self) -> None:
+        """The connection has ended: let a reader that waits in the kernel notice."""
+        if self._waker is not None:
+            self._waker.wake()
+
+    def retire_reader(self) -> bool:
+        """Take the role for good, so that nobody reads any more; False if somebody reads."""
+        return self._reader.acquire(blocking=False)
+
+    def reinstate_reader(self) -> None:
+        """Give back the role that :meth:`retire_reader` took."""
+        self._reader.release()

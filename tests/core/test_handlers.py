@@ -1,0 +1,411 @@
+"""What each operation does, asked for as a peer may: also in ways that no proxy of ours would."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
+from netobj.core import values
+from netobj.core.boxing import Raised
+from netobj.core.config import Config
+from netobj.core.consts import SPECIAL_INDEX, Op
+from netobj.core.events import Request
+from netobj.core.exposure import exposed
+from netobj.core.handle import RemoteObject
+from netobj.core.handlers import MAX_FETCH, is_concurrent, perform, walk
+from netobj.errors import AccessDenied, NotEncodable, ProtocolError
+
+
+class Inner:
+    exposed_name = "inner"
+
+    def exposed_double(self, x: int) -> int:
+        return 2 * x
+
+
+class Root:
+    """A root with something of everything.
+
+    And a docstring of two lines.
+    """
+
+    secret = 1
+    exposed_inner = Inner()
+
+    def __init__(self) -> None:
+        self.exposed_table: Any = {"k": Inner(), 1: [10]}
+
+    def exposed_plain(self, a: int, b: int = 2) -> tuple[int, int]:
+        """Plain."""
+        return a, b
+
+    @exposed(by_value=True)
+    def copied(self) -> list[Any]:
+        return [1, [2]]
+
+    @exposed(concurrent=True)
+    def side_by_side(self) -> None: ...
+
+    @exposed
+    def one_by_one(self) -> None: ...
+
+
+def make(config: Config | None = None, root: object = None) -> FakeWire:
+    return FakeWire(None, root or Root(), left_config=CLASSIC, right_config=config or Config())
+
+
+@pytest.fixture
+def wire() -> FakeWire:
+    return make()
+
+
+def ask(wire: FakeWire, op: int, path: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return wire.left.request(op, wire.left.root.____handle__, path, args, kwargs)
+
+
+class TestPaths:
+    def test_each_step_passes_the_policy(self, wire: FakeWire) -> None:
+        assert ask(wire, Op.GET, "inner").name == "inner"
+        assert ask(wire, Op.GET, ["inner", "name"]) == "inner"
+        assert ask(wire, Op.GET, ["table", ("k",), "name"]) == "inner"
+        assert ask(wire, Op.CALL, ["table", ("k",), "double"], 4) == 8
+        assert ask(wire, Op.GET, ["table", (1,), (0,)]) == 10
+        for path in ("secret", ["inner", "__class__"], ["table", ("k",), "__dict__"]):
+            with pytest.raises(AccessDenied):
+                ask(wire, Op.GET, path)
+
+    def test_items_pass_it_too(self) -> None:
+        wire = make(Config(allow_safe_attrs=False))
+        with pytest.raises(AccessDenied, match="'__getitem__'"):
+            ask(wire, Op.GET, ["table", ("k",)])
+
+    def test_what_is_no_path(self, wire: FakeWire) -> None:
+        policy = wire.right.session.policy
+        for path in (7, b"inner", True):
+            with pytest.raises(ProtocolError, match="a path is None, a name or a tuple"):
+                walk(policy, Root(), path)
+        with pytest.raises(AccessDenied, match="must be exactly a str"):
+            walk(policy, Root(), (7,))
+        with pytest.raises(AccessDenied):
+            walk(policy, Root(), (("a", "b"),))
+        assert wire.left.root.inner is not None
+
+
+class TestOperations:
+    def test_set_and_delete_at_a_path(self) -> None:
+        wire = make(PUBLIC)
+        root = wire.right.session.boxing.root
+        ask(wire, Op.SET, ["table", ("k",)], "colour", "red")
+        assert root.exposed_table["k"].colour == "red"  # type: ignore[attr-defined]
+        ask(wire, Op.DELETE, ["table", ("k",)], "colour")
+        assert not hasattr(root.exposed_table["k"], "colour")  # type: ignore[attr-defined]
+
+    def test_they_are_off_by_default(self, wire: FakeWire) -> None:
+        with pytest.raises(AccessDenied, match="allow_setattr is off"):
+            ask(wire, Op.SET, None, "secret", 2)
+        with pytest.raises(AccessDenied, match="allow_delattr is off"):
+            ask(wire, Op.DELETE, None, "secret")
+
+    def test_dir_shows_what_the_policy_shows(self, wire: FakeWire) -> None:
+        names = ask(wire, Op.DIR)
+        assert {"plain", "inner", "table", "copied"} <= set(names)
+        assert "secret" not in names
+        assert "name" in ask(wire, Op.DIR, "inner")
+
+    def test_documents(self, wire: FakeWire) -> None:
+        text, signature, *_ = ask(wire, Op.DOCUMENT)
+        assert text.startswith("A root with something")
+        assert text.endswith("\n\nAnd a docstring of two lines.")
+        assert signature is None
+        text, signature, *_ = ask(wire, Op.DOCUMENT, "plain")
+        assert text == "Plain."
+        assert signature.startswith("(a:")
+        assert ask(wire, Op.DOCUMENT, "inner")[0] == Inner.__doc__
+
+    def test_no_documents_where_they_are_refused(self) -> None:
+        wire = make(Config(allow_safe_attrs=False))
+        with pytest.raises(AccessDenied, match="'__doc__'"):
+            ask(wire, Op.DOCUMENT)
+        assert ask(make(root=OwnRules()), Op.DOCUMENT)[:2] == (None, None)
+
+    def test_ping(self, wire: FakeWire) -> None:
+        assert ask(wire, Op.PING, None, "data") == "data"
+
+    def test_results_declared_by_value(self, wire: FakeWire) -> None:
+        found = ask(wire, Op.CALL, "copied")
+        assert type(found) is list
+        assert found == [1, [2]]
+
+    def test_what_nobody_asks(self, wire: FakeWire) -> None:
+        with pytest.raises(ProtocolError, match="the operation 99 is not one"):
+            ask(wire, 99)
+        for index in (-1, len(SPECIAL_INDEX), "x", None):
+            with pytest.raises(ProtocolError, match="there is no special method"):
+                ask(wire, Op.SPECIAL, None, index)
+        assert ask(wire, Op.PING, None, 1) == 1  # the connection lives on
+
+
+class OwnRules:
+    def _netobj_getattr(self, name: str) -> Any:
+        if name in ("open", "__call__"):
+            return lambda *args: ("called", name, args)
+        raise AttributeError(f"no {name} here")
+
+
+class TestOwnRules:
+    def test_they_decide_alone(self) -> None:
+        wire = make(CLASSIC, OwnRules())
+        assert ask(wire, Op.CALL, "open", 1) == ("called", "open", (1,))
+        assert ask(wire, Op.CALL, None, 2) == ("called", "__call__", (2,))
+        with pytest.raises(AttributeError, match="no __dict__ here"):
+            ask(wire, Op.GET, "__dict__")
+        with pytest.raises(AccessDenied):
+            ask(wire, Op.SET, None, "open", 1)
+        assert ask(wire, Op.DIR) == ()
+
+    def test_of_what_a_path_leads_to(self) -> None:
+        root = Root()
+        root.exposed_table = OwnRules()
+        wire = make(CLASSIC, root)
+        assert ask(wire, Op.CALL, "table", 3) == ("called", "__call__", (3,))
+        for op, args in (
+            (Op.BUFFER, ()),
+            (Op.COPY, ()),
+            (Op.INSTANCE_CHECK, (1,)),
+            (Op.SUBCLASS_CHECK, (1,)),
+        ):
+            with pytest.raises((AttributeError, TypeError)):
+                ask(wire, op, "table", *args)
+
+
+class TestSpecials:
+    def test_through_the_policy(self, wire: FakeWire) -> None:
+        assert ask(wire, Op.SPECIAL, "table", SPECIAL_INDEX["__len__"]) == 2
+        with pytest.raises(AttributeError, match="has no special method __len__"):
+            ask(wire, Op.SPECIAL, None, SPECIAL_INDEX["__len__"])
+        closed = make(Config(safe_attrs=frozenset()))
+        with pytest.raises(AccessDenied, match="'__len__'"):
+            ask(closed, Op.SPECIAL, "table", SPECIAL_INDEX["__len__"])
+
+    def test_exit_gets_its_three_arguments(self) -> None:
+        class Manager:
+            def __exit__(self, kind: Any, exc: Any, traceback: Any) -> Any:
+                return kind, exc, traceback
+
+        class Holder:
+            exposed_it = Manager()
+
+        wire = make(CLASSIC, Holder())
+        index = SPECIAL_INDEX["__exit__"]
+        assert ask(wire, Op.SPECIAL, "it", index) == (None, None, None)
+        raised = wire.left.raised(KeyError("k"))
+        kind, exc, traceback = ask(wire, Op.SPECIAL, "it", index, raised)
+        assert kind.__name__ == "KeyError"
+        assert exc.args == ("k",)
+        assert traceback is None
+
+    def test_the_reflected_method_of_a_copy(self) -> None:
+        """The copy is over there, where the peer's interpreter cannot ask it."""
+        from netobj.core.boxing import ByValue
+
+        class Other:
+            def __add__(self, other: object) -> Any:
+                return NotImplemented
+
+            def __eq__(self, other: object) -> Any:
+                return NotImplemented
+
+            __hash__ = None  # type: ignore[assignment]
+
+        class Holder:
+            exposed_it = Other()
+
+        wire = make(CLASSIC, Holder())
+        add, eq = SPECIAL_INDEX["__add__"], SPECIAL_INDEX["__eq__"]
+        assert ask(wire, Op.SPECIAL, "it", add, ByValue([1])) is NotImplemented
+        assert ask(wire, Op.SPECIAL, "it", eq, ByValue([1])) is NotImplemented
+        assert ask(wire, Op.SPECIAL, "it", add, 1) is NotImplemented
+
+    def test_copies_of_what_may_be_copied(self) -> None:
+        class Copied:
+            def __copy__(self) -> str:
+                return "a copy"
+
+        class Holder:
+            exposed_it = Copied()
+            exposed_plain = Inner()
+            exposed_list = [1]  # noqa: RUF012
+
+        for config, allowed in ((Config(), False), (CLASSIC, True)):
+            wire = make(config, Holder())
+            index = SPECIAL_INDEX["__copy__"]
+            assert ask(wire, Op.SPECIAL, "it", index) == "a copy"
+            assert list(ask(wire, Op.SPECIAL, "list", index)) == [1]
+            if allowed:
+                assert ask(wire, Op.SPECIAL, "plain", index).name == "inner"
+            else:
+                with pytest.raises(AccessDenied, match="without allow_all_attrs"):
+                    ask(wire, Op.SPECIAL, "plain", index)
+
+
+class Holder:
+    def __init__(self, held: Any) -> None:
+        self.exposed_it = held
+
+
+class TestCopy:
+    def test_plain_data_in_one_round_trip(self) -> None:
+        wire = make(root=Holder([1, {"a": (2, {3})}, bytearray(b"x")]))
+        proxy = wire.left.root.it
+        with wire.counted() as log:
+            assert wire.left.copy_of(proxy) == [1, {"a": (2, {3})}, bytearray(b"x")]
+        assert log == ["left REQUEST", "right REPLY"]
+
+    def test_what_is_none_stays_a_reference(self) -> None:
+        inner = Inner()
+        wire = make(root=Holder([1, inner, (Inner,)]))
+        copied = wire.left.copy_of(wire.left.root.it)
+        assert type(copied) is list
+        assert issubclass(type(copied[1]), RemoteObject)
+        assert copied[1].name == "inner"
+
+    def test_only_of_containers(self) -> None:
+        wire = make(root=Holder(Inner()))
+        with pytest.raises(NotEncodable, match="copies plain data, and a 'Inner' object is none"):
+            wire.left.copy_of(wire.left.root.it)
+
+    def test_where_iterating_is_allowed(self) -> None:
+        wire = make(Config(allow_safe_attrs=False), Holder([1]))
+        with pytest.raises(AccessDenied, match="'__iter__'"):
+            wire.left.copy_of(wire.left.root.it)
+
+
+class TestBuffer:
+    def test_bytes_their_format_and_shape(self) -> None:
+        view = memoryview(bytes(24)).cast("i", (2, 3))
+        wire = make(root=Holder(view))
+        assert ask(wire, Op.BUFFER, "it") == (bytes(24), "i", (2, 3))
+
+    def test_of_what_has_one(self) -> None:
+        with pytest.raises(TypeError):
+            ask(make(root=Holder([1])), Op.BUFFER, "it")
+
+    def test_where_it_is_allowed(self) -> None:
+        wire = make(Config(allow_safe_attrs=False), Holder(bytearray(b"a")))
+        with pytest.raises(AccessDenied, match="refuses the contents"):
+            ask(wire, Op.BUFFER, "it")
+
+
+class TestFetch:
+    def failing(self) -> Iterator[int]:
+        yield 1
+        yield 2
+        raise KeyError("broken")
+
+    def test_so_many_items_and_whether_there_are_more(self) -> None:
+        wire = make(root=Holder(iter(range(5))))
+        assert ask(wire, Op.FETCH, "it", 3, False) == ((0, 1, 2), False)
+        assert ask(wire, Op.FETCH, "it", 3, False) == ((3, 4), True)
+        assert ask(wire, Op.FETCH, "it", 3, False) == ((), True)
+
+    def test_an_error_comes_after_the_items(self) -> None:
+        wire = make(root=Holder(self.failing()))
+        items, end = ask(wire, Op.FETCH, "it", 5, False)
+        assert items == (1, 2)
+        assert type(end) is KeyError
+        assert end.args == ("broken",)
+
+    def test_only_what_is_ready(self) -> None:
+        wire = make(root=Holder(iter([1, 2, 3])))
+        assert ask(wire, Op.FETCH, "it", 100, True) == ((1, 2, 3), False)
+        assert ask(wire, Op.FETCH, "it", 100, True) == ((), True)
+
+    def test_beginning_with_what_is_to_be_iterated(self) -> None:
+        wire = make(root=Holder([1, 2, 3]))
+        items, end, iterator = ask(wire, Op.FETCH, "it", 2, True, True)
+        assert (items, end) == ((1, 2), False)
+        assert next(iterator) == 3
+
+    @pytest.mark.parametrize("number", [0, -1, MAX_FETCH + 1, True, None])
+    def test_a_count_has_bounds(self, number: Any) -> None:
+        wire = make(root=Holder(count()))
+        with pytest.raises(ProtocolError, match="items can be fetched at once"):
+            ask(wire, Op.FETCH, "it", number, False)
+
+    def test_where_it_is_allowed(self) -> None:
+        wire = make(Config(allow_safe_attrs=False), Holder(iter([1])))
+        with pytest.raises(AccessDenied, match="'__next__'"):
+            ask(wire, Op.FETCH, "it", 1, False)
+
+
+class TestClasses:
+    def test_checks(self) -> None:
+        class Derived(Inner):
+            pass
+
+        wire = make(root=Holder(Inner))
+        assert ask(wire, Op.INSTANCE_CHECK, "it", 7) is False
+        assert ask(wire, Op.SUBCLASS_CHECK, "it", int) is False
+        wire.right.session.boxing.root.exposed_derived = Derived  # type: ignore[attr-defined]
+        derived = wire.left.root.derived
+        assert ask(wire, Op.SUBCLASS_CHECK, "it", derived) is True
+
+
+class TestPickle:
+    def test_is_off_by_default(self) -> None:
+        with pytest.raises(AccessDenied, match="allow_pickle is off"):
+            ask(make(root=Holder([1])), Op.PICKLE, "it", 2)
+
+    def test_where_it_is_allowed(self) -> None:
+        wire = make(Config(allow_pickle=True), Holder([1]))
+        assert pickle.loads(ask(wire, Op.PICKLE, "it", 2)) == [1]
+
+
+class TestPerform:
+    def request(self, wire: FakeWire, *args: Any, **kwargs: Any) -> Request:
+        handle = wire.left.root.____handle__
+        session = wire.left.session
+        session.request(Answer(), Op.CALL, handle, "plain", args, kwargs or None, 1)
+        (request,) = wire.right.session.receive_data(wire.left.take(), 0.0)
+        assert isinstance(request, Request)
+        return request
+
+    def test_arguments_and_keywords(self, wire: FakeWire) -> None:
+        assert perform(wire.right.session, self.request(wire, 1)) == (1, 2)
+        assert perform(wire.right.session, self.request(wire, 1, b=5)) == (1, 5)
+        assert perform(wire.right.session, self.request(wire, a=7, b=5)) == (7, 5)
+
+    def test_what_had_to_wait_is_completed_first(self, wire: FakeWire) -> None:
+        request = self.request(wire, slice(2**70), b=Raised(()))
+        assert request.deferred
+        with pytest.raises(ProtocolError, match="malformed exception"):
+            perform(wire.right.session, request)
+
+    def test_paths_are_completed_too(self, wire: FakeWire) -> None:
+        request = self.request(wire)
+        request.deferred = True
+        request.path = (values.Deferred(str, ("inner",)), "name")
+        request.op = Op.GET
+        assert perform(wire.right.session, request) == "inner"
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "expected"),
+    [
+        ("side_by_side", Op.CALL, True),
+        ("one_by_one", Op.CALL, False),
+        ("plain", Op.CALL, False),
+        ("nothing", Op.CALL, False),
+        ("side_by_side", Op.GET, False),
+        (None, Op.CALL, False),
+        (("side_by_side",), Op.CALL, False),
+    ],
+)
+def test_what_may_overlap(wire: FakeWire, path: Any, op: int, expected: bool) -> None:
+    request = Request(1, None, 1, op, wire.right.session.boxing.root, path, (), False)
+    assert is_concurrent(wire.right.session, request) is expected
