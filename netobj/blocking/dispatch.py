@@ -230,6 +230,9 @@ class Dispatcher:
 
     def run(self, request: Request) -> None:
         """Run *request* and answer it; raises only what is to be raised here, too."""
+        if not request.start():  # our goodbye has said that it will not run
+            self._free_server(request)
+            return
         chain, depth = context.chain, context.depth
         context.chain = request.chain
         context.depth = depth + 1
@@ -238,7 +241,6 @@ class Dispatcher:
                 raise CallCancelled("the call was cancelled before it started")
             if depth >= _SHALLOW:
                 self._check_depth(depth)
-            request.started = True
             if self._connection.config.allow_interrupt:
                 request.run = ThreadRun()
                 value = request.run.execute(lambda: perform(self._session, request))

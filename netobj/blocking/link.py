@@ -247,6 +247,8 @@ class Link(Reader):
                 self.dispatcher.route(event)
             else:
                 self._handle(event)
+        if self.session.fault is not None:
+            self._broken(self.session.fault)
         if self.session.out:
             self.flush()
 

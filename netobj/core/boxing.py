@@ -432,7 +432,11 @@ class Boxing:
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
         items = values.unpack_message(data, _ext_in_reference, self._limits[Limit.ITEMS])
         number, class_id, *rest = items
-        if type(number) is not int or not ROOT_ID < number < MAX_NUMBER or type(class_id) is not int:
+        if (
+            type(number) is not int
+            or not ROOT_ID < number < MAX_NUMBER
+            or type(class_id) is not int
+        ):
             raise ProtocolError("a reference carries the numbers of an object and of a class")
         if rest and rest[0] is not None:
             self.learn_class(class_id, Description.from_wire(rest[0]))

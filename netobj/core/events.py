@@ -13,6 +13,7 @@ class Request:
     """
 
     __slots__ = (
+        "_ticket",
         "args",
         "cancelled",
         "chain",
@@ -24,7 +25,6 @@ class Request:
         "path",
         "run",
         "seq",
-        "started",
         "target",
         "time_left",
     )
@@ -52,8 +52,16 @@ class Request:
         self.time_left: float | None = None
         self.metadata: Any = None
         self.cancelled = False
-        self.started = False  # user code may have run
+        self._ticket = [None]  # whoever takes it out decides whether the request runs
         self.run: Any = None  # the front-end's, while it can be stopped
+
+    def start(self) -> bool:
+        """Claim the request, in one atomic step: True for the one who may run it, or drop it."""
+        try:
+            self._ticket.pop()
+        except IndexError:
+            return False
+        return True
 
 
 class Reply:

@@ -95,6 +95,7 @@ class Session:
         self.pending: dict[int, Any] = {}  # our requests: seq -> the front-end's token
         self.running: dict[int, Request] = {}  # the peer's requests that are not answered
         self.lost: str | None = None  # why the connection is at its end
+        self.fault: ProtocolError | None = None  # of the peer's, behind events that still count
         self.greeted = False
         self.peer_process: bytes = b""
         self.peer_limits = DEFAULT_LIMITS
@@ -217,9 +218,9 @@ class Session:
         self._queue([int(Kind.PING), token])
 
     def goodbye(self, reason: str) -> None:
-        """Queue a goodbye, which says what was not started; the front-end closes after it."""
+        """Queue a goodbye; what it says was not started will not be. Then the front-end closes."""
         if self.lost is None:
-            waiting = [request.seq for request in list(self.running.values()) if not request.started]
+            waiting = [request.seq for request in list(self.running.values()) if request.start()]
             self._queue([Kind.GOODBYE, reason, waiting])
 
     def flush_releases(self) -> bool:
@@ -326,12 +327,24 @@ class Session:
     def receive_data(self, data: bytes, now: float) -> list[Event]:
         """Apply what has arrived (*now* in seconds of any steady clock).
 
-        Raises ProtocolError; then the connection is to be ended, see :meth:`lose`. The events
-        before the fault are lost with it.
+        After a fault of the peer's the connection is to be ended, see :meth:`lose`. Raises
+        ProtocolError if nothing came before the fault; else returns what did, and :attr:`fault`
+        is the error.
         """
         self.last_heard = now
-        self._reader.feed(data)
         events: list[Event] = []
+        try:
+            self._reader.feed(data)
+            self._apply_all(events)
+        except ProtocolError as exc:
+            if self.lost is not None:  # the tables are being emptied: nothing fits any more
+                return events
+            if not events:
+                raise
+            self.fault = exc
+        return events
+
+    def _apply_all(self, events: list[Event]) -> None:
         while True:
             if self._arriving is None:
                 body = self._reader.next_message()
@@ -350,7 +363,6 @@ class Session:
             self._apply(message, deferred, events)
         if self._pongs:
             self._answer_pings()
-        return events
 
     def _answer_pings(self) -> None:
         try:

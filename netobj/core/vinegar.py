@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from netobj.core.config import Config
@@ -51,6 +52,7 @@ TEXT_ROOM: Final = 4_000_000  # characters of texts in one table
 TEXT_SHARE: Final = 64_000  # of which one text may take so many
 
 _ERROR_ID: Final = "_netobj_error_id"  # in an exception: under which it was logged, here or there
+_OWN_FOLDER: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _NOTES_ARE_SHOWN: Final = sys.version_info >= (3, 11)
 _SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied, CallCancelled)
 """Not failures of this side: ends of iterations, refusals and calls that nobody wants."""
@@ -220,10 +222,18 @@ def _notes(exc: BaseException) -> list[str]:
 
 def _traceback_text(exc: BaseException) -> str:
     """The frames of *exc* and, if it came from a third process, those known from there."""
-    lines = _safely(traceback.format_tb, _get["__traceback__"](exc))
+    lines = _safely(traceback.format_tb, _users_part(_get["__traceback__"](exc)))
     own = "  (it could not be formatted)\n" if lines is None else "".join(lines)
     beyond = _remote_tb(exc)
     return own if beyond is None else f"{own}\n{beyond}"
+
+
+def _users_part(frames: TracebackType | None) -> TracebackType | None:
+    """*frames* without netobj's own that led to the user's; all, if there are no others."""
+    first = frames
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        first = first.tb_next
+    return frames if first is None else first
 
 
 def _remote_tb(exc: BaseException) -> str | None:

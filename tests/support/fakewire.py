@@ -118,6 +118,7 @@ class Side:
 
     def run(self, request: Request) -> None:
         """Answer *request*, as a front-end does."""
+        request.start()
         try:
             self.session.reply(request, perform(self.session, request))
         except BaseException as exc:
@@ -184,7 +185,10 @@ class FakeWire:
         if not sender.session.out:
             return False
         data = sender.take()
-        sender.peer.events.extend(sender.peer.session.receive_data(data, 0.0))
+        session = sender.peer.session
+        sender.peer.events.extend(session.receive_data(data, 0.0))
+        if session.fault is not None:
+            raise session.fault
         return True
 
     def settle(self) -> None:
