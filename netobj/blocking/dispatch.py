@@ -10,21 +10,35 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
 from netobj.blocking.pool import Job, pool
 from netobj.blocking.waiting import Waiter, chains, context, find_waiter
 from netobj.blocking.waker import Waker
-from netobj.core.config import Serve
+from netobj.core.config import Config, Serve
 from netobj.core.consts import Limit
 from netobj.core.events import Cancel, Request
 from netobj.core.handlers import is_concurrent, perform
+from netobj.core.session import Session
 from netobj.errors import Busy, CallCancelled
 
-if TYPE_CHECKING:
-    from netobj.blocking.link import Link
+
+class Host(Protocol):
+    """What a dispatcher needs of its connection."""
+
+    session: Session
+    config: Config
+    process: bytes
+
+    def flush(self) -> None:
+        """Write what is queued."""
+
+    def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Call *function*; what it raises is logged."""
+
 
 _SHALLOW: Final = 20
 """Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
@@ -80,7 +94,7 @@ class Dispatcher:
     thread that serves; nothing waits while it is held.
     """
 
-    def __init__(self, connection: Link) -> None:
+    def __init__(self, connection: Host) -> None:
         self._connection = connection
         self._session = connection.session
         self._lanes: Lanes[Request] = Lanes()

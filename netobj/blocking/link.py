@@ -167,6 +167,10 @@ class Link(Reader):
             self._await_room()
         return result
 
+    def proxy_of(self, handle: Handle) -> Any:
+        """The one live proxy of *handle*'s object."""
+        return proxy_for(handle)
+
     def raised(self, exc: BaseException) -> Raised:
         """*exc*, marked to travel as an exception."""
         return self.session.raised(exc)

@@ -141,6 +141,16 @@ class TestOperations:
         assert type(found) is list
         assert found == [1, [2]]
 
+    def test_arguments_declared_by_value(self) -> None:
+        class Taker:
+            @exposed(arguments_by_value=True)
+            def take(self, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+                return tuple(type(arg).__name__ for arg in (*args, *kwargs.values()))
+
+        wire = make(root=Taker())
+        given = ([1], {1: 2}, (3,), 4)
+        assert ask(wire, Op.CALL, "take", *given, x={5}) == ("list", "dict", "tuple", "int", "set")
+
     def test_what_nobody_asks(self, wire: FakeWire) -> None:
         with pytest.raises(ProtocolError, match="the operation 99 is not one"):
             ask(wire, 99)

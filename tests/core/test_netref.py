@@ -715,6 +715,35 @@ class TestRestricted:
         assert (description.methods, description.specials) == ((), ())
 
 
+def test_what_a_fetched_method_has(give: Give) -> None:
+    _, give = make(CLASSIC)
+    p = give(Sender())
+    orig = p.send
+    p.send = 7
+    assert orig.__qualname__ == "Sender.send"
+    assert orig.__func__.__qualname__ == "Sender.send"
+
+
+def test_the_repr_where_the_connection_is_lost(wire: FakeWire, give: Give) -> None:
+    p = give(Equal(3))
+    method = give(Sender()).send
+    wire.lose()
+    assert repr(p).startswith("<netref of a ")
+    assert repr(method).startswith("<remote method send of a ")
+
+
+def test_dir_where_it_is_refused() -> None:
+    _, give = make(PUBLIC)
+
+    class Refuses:
+        def visible(self) -> None: ...
+
+        def __dir__(self) -> Any:
+            raise AccessDenied("not shown")
+
+    assert dir(give(Refuses())) == ["visible"]
+
+
 class TestFinalizers:
     def test_nothing_in_a_finalizer_waits(self, wire: FakeWire, give: Give) -> None:
         p = give([1])

@@ -413,6 +413,13 @@ def test_what_is_malformed(data: bytes) -> None:
         unpack(data)
 
 
+def test_a_map_stands_in_copies_only() -> None:
+    data = msgpack.packb({})
+    assert unpack(data, copied=True) == {}
+    with pytest.raises(ProtocolError, match="a map stands where the protocol has none"):
+        unpack(data)
+
+
 def test_the_text_of_the_cause_is_kept() -> None:
     with pytest.raises(ProtocolError, match="malformed: ValueError: month must be in"):
         unpack(ext(Ext.DATE, [2020, 13, 1]))

@@ -18,7 +18,8 @@ import msgpack
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind, Op
+from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind
+from netobj.core.copies import fetch_copy
 from netobj.core.events import Dropped, Event, Reply, Request
 from netobj.core.handle import Handle
 from netobj.core.handlers import perform
@@ -110,11 +111,13 @@ class Side:
 
     def copy_of(self, proxy: Any) -> Any:
         """As netobj.copy_of."""
-        packed, value = self.request(Op.COPY, proxy.____handle__, None, ())
-        return values.complete(self.session.boxing.unpack_blob(value)) if packed else value
+        return fetch_copy(proxy)
 
     def raised(self, exc: BaseException) -> Raised:
         return self.session.raised(exc)
+
+    def proxy_of(self, handle: Handle) -> Any:
+        return proxy_for(handle)
 
     def run(self, request: Request) -> None:
         """Answer *request*, as a front-end does."""

@@ -1,0 +1,216 @@
+"""The special methods of proxy classes: what Python looks for on a type, not on an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from netobj.core.arguments import buffer_class, buffers_copied, containers_copied, copying_class
+from netobj.core.boxing import ByValue
+from netobj.core.consts import (
+    BINARY_SPECIALS,
+    COMPARE_SPECIALS,
+    IN_PLACE_SPECIALS,
+    REFLECTED_SPECIALS,
+    SPECIAL_INDEX,
+    Described,
+    Op,
+)
+from netobj.core.describe import Description
+from netobj.core.fetching import ChunkedIterator
+from netobj.core.handle import RemoteObject
+from netobj.core.localclass import builtin_class
+from netobj.core.methods import local_repr, remote_repr
+
+_GET: Final = int(Op.GET)
+_CALL: Final = int(Op.CALL)
+_SPECIAL: Final = int(Op.SPECIAL)
+
+
+def _repr(self: RemoteObject) -> str:
+    handle = self.____handle__
+    return remote_repr(handle, None, local_repr(handle))
+
+
+def _plain_special(index: int) -> Callable[..., Any]:
+    def special(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
+        handle = self.____handle__
+        return handle.link.request(_SPECIAL, handle, None, (index, *args), kwargs)
+
+    return special
+
+
+_CONTAINERS: Final = frozenset((list, dict, set, bytearray))
+
+
+def _container_special(index: int, deep: bool) -> Callable[..., Any]:
+    """For a remote builtin container: a local one on the other side travels as a copy."""
+
+    def special(self: RemoteObject, /, other: Any, *rest: Any) -> Any:
+        handle = self.____handle__
+        if type(other) in _CONTAINERS:
+            other = ByValue(other, deep)
+        return handle.link.request(_SPECIAL, handle, None, (index, other, *rest))
+
+    return special
+
+
+def _call(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
+    handle = self.____handle__
+    return handle.link.request(_CALL, handle, None, args, kwargs)
+
+
+def _call_of_container(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
+    return _call(self, *containers_copied(args), **kwargs)
+
+
+def _call_of_buffer(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
+    return _call(self, *buffers_copied(args), **kwargs)
+
+
+def _exit(self: RemoteObject, _kind: Any, exc: BaseException | None, _traceback: Any) -> Any:
+    handle = self.____handle__
+    args: tuple[Any, ...] = (SPECIAL_INDEX["__exit__"],)
+    if exc is not None:
+        args = (*args, handle.link.raised(exc))
+    return handle.link.request(_SPECIAL, handle, None, args)
+
+
+def _chunked_iter(self: RemoteObject) -> Any:
+    return ChunkedIterator(self, begin=True)
+
+
+def _sized_iter(self: RemoteObject) -> Any:
+    """For containers that must not change their size from here on: begin at once."""
+    iterator = ChunkedIterator(self, begin=True)
+    iterator.fetch()
+    return iterator
+
+
+def _itself(self: RemoteObject) -> Any:
+    return self
+
+
+def _bytes(self: RemoteObject) -> bytes:
+    handle = self.____handle__
+    data: bytes = handle.link.request(Op.BUFFER, handle, None, ())[0]
+    return data
+
+
+def _buffer(self: RemoteObject, _flags: int) -> memoryview:
+    handle = self.____handle__
+    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    return memoryview(data).cast(code, shape) if data else memoryview(data)
+
+
+def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
+    import numpy  # it is numpy that calls this
+
+    handle = self.____handle__
+    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    array = numpy.frombuffer(bytearray(data), numpy.dtype(code)).reshape(shape)
+    return array if dtype is None else array.astype(dtype)
+
+
+def _instance_check(self: RemoteObject, obj: object) -> bool:
+    return _check(self, Op.INSTANCE_CHECK, isinstance, obj)
+
+
+def _subclass_check(self: RemoteObject, cls: object) -> bool:
+    return _check(self, Op.SUBCLASS_CHECK, issubclass, cls)
+
+
+def _check(proxy: RemoteObject, op: Op, check: Callable[[Any, Any], bool], subject: object) -> bool:
+    handle = proxy.____handle__
+    known = builtin_class(handle.imported.description)
+    remote = issubclass(type(subject), RemoteObject)
+    if known is not None and not (remote and op is Op.SUBCLASS_CHECK):
+        answer = check(subject, known)
+        if answer or not remote:  # all that a remote one is, only the other side knows
+            return answer
+    return bool(handle.link.request(op, handle, None, (subject,)))
+
+
+_CLASS_READS: Final = frozenset(SPECIAL_INDEX) - {"__dir__", "__copy__", "__deepcopy__"} | {
+    "__new__"
+}
+
+
+def _class_getattribute(self: RemoteObject, name: str) -> Any:
+    """For proxies of classes: ``Cls.__add__`` is the method of its instances.
+
+    The proxy's type carries what the metaclass has, for the interpreter's own look-ups, which
+    do not pass through here.
+    """
+    if name in _CLASS_READS:
+        handle = self.____handle__
+        return handle.link.request(_GET, handle, name, ())
+    return object.__getattribute__(self, name)
+
+
+_SHOWN_BY_BASE: Final = frozenset(("__dir__", "__copy__", "__deepcopy__"))
+
+
+def special_methods(description: Description) -> dict[str, Any]:
+    """The namespace of special methods of the proxies of what *description* describes."""
+    container = description.kind == Described.INSTANCE and is_container(description)
+    namespace: dict[str, Any] = {}
+    for name in description.specials:
+        if name in _SHOWN_BY_BASE:
+            continue
+        index = SPECIAL_INDEX[name]
+        own = _OWN.get(name)
+        if own is not None:
+            namespace[name] = own
+        elif container and name in _OPERATORS:
+            namespace[name] = _container_special(index, deep=name in COMPARE_SPECIALS)
+        elif container and name == "__iter__":
+            changing = description.full_name in _CHANGING_NAMES
+            namespace[name] = _chunked_iter if changing else _sized_iter
+        elif name == "__iter__" and description.full_name in _ITERATOR_NAMES:
+            namespace[name] = _itself
+        else:
+            namespace[name] = _plain_special(index)
+    if description.unhashable:
+        namespace["__hash__"] = None
+    elif "__hash__" not in namespace:
+        namespace["__hash__"] = object.__hash__
+    if description.buffer:
+        namespace.update({"__bytes__": _bytes, "__buffer__": _buffer, "__array__": _array})
+    if description.kind == Described.CLASS:
+        namespace["__instancecheck__"] = _instance_check
+        namespace["__subclasscheck__"] = _subclass_check
+        namespace["__getattribute__"] = _class_getattribute
+        if copying_class(description):
+            namespace["__call__"] = _call_of_container
+        elif buffer_class(description):
+            namespace["__call__"] = _call_of_buffer
+    return namespace
+
+
+_OWN: Final[dict[str, Callable[..., Any]]] = {
+    "__call__": _call,
+    "__exit__": _exit,
+    "__repr__": _repr,
+}
+_OPERATORS: Final = BINARY_SPECIALS | REFLECTED_SPECIALS | IN_PLACE_SPECIALS | COMPARE_SPECIALS
+_CONTAINER_NAMES: Final = frozenset(
+    "builtins." + name
+    for name in "list dict set frozenset tuple bytearray dict_keys dict_values dict_items".split()
+) | frozenset("collections." + name for name in "deque Counter OrderedDict defaultdict".split())
+
+
+_CHANGING_NAMES: Final = frozenset(("builtins.list", "builtins.bytearray"))
+"""Containers whose iterators do not mind that these change."""
+
+_ITERATOR_NAMES: Final = frozenset(
+    "builtins." + name for name in "generator zip map filter enumerate reversed".split()
+) | frozenset(
+    "itertools." + name
+    for name in "chain count cycle islice repeat starmap takewhile dropwhile product".split()
+)
+
+
+def is_container(description: Description) -> bool:
+    """True for builtin containers, whose iteration has no effects of its own."""
+    return description.full_name in _CONTAINER_NAMES
