@@ -710,8 +710,18 @@ def test_logger_that_raises() -> None:
 @needs_groups
 def test_uncaught_exception_shows_the_remote_traceback() -> None:
     code = """
-from tests.core.test_vinegar import SHOWN, caught, fail, trip
-raise trip(caught(fail), here=SHOWN)
+from netobj.core.config import Config
+from netobj.core.vinegar import Dumper, Loader
+
+def fail():
+    raise ValueError("x")
+
+shown = Config(include_local_traceback=True, log_exceptions=False)
+try:
+    fail()
+except ValueError as exc:
+    dumped = Dumper(shown, lambda exc: 0, lambda exc: None).dump(exc)
+raise Loader(Config(), lambda number: None, lambda exc, number: None, "here").load(dumped)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     *_, tail = run.stderr.partition("ValueError: x")
