@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
@@ -171,9 +172,9 @@ class Link(Reader):
         """The one live proxy of *handle*'s object."""
         return proxy_for(handle)
 
-    def raised(self, exc: BaseException) -> Raised:
-        """*exc*, marked to travel as an exception."""
-        return self.session.raised(exc)
+    def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
+        """*exc*, marked to travel as an exception; in the block it comes home as itself."""
+        return self.session.thrown(exc)
 
     def outcome(self, waiter: Waiter) -> tuple[bool, Any]:
         """(True, result) or (False, exception) of a call that is done; in the caller's thread."""

@@ -54,8 +54,8 @@ class Link(Protocol):
     ) -> Any:
         """Ask, wait, and return the answer or raise what it raised."""
 
-    def raised(self, exc: BaseException) -> Raised:
-        """*exc* marked to travel as an exception."""
+    def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
+        """*exc* marked to travel as an exception; in the block it comes home as itself."""
 
     def proxy_of(self, handle: Handle) -> Any:
         """The one live proxy of *handle*'s object."""
@@ -146,9 +146,10 @@ class _ThrowMethod(BoundMethod):
         if args and isinstance(args[0], type) and issubclass(args[0], BaseException):
             value = args[1] if len(args) > 1 else None
             args = (value if isinstance(value, BaseException) else args[0](*args[1:2]),)
-        if args and isinstance(args[0], BaseException):
-            args = (link.raised(args[0]), *args[1:])
-        return super().__call__(*args, **kwargs)
+        if not args or not isinstance(args[0], BaseException):
+            return super().__call__(*args, **kwargs)
+        with link.thrown(args[0]) as exc:
+            return super().__call__(exc, *args[1:], **kwargs)
 
 
 class _ContainerReader(BoundMethod):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from netobj.core import values
@@ -197,10 +197,19 @@ class Session:
             self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
         self.running.pop(request.seq, None)
 
-    def raised(self, exc: BaseException) -> Raised:
-        """*exc* marked to travel as an exception, for ``throw`` and ``__exit__``."""
-        quiet = self.config._replace(log_exceptions=False)  # it is an argument, not a failure
-        return Raised(Dumper(quiet, lambda _: 0, self._origin).dump(exc))
+    def raised(self, exc: BaseException, keep: list[int] | None = None) -> Raised:
+        """*exc* marked to travel as an exception; *keep* as in :meth:`error`."""
+        quiet = self.config._replace(log_exceptions=False)  # it is a value, not a failure
+        return Raised(self._dump(exc, keep, quiet))
+
+    @contextmanager
+    def thrown(self, exc: BaseException) -> Iterator[Raised]:
+        """*exc* marked to travel as an exception; in the block it comes home as itself."""
+        keep: list[int] = []
+        try:
+            yield self.raised(exc, keep)
+        finally:
+            self.let_go(keep)
 
     def cancel(self, seq: int, interrupt: bool = False) -> None:
         """Tell the peer that the answer to our request *seq* is not wanted any more."""
@@ -289,7 +298,9 @@ class Session:
 
     # --- exceptions that may come home -----------------------------------------------------
 
-    def _dump(self, exc: BaseException, keep: list[int] | None) -> tuple[Any, ...]:
+    def _dump(
+        self, exc: BaseException, keep: list[int] | None, config: Config | None = None
+    ) -> tuple[Any, ...]:
         def remember(leaving: BaseException) -> int:
             if keep is None:
                 return 0
@@ -298,7 +309,7 @@ class Session:
             keep.append(number)
             return number
 
-        return Dumper(self.config, remember, self._origin).dump(exc)
+        return Dumper(config or self.config, remember, self._origin).dump(exc)
 
     def _origin(self, exc: BaseException) -> int | None:
         origin = getattr(exc, "__netobj_origin__", None)

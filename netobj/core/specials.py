@@ -70,10 +70,11 @@ def _call_of_buffer(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
 
 def _exit(self: RemoteObject, _kind: Any, exc: BaseException | None, _traceback: Any) -> Any:
     handle = self.____handle__
-    args: tuple[Any, ...] = (SPECIAL_INDEX["__exit__"],)
-    if exc is not None:
-        args = (*args, handle.link.raised(exc))
-    return handle.link.request(_SPECIAL, handle, None, args)
+    leave = SPECIAL_INDEX["__exit__"]
+    if exc is None:
+        return handle.link.request(_SPECIAL, handle, None, (leave,))
+    with handle.link.thrown(exc) as thrown:
+        return handle.link.request(_SPECIAL, handle, None, (leave, thrown))
 
 
 def _chunked_iter(self: RemoteObject) -> Any:

@@ -546,6 +546,20 @@ class TestSpecials:
         q.close()
         assert list(give(iter(()))) == []
 
+    def test_an_exception_that_is_thrown_in_comes_home_as_itself(
+        self, wire: FakeWire, give: Give
+    ) -> None:
+        def generate() -> Any:
+            yield 1
+
+        remote = give(generate())
+        assert next(remote) == 1
+        thrown = ValueError("in")
+        with pytest.raises(ValueError, match="in") as info:
+            remote.throw(thrown)
+        assert info.value is thrown
+        assert not wire.left.session._left
+
     def test_iterators_with_effects_are_pulled_one_by_one(self, give: Give) -> None:
         pulled = []
 

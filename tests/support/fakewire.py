@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any
 
@@ -115,6 +115,9 @@ class Side:
 
     def raised(self, exc: BaseException) -> Raised:
         return self.session.raised(exc)
+
+    def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
+        return self.session.thrown(exc)
 
     def proxy_of(self, handle: Handle) -> Any:
         return proxy_for(handle)
