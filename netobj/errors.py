@@ -19,7 +19,7 @@
     │   ├── AuthenticationError          who calls could not be established
     │   ├── DiscoveryError               no such service is registered
     │   ├── ForbiddenError               the registry does not allow that
-    │   └── ReentrantCall                (RuntimeError) a call from inside a half-done write
+    │   └── ReentrantCall                (RuntimeError) a call from inside a half-done one
     └── GenericException                 base of remote classes that are not known here
         └── RemoteBaseException          a SystemExit or its like, from the other side
 
@@ -116,7 +116,10 @@ class ForbiddenError(NetobjError):
 
 
 class ReentrantCall(NetobjError, RuntimeError):
-    """A finalizer or signal handler called through a connection whose write it interrupted."""
+    """A finalizer or signal handler called through a connection in the midst of another call.
+
+    It interrupted the reading or writing of a message, and could only wait for itself.
+    """
 
 
 class GenericException(Exception):  # RPyC's name for it

@@ -12,7 +12,7 @@ from netobj.blocking.dispatch import Server
 from netobj.blocking.link import CLOSED_HERE, Link
 from netobj.blocking.pool import Job
 from netobj.blocking.results import AsyncResult
-from netobj.blocking.safepoint import call_user
+from netobj.blocking.safepoint import call_user, wait_event
 from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import Waiter, numbers
 from netobj.core.config import Config, ConfigMapping, Serve
@@ -24,7 +24,9 @@ from netobj.errors import ConnectionLost, PingError
 class Connection(Link):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
-    *root* is what the peer reaches as its root; *stream* carries the bytes.
+    *root* is what the peer reaches as its root; *stream* carries the bytes. A connection lives
+    until one side closes it, also when nobody refers to it any more, since the peer may still
+    call back.
 
     >>> import netobj
     >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
@@ -68,10 +70,11 @@ class Connection(Link):
     def close(self) -> None:
         """Say goodbye and end the connection; calls that wait fail with ConnectionLost.
 
-        Closing twice does no harm. Returns within about a second, whatever the peer does.
+        Closing twice does no harm. Returns within about a second, whatever the peer does, after
+        the service's ``on_disconnect`` and, first of all, the setting ``before_closed``.
         """
         try:
-            if not self._ended and self.config.before_closed is not None:
+            if not self._ended and self.config.before_closed is not None and self._closes_first():
                 self._call_before_closed()
         finally:
             if not self._ended:
@@ -81,6 +84,11 @@ class Connection(Link):
             self.finish()
             if not self._io.is_current() and self._released.wait(0.5):
                 self.dispatcher.close()  # not before: a select() loop may be at its descriptor
+
+    def _closes_first(self) -> bool:
+        with self._end_lock:  # before_closed may close, too, and so may another thread
+            first, self._close_begun = not self._close_begun, True
+            return first
 
     def _call_before_closed(self) -> None:
         try:
@@ -151,7 +159,7 @@ class Connection(Link):
     def wait_closed(self, stop: threading.Event | None = None) -> None:
         """Wait until the connection has ended, or *stop* is set."""
         while not self.closed and not (stop is not None and stop.is_set()):
-            self._released.wait(0.1)
+            wait_event(self._released, 0.1)
 
     def serve(self, timeout: float | None = 1) -> bool:
         """Run the next call of the peer's in this thread; True if there was one.
@@ -163,6 +171,7 @@ class Connection(Link):
         job = self._await_job(None if timeout is None else time.monotonic() + timeout)
         if job is None:
             if self.closed:
+                self.finish()
                 raise ConnectionLost(self.session.lost)
             return False
         job[0](job[1])

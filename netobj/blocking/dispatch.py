@@ -36,6 +36,9 @@ class Host(Protocol):
     def flush(self) -> None:
         """Write what is queued."""
 
+    def hand_on(self, waiter: Waiter) -> None:
+        """Let workers run the jobs of *waiter*, whose thread waits no longer."""
+
     def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
         """Call *function*; what it raises is logged."""
 
@@ -114,6 +117,8 @@ class Dispatcher:
             waiter = find_waiter(request.chain, self._connection, request.seq, same)
             if waiter is not None:
                 waiter.assign((self.run, request))
+                if waiter not in chains.get(request.chain, ()):  # it has just given up waiting
+                    self._connection.hand_on(waiter)
                 return
         if self._held is not None:
             with self._lock:
@@ -130,10 +135,14 @@ class Dispatcher:
 
     def open(self) -> None:
         """Requests may run from here on."""
-        with self._lock:
-            held, self._held = self._held, None
-        for request in held or ():
-            self._route_freely(request)
+        while True:
+            with self._lock:
+                held = self._held
+                self._held = [] if held else None  # what arrives meanwhile comes after these
+            if not held:
+                return
+            for request in held:
+                self._route_freely(request)
 
     def _schedule(self, job: Job) -> None:
         server = self.server
@@ -267,6 +276,7 @@ class Dispatcher:
             self._free_server(request)
             self._fail(request, exc)
             if self._propagates(exc):
+                self._connection.flush()
                 raise
         finally:
             context.chain, context.depth = chain, depth

@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from netobj.blocking.streams import Stream
 from netobj.blocking.waker import Waker
@@ -33,6 +33,7 @@ QUIET_TICKS: Final = 50
 """After so many ticks without a candidate the thread sleeps until it is woken."""
 INTERRUPT_PAUSE: Final = 0.0005
 """Seconds after which a Ctrl-C that came in the midst of a message is tried again."""
+_NEVER: Final = float("inf")
 HOUSEKEEPING: Final = 0.5
 """Seconds between looks for releases that nothing has carried along."""
 
@@ -79,12 +80,13 @@ class IOThread:
         self._candidates: dict[Watched, int] = {}
         self._armed: set[Watched] = set()
         self._writing: set[Watched] = set()
-        self._timers: list[tuple[float, int, Watched]] = []
+        self._timers: list[list[Any]] = []  # a heap of [when, number, connection or None]
+        self._timer_of: dict[Watched, list[Any]] = {}
         self._watched: set[Watched] = set()
         self._closing: list[Watched] = []
         self._numbers = count()
         self._quiet = 0
-        self._interrupt_due = False
+        self._interrupt_at = _NEVER
         self._thread = threading.Thread(target=self._run, name="netobj I/O", daemon=True)
         self._thread.start()
 
@@ -112,7 +114,7 @@ class IOThread:
 
     def interrupt_main_soon(self) -> None:
         """Send SIGINT to the main thread in a moment; called by its signal handler."""
-        self._interrupt_due = True
+        self._interrupt_at = time.monotonic() + INTERRUPT_PAUSE
         self._waker.wake()
 
     def _command(self, command: Callable[[Watched], None], connection: Watched) -> None:
@@ -129,17 +131,10 @@ class IOThread:
         next_tick = time.monotonic() + TICK
         next_sweep = time.monotonic() + HOUSEKEEPING
         while True:
-            ready = self._selector.select(self._timeout(next_tick, next_sweep))
-            self._asleep = False
-            if self._interrupt_due:
-                self._interrupt_main()
-            self._take_commands()
-            for key, events in ready:
-                if key.data is None:
-                    self._waker.clear()
-                else:
-                    self._serve(key.data, events)
+            self._select(self._timeout(next_tick, next_sweep))
             now = time.monotonic()
+            if now >= self._interrupt_at:
+                self._interrupt_main()
             if now >= next_tick or self._closing:
                 self._tick()
                 next_tick = now + TICK
@@ -147,7 +142,18 @@ class IOThread:
                 self._sweep()
                 next_sweep = now + HOUSEKEEPING
             while self._timers and self._timers[0][0] <= now:
-                self._heartbeat(heapq.heappop(self._timers)[2], now)
+                self._ring(heapq.heappop(self._timers)[2], now)
+
+    def _select(self, timeout: float | None) -> None:
+        # By itself, so that no variable keeps a connection alive while the thread sleeps.
+        ready = self._selector.select(timeout)
+        self._asleep = False
+        self._take_commands()
+        for key, events in ready:
+            if key.data is None:
+                self._waker.clear()
+            else:
+                self._serve(key.data, events)
 
     def _timeout(self, next_tick: float, next_sweep: float) -> float | None:
         ticking = self._candidates or self._noted or self._closing or self._quiet < QUIET_TICKS
@@ -155,18 +161,17 @@ class IOThread:
             self._asleep = True
             if self._noted or self._commands:  # a last look: from here on they wake us
                 return 0
-        due = next_tick if ticking else float("inf")
+        due = min(next_tick if ticking else _NEVER, self._interrupt_at)
         if self._closing:
             due = min(due, time.monotonic() + 0.001)
         if self._watched:
             due = min(due, next_sweep)
         if self._timers:
             due = min(due, self._timers[0][0])
-        return None if due == float("inf") else max(0.0, due - time.monotonic())
+        return None if due == _NEVER else max(0.0, due - time.monotonic())
 
     def _interrupt_main(self) -> None:
-        self._interrupt_due = False
-        time.sleep(INTERRUPT_PAUSE)  # long enough for the main thread to come out of it
+        self._interrupt_at = _NEVER
         if hasattr(signal, "pthread_kill"):
             ident = threading.main_thread().ident
             assert ident is not None
@@ -185,6 +190,9 @@ class IOThread:
 
     def _remove(self, connection: Watched) -> None:
         self._watched.discard(connection)
+        timer = self._timer_of.pop(connection, None)
+        if timer is not None:
+            timer[2] = None  # it stays in the heap until it is due, but keeps nothing alive
         self._candidates.pop(connection, None)
         self._armed.discard(connection)
         self._writing.discard(connection)
@@ -267,15 +275,26 @@ class IOThread:
         for connection in list(self._watched):
             connection.flush_releases()
 
+    def _ring(self, connection: Watched | None, now: float) -> None:
+        if connection is not None:
+            del self._timer_of[connection]
+            self._heartbeat(connection, now)
+
     def _heartbeat(self, connection: Watched, now: float) -> None:
         if connection in self._watched and not connection.is_over():
             due = connection.tick(now)
             if due is not None:
-                heapq.heappush(self._timers, (due, next(self._numbers), connection))
+                timer = self._timer_of[connection] = [due, next(self._numbers), connection]
+                heapq.heappush(self._timers, timer)
 
 
 _current: IOThread | None = None
-_start_lock: Final = threading.Lock()  # protects the making of the one thread; nothing waits in it
+_start_lock = threading.Lock()  # protects the making of the one thread; nothing waits in it
+
+
+def running_io_thread() -> IOThread | None:
+    """The process's I/O thread, if it has been started; never waits."""
+    return _current
 
 
 def io_thread() -> IOThread:
@@ -290,5 +309,6 @@ def io_thread() -> IOThread:
 
 def after_fork_in_child() -> None:
     """A child has no I/O thread until it makes connections of its own."""
-    global _current
+    global _current, _start_lock
     _current = None
+    _start_lock = threading.Lock()  # another thread of the parent may have held it

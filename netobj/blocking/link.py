@@ -18,12 +18,12 @@ from netobj.blocking import waiting
 from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.pool import pool
-from netobj.blocking.reader import Reader
+from netobj.blocking.reader import Reader, reentrant
 from netobj.blocking.results import AsyncResult
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import Waiter, chains, context, lane_of_thread, numbers
+from netobj.blocking.waiting import FOREVER, Waiter, chains, context, lane_of_thread, numbers
 from netobj.blocking.writer import Writer
 from netobj.core import values
 from netobj.core.boxing import Raised
@@ -33,7 +33,7 @@ from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Req
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError, ReentrantCall
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
@@ -79,10 +79,11 @@ class Link(Reader):
         self.config = config
         self._hello_waiters: list[Waiter] = []
         self._pings: dict[Any, Waiter] = {}
-        self._end_lock = threading.Lock()  # protects the two flags below; nothing waits in it
+        self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
         self._ended = False
         self._finished = False
         self._closing = False
+        self._close_begun = False  # before_closed is called once
         self._released = threading.Event()
         self._service: Any = None
         self.dispatcher = Dispatcher(self)
@@ -120,10 +121,12 @@ class Link(Reader):
             stack.append(waiter)
         if timeout is None:
             timeout = self.config.sync_request_timeout
+        if timeout is not None and timeout >= FOREVER:
+            timeout = None
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             if self.writer.interrupted_here():
-                raise _reentrant()
+                raise reentrant()
             seq = waiter.seq = next(numbers.requests)
             self.session.request(waiter, op, handle, path, args, kwargs, chain, None, timeout, seq)
             self.flush()
@@ -140,11 +143,12 @@ class Link(Reader):
             finally:
                 value = None  # no cycle through this frame
         finally:
-            if not waiter.done:  # out of time, or interrupted
-                self.cancel_request(waiter.seq)
             stack.remove(waiter)
             if not stack:
                 chains.pop(chain, None)
+            if not waiter.done:  # out of time, or interrupted
+                self.hand_on(waiter)
+                self.cancel_request(waiter.seq)
             if outermost and waiter.kept is not None:
                 waiter.let_go()
 
@@ -164,7 +168,7 @@ class Link(Reader):
         lane = lane_of_thread()
         self.session.request(result, op, handle, path, args, kwargs, None, lane, None, seq)
         self.flush()
-        while self.writer.congested() and not self._ended:
+        while self.writer.congested() and not self._ended and not self.reads_here():
             self._await_room()
         return result
 
@@ -230,6 +234,10 @@ class Link(Reader):
         """Where this connection logs."""
         return self.config.logger or logging.getLogger("netobj")
 
+    def log_later(self, text: str, exc: BaseException | None = None) -> None:
+        """Log an error from a worker: a log handler is user code, which may even call the peer."""
+        self.run_in_worker((lambda _: self.log.error("%s", text, exc_info=exc), None))
+
     # --- what arrives --------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
@@ -241,6 +249,10 @@ class Link(Reader):
             events = self.session.receive_data(data, time.monotonic())
         except ProtocolError as exc:
             self._broken(exc)
+            return
+        except Exception as exc:  # a fault of ours; other connections of this thread go on
+            self.log_later("reading a message failed", exc)
+            self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
             return
         except BaseException:
             self.lose("an exception interrupted the reading of a message")
@@ -295,7 +307,7 @@ class Link(Reader):
 
     def _write_failed(self, exc: OSError) -> None:
         # The peer may have said why before it went: what it sent is read first.
-        self.read_available()
+        self.io_read()
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
     def _on_blocked(self) -> None:
@@ -337,7 +349,7 @@ class Link(Reader):
         return len(live) == 1
 
     def _broken(self, exc: ProtocolError) -> None:
-        self.log.error("the connection to %s was ended: %s", self.stream.name, exc)
+        self.log_later(f"the connection to {self.stream.name} was ended: {exc}")
         self.session.goodbye(f"protocol error: {exc}")
         try:
             self.writer.flush()
@@ -401,17 +413,13 @@ class Link(Reader):
     def abandon_after_fork(self) -> None:
         """In a child: this connection is the parent's; nothing is sent or shut down."""
         self._ended = self._finished = True
-        self.session.lost = "the connection belongs to the parent process; connect anew"
+        self._end_lock = threading.Lock()  # another thread of the parent may have held it
         self.stream.close()
+        reason = "the connection belongs to the parent process; connect anew"
+        for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
+            Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's
         self._released = threading.Event()
         self._released.set()
-
-
-def _reentrant() -> ReentrantCall:
-    return ReentrantCall(
-        "a finalizer or signal handler called through a connection whose write it "
-        "interrupted: let it hand the call to a thread"
-    )
 
 
 @cache

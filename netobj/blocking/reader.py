@@ -17,9 +17,10 @@ from typing import Any
 
 from netobj.blocking.pool import Job, pool
 from netobj.blocking.streams import Stream, wait
-from netobj.blocking.waiting import Waiter
+from netobj.blocking.waiting import LONGEST_WAIT, Waiter
 from netobj.blocking.waker import Waker
 from netobj.blocking.writer import Writer
+from netobj.errors import ReentrantCall
 
 
 class Reader(ABC):
@@ -32,6 +33,7 @@ class Reader(ABC):
         self.noted = False  # see Watched in netobj.blocking.io_thread
         self.readers_left = 0
         self._reader = threading.Lock()
+        self._reader_thread = 0  # who has the role, while it waits or reads for itself
         self._sleepers: dict[Waiter, None] = {}
         self._waker: Any = None
         self._woken = False
@@ -93,6 +95,7 @@ class Reader(ABC):
         """Read for *waiter* if nobody else reads, else sleep; until there is news, or a wake."""
         if self._reader.acquire(blocking=False):
             try:
+                self._reader_thread = threading.get_ident()
                 self._read_for(waiter, deadline)
             finally:
                 self._leave_reading()
@@ -102,7 +105,11 @@ class Reader(ABC):
     def hand_on(self, waiter: Waiter) -> None:
         """Let workers run the jobs of *waiter*, whose thread waits no longer."""
         while waiter.jobs:
-            self.run_in_worker(waiter.jobs.popleft())
+            try:
+                job = waiter.jobs.popleft()
+            except IndexError:  # another thread does so, too
+                return
+            self.run_in_worker(job)
 
     def run_in_worker(self, job: Job) -> None:
         """Run *job* in a worker, or here if there can be none."""
@@ -110,7 +117,9 @@ class Reader(ABC):
             job[0](job[1])
 
     def _sleep(self, waiter: Waiter, deadline: float | None) -> None:
-        timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        if self.reads_here():
+            raise reentrant()
+        timeout = -1.0 if deadline is None else _left(deadline)
         waiter.prepare_sleep()
         self._sleepers[waiter] = None
         try:
@@ -130,7 +139,12 @@ class Reader(ABC):
         """Somebody reads the connection at the moment."""
         return self._reader.locked()
 
+    def reads_here(self) -> bool:
+        """True in the thread that is in the midst of reading: a finalizer or signal handler."""
+        return self._reader_thread == threading.get_ident()
+
     def _leave_reading(self) -> None:
+        self._reader_thread = 0
         self.readers_left += 1
         self._reader.release()
         if self._sleepers:
@@ -174,7 +188,7 @@ class Reader(ABC):
         if self._waker is None:
             self._waker = Waker()
         if not (waiter.done or waiter.jobs or self.is_over()):
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            timeout = None if deadline is None else _left(deadline)
             blocked = self.writer.blocked
             wait(self.stream, read=True, write=blocked, timeout=timeout, also=self._waker.fd)
         if self._woken:
@@ -195,15 +209,17 @@ class Reader(ABC):
         """Read what has arrived, if nobody else reads; never waits."""
         if self._reader.acquire(blocking=False):
             try:
+                self._reader_thread = threading.get_ident()
                 self._read_now()
             finally:
                 self._leave_reading()
 
     def io_read(self) -> bool:
-        """For the I/O thread: read and dispatch; False if somebody else reads."""
+        """As :meth:`read_available`, running no finalizers; False if somebody else reads."""
         if not self._reader.acquire(blocking=False):
             return False
         try:
+            self._reader_thread = threading.get_ident()
             self._read_now()
         finally:
             garbage, self._garbage = self._garbage, deque()
@@ -237,3 +253,15 @@ class Reader(ABC):
     def reinstate_reader(self) -> None:
         """Give back the role that :meth:`retire_reader` took."""
         self._reader.release()
+
+
+def reentrant() -> ReentrantCall:
+    """What a call raises that could only wait for the very thread that makes it."""
+    return ReentrantCall(
+        "a finalizer or signal handler called through a connection whose reading or writing it "
+        "interrupted: let it hand the call to a thread"
+    )
+
+
+def _left(deadline: float) -> float:
+    return min(LONGEST_WAIT, max(0.0, deadline - time.monotonic()))

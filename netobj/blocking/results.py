@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from netobj.blocking.waiting import Waiter
+from netobj.blocking.safepoint import wait_event
+from netobj.blocking.waiting import FOREVER, Waiter
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ class AsyncResult(Waiter):
     that reads the connection.
     """
 
-    __slots__ = ("_callbacks", "_cancelled", "_deadline", "_expired", "_fetched", "_turn")
+    __slots__ = ("_callbacks", "_deadline", "_expired", "_fetched", "_ticket", "_turn")
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self._callbacks: list[Callable[[AsyncResult], object]] = []
         self._deadline: float | None = None
         self._expired = False
-        self._cancelled = False
+        self._ticket = [None]  # for the answer or for cancel(), whichever is first
         self._turn = threading.Lock()  # held by the one thread that waits in the connection
         self._fetched: tuple[bool, Any] | None = None
 
@@ -39,11 +40,19 @@ class AsyncResult(Waiter):
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer is there; called by whoever reads the connection."""
-        if self._expired or self._cancelled:
+        if self._expired or not self._claim():
             return
         super().complete(ok, answer, deferred)
         if self._callbacks and not self._turn.locked():
             self.connection.run_in_worker((AsyncResult._fire, self))
+
+    def _claim(self) -> bool:
+        """True for the one who may complete this result, in one atomic step."""
+        try:
+            self._ticket.pop()
+        except IndexError:
+            return False
+        return True
 
     def _fire(self) -> None:
         while self._callbacks:
@@ -53,6 +62,10 @@ class AsyncResult(Waiter):
                 return
             self.connection.guarded(callback, self)
 
+    def _fire_if_done(self) -> None:
+        if self.done:
+            self._fire()
+
     def add_callback(self, callback: Callable[[AsyncResult], object]) -> None:
         """Call *callback* with this result when it is there; at once if it is already."""
         self._callbacks.append(callback)
@@ -61,7 +74,10 @@ class AsyncResult(Waiter):
 
     def set_expiry(self, timeout: float | None) -> None:
         """Give up *timeout* seconds from now (None: never); then the other side is told."""
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is None or timeout >= FOREVER:
+            self._deadline = None
+        else:
+            self._deadline = time.monotonic() + timeout
 
     @property
     def expired(self) -> bool:
@@ -93,8 +109,11 @@ class AsyncResult(Waiter):
             if self._turn.acquire(blocking=False):
                 try:
                     self.connection.wait_for(self, self._deadline)
-                finally:
+                except BaseException:  # the answer may have come and left the callbacks to us
                     self._turn.release()
+                    self.connection.run_in_worker((AsyncResult._fire_if_done, self))
+                    raise
+                self._turn.release()
             else:
                 self._wait_beside()
         if self.done:
@@ -107,7 +126,8 @@ class AsyncResult(Waiter):
         """Wait while another thread does so in the connection; or the I/O thread, if that left."""
         over = threading.Event()
         self.add_callback(lambda _result: over.set())
-        over.wait(None if self._deadline is None else max(0, self._deadline - time.monotonic()))
+        left = None if self._deadline is None else max(0, self._deadline - time.monotonic())
+        wait_event(over, left)
 
     @property
     def value(self) -> Any:
@@ -127,11 +147,10 @@ class AsyncResult(Waiter):
         KeyboardInterrupt in the call, if its setting ``allow_interrupt`` says so, and the
         result is whatever the call makes of it.
         """
-        if self.done or self._expired:
+        if self.done or self._expired or not (interrupt or self._claim()):
             return False
         self.connection.cancel_request(self.seq, interrupt)
         if not interrupt:
-            self._cancelled = True
             super().complete(False, CallCancelled("the call was cancelled on this side"), False)
             if self._callbacks:
                 self.connection.run_in_worker((AsyncResult._fire, self))

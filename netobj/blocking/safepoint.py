@@ -11,6 +11,7 @@ are in the midst of something. Code that waits, and code that runs a user's code
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -44,6 +45,12 @@ def at_safe_point(frame: FrameType | None) -> bool:
             return False
         frame = frame.f_back
     return True
+
+
+@safe_point
+def wait_event(event: threading.Event, timeout: float | None) -> None:
+    """Wait until *event* is set, at most *timeout* seconds (None: for ever)."""
+    event.wait(timeout)
 
 
 @safe_point

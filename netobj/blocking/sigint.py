@@ -6,14 +6,15 @@ import signal
 import threading
 from types import FrameType
 
-from netobj.blocking.io_thread import io_thread
+from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 
 
 def _on_sigint(number: int, frame: FrameType | None) -> None:
-    if at_safe_point(frame):
+    io = running_io_thread()
+    if io is None or at_safe_point(frame):  # without it there is no connection to harm
         raise KeyboardInterrupt
-    io_thread().interrupt_main_soon()
+    io.interrupt_main_soon()
 
 
 def guard_against_sigint() -> None:

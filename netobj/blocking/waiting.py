@@ -12,6 +12,11 @@ from netobj.blocking.pool import Job
 from netobj.blocking.safepoint import safe_point
 from netobj.core.session import Session
 
+FOREVER: Final = 1e9
+"""Seconds from which on a time limit is as good as none."""
+LONGEST_WAIT: Final = 1e6
+"""Seconds that the system's calls can wait at once; who waits longer waits again."""
+
 
 class Waiter:
     """A thread's place to wait in a connection.

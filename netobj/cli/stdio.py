@@ -96,10 +96,9 @@ class Outlet:
     def _wake(self) -> None:
         self._due = True
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._pump, name="netobj-shell-output", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._pump, name="netobj-shell-output", daemon=True)
+            thread.start()
+            self._thread = thread  # only now: the start may fail
         self._changed.notify_all()
 
     def _pump(self) -> None:

@@ -33,7 +33,7 @@ from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.handle import Handle, HandleRef, ImportedClass, RemoteMethod, RemoteObject
 from netobj.core.registered import USER_TYPES, is_plain_named_tuple
-from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
+from netobj.errors import LimitExceeded, ProtocolError
 
 SCALARS: Final = frozenset((type(None), bool, int, float))
 MAX_NUMBER: Final = 2**63
@@ -75,7 +75,7 @@ class Export:
 class Outgoing:
     """One message on its way out: what it exports and describes, the big values behind it."""
 
-    __slots__ = ("_boxing", "_depth", "described", "exported", "raw")
+    __slots__ = ("_boxing", "_depth", "described", "exported", "home", "raw")
 
     def __init__(self, boxing: Boxing) -> None:
         self._boxing = boxing
@@ -83,6 +83,7 @@ class Outgoing:
         self.raw: list[bytes] = []
         self.described: list[int] = []
         self.exported: list[Export] = []
+        self.home: list[Handle] = []  # alive until the message is queued, in front of its release
 
     def box(self, value: Any) -> Any:
         """*value* as msgpack takes it; exports what goes by reference."""
@@ -99,6 +100,13 @@ class Outgoing:
         self._depth -= 1
         return boxed
 
+    def box_within(self, value: Any, levels: int) -> Any:
+        """As :meth:`box`, of what is inside *levels* more extension values."""
+        self._depth += levels
+        boxed = self.box(value)
+        self._depth -= levels
+        return boxed
+
     @property
     def levels_left(self) -> int:
         """How many values may still be inside one another."""
@@ -110,8 +118,7 @@ class Outgoing:
 
     def roll_back(self) -> None:
         """The message will not be sent: its exports never happened."""
-        if self._boxing.exports:  # else the connection has ended meanwhile
-            self._boxing.release([(export.id, 1) for export in self.exported])
+        self._boxing.take_back(self.exported)
 
 
 class Boxing:
@@ -194,6 +201,7 @@ class Boxing:
         handle = value.____handle__
         if handle.link is not self.link:
             return self.export(value, out)
+        out.home.append(handle)
         number = handle.id
         if isinstance(value, RemoteMethod):
             return msgpack.ExtType(Ext.HOME_METHOD, values.pack([number, value.____name__]))
@@ -224,7 +232,7 @@ class Boxing:
                 value = {key: self._shallow(item, out) for key, item in value.items()}
             elif kind is list:
                 value = [self._shallow(item, out) for item in value]
-        return msgpack.ExtType(Ext.COPY, values.pack_copy(value, out.box, out.levels_left))
+        return msgpack.ExtType(Ext.COPY, values.pack_copy(value, out.box_within, out.levels_left))
 
     def _shallow(self, item: Any, out: Outgoing) -> Any:
         if type(item) is tuple:
@@ -287,12 +295,23 @@ class Boxing:
                         f"the peer released {count} of the reference {number}, of which it "
                         f"holds {held}"
                     )
-                export.count -= count
-                if not export.count:
-                    del self.exports[number]
-                    del self._by_identity[id(export.obj)]
-                    dropped.append(export.obj)
+                self._subtract(export, count, dropped)
         return dropped
+
+    def take_back(self, exported: list[Export]) -> None:
+        """Undo one count of each of *exported*, which the peer never saw."""
+        dropped: list[object] = []
+        with self._guard:
+            for export in exported:
+                if self.exports.get(export.id) is export:  # else the connection has ended
+                    self._subtract(export, 1, dropped)
+
+    def _subtract(self, export: Export, count: int, dropped: list[object]) -> None:
+        export.count -= count
+        if not export.count:
+            del self.exports[export.id]
+            del self._by_identity[id(export.obj)]
+            dropped.append(export.obj)
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was exported, to be dropped unlocked."""
@@ -306,8 +325,11 @@ class Boxing:
     def take_releases(self, most: int) -> list[int]:
         """What has died here since the last call, at most *most*: id, count, id, count ..."""
         flat: list[int] = []
-        while self.dead and len(flat) < 2 * most:
-            ref = self.dead.popleft()
+        while len(flat) < 2 * most:
+            try:
+                ref = self.dead.popleft()
+            except IndexError:  # empty, perhaps by another thread just now
+                break
             with self._guard:
                 if self.imports.get(ref.id) is ref:
                     del self.imports[ref.id]
@@ -373,10 +395,7 @@ class Boxing:
         return special(self, data)
 
     def _decode_copy(self, data: bytes) -> Any:
-        try:
-            return self._unpack_copied(data)
-        except values.NotHashable as exc:
-            return values.Deferred(_fail, (NotEncodable(str(exc)),))
+        return self._unpack_copied(data)
 
     def _decode_big(self, data: bytes) -> values.BigValue:
         size = _number(data)
@@ -485,10 +504,6 @@ def _blob_hook(levels_left: int) -> values.ExtHook:
         return decoder(data, lambda nested: values.unpack_copy(nested, hook, len(nested)))
 
     return ext
-
-
-def _fail(exc: Exception) -> None:
-    raise exc
 
 
 def _is_numpy_scalar(kind: type) -> bool:

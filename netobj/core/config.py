@@ -11,9 +11,10 @@ from netobj.core.consts import DEFAULT_LIMITS, SPECIALS
 if TYPE_CHECKING:
     import logging
 
-SAFE_ATTRS: frozenset[str] = frozenset(SPECIALS) | {"__doc__"}
+SAFE_ATTRS: frozenset[str] = frozenset(SPECIALS) - {"__dir__"} | {"__doc__"}
 """The special names that ``allow_safe_attrs`` opens: operators, containers, iteration, context
-managers, conversion. ``__new__``, which RPyC counts among them, is not safe and is left out."""
+managers, conversion. ``__new__``, which RPyC counts among them, is not safe and is left out, and
+so is ``__dir__``, which names what is private: ``dir()`` asks for the names that are open."""
 
 
 class Serve(Enum):

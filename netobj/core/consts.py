@@ -56,8 +56,8 @@ class Op(IntEnum):
     DELETE = 3  # args = (name,)
     SPECIAL = 4  # args = (index in SPECIALS, operands ...): the type's special method
     DIR = 5  # the names that dir() shows, as the policy sees them
-    DOCUMENT = 6  # (docstring, signature, name), for help and completion
-    COPY = 7  # the value as a copy; args = () or (index of the page,)
+    DOCUMENT = 6  # (docstring, signature), for help and completion
+    COPY = 7  # the value as a copy, packed where nothing in it is a reference
     BUFFER = 8  # the bytes of an object with a buffer
     FETCH = 9  # args = (count, no more than is ready, [begin]): next items, "exhausted", [iterator]
     INSTANCE_CHECK = 10  # args = (object,): isinstance(object, target)
@@ -148,8 +148,8 @@ class Limit(IntEnum):
 
     FRAME = 0  # bytes of one message frame
     RAW = 1  # bytes of one big value
-    NESTING = 2  # arrays, maps and extensions inside one another
-    ITEMS = 3  # items of one message
+    NESTING = 2  # extension values inside one another
+    ITEMS = 3  # items of one array or map
     REQUESTS = 4  # requests in flight, chains excepted
     DEPTH = 5  # calls of one chain inside one another
 
@@ -163,4 +163,4 @@ DEFAULT_LIMITS: Final[tuple[int, ...]] = (
     200,
 )
 BIG_VALUE: Final = 64 * 1024
-"""bytes and str from this size on (in bytes) travel as raw frames."""
+"""bytes and str from this length on (in bytes, characters) travel as raw frames."""

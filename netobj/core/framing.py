@@ -153,6 +153,6 @@ class FrameReader:
                 f"the peer speaks major version {int(version)} of netobj's protocol, this side "
                 f"{int(PREAMBLE[7:8])}: use the same major version of netobj on both sides"
             )
-        if len(data) >= len(PREAMBLE):
+        if len(data) >= len(PREAMBLE) + _VERSION_DIGITS or not version.rstrip(b"\r").isdigit():
             raise NotNetobj(f"the peer's version line is malformed: {data!r}")
         return False

@@ -97,7 +97,7 @@ def _call(session: Session, target: object, path: object, args: Args, kwargs: Kw
     policy = session.policy
     if path is None:
         function = policy.special_method(target, "__call__")
-        exposure = None
+        exposure = exposure_of(target)
     else:
         function = walk(policy, target, path)
         if type(function) is not MethodType and policy.has_own_rules(function):
@@ -225,7 +225,7 @@ class _HasReferences(Exception):
     pass
 
 
-def _refuse_reference(item: Any) -> object:
+def _refuse_reference(item: Any, _levels: int = 0) -> object:
     encoder = values.ENCODERS.get(type(item))
     if encoder is None:
         raise _HasReferences
@@ -263,20 +263,32 @@ def _fetch(session: Session, target: object, path: object, args: Args, kwargs: K
     items: Iterator[Any] = walk(session.policy, target, path)
     if begin:
         items = session.policy.special_method(items, "__iter__")()
-    session.policy.special_method(items, "__next__")
-    if only_ready:
+    advance = session.policy.special_method(items, "__next__")
+    source = items
+    if session.policy.has_own_rules(items) or getattr(advance, "__name__", "") != "__next__":
+        source = _advanced_by(advance)  # what the rule or the prefix means by __next__
+    elif only_ready:
         # An iterator of a container stays as if it had not been asked beyond what is there.
         count = min(count, max(length_hint(items, count), 1))
     fetched: list[Any] = []
     end: object
     try:
-        fetched.extend(islice(items, count))
+        fetched.extend(islice(source, count))
         end = len(fetched) < count
     except Exception as exc:
-        end = session.raised(exc)
+        end = session.raised(exc, failed=True)
     if not begin:
         return (tuple(fetched), end)
     return (tuple(fetched), end, None if end is True else items)
+
+
+def _advanced_by(advance: Callable[..., Any]) -> Iterator[Any]:
+    while True:
+        try:
+            item = advance()
+        except StopIteration:
+            return
+        yield item
 
 
 def _instance_check(

@@ -26,7 +26,7 @@ from netobj.core.consts import (
 from netobj.core.describe import Description
 from netobj.core.extending import base_for, describe_instances
 from netobj.core.handle import Handle, RemoteObject
-from netobj.core.localclass import local_class
+from netobj.core.localclass import builtin_class, local_class
 from netobj.core.methods import (
     NEVER_REMOTE,
     BoundMethod,
@@ -239,7 +239,7 @@ _shared: dict[Description, type] = {}
 
 def proxy_class(description: Description) -> type:
     """The class of the proxies of what *description* describes."""
-    shared = description.module == "builtins" and description.kind == Described.INSTANCE
+    shared = _is_shared(description)
     known = _shared.get(description) if shared else None
     if known is not None:
         return known
@@ -257,6 +257,17 @@ def proxy_class(description: Description) -> type:
     if shared and len(_shared) < _MAX_SHARED:
         _shared[description] = cls
     return cls
+
+
+def _is_shared(description: Description) -> bool:
+    # Only what this side knows itself: the classes outlive the connection, a peer's claims not.
+    if description.kind != Described.INSTANCE:
+        return False
+    cls = builtin_class(description)
+    if cls is None:
+        return False
+    bases = {f"builtins.{base.__qualname__}" for base in cls.__mro__}
+    return bases.issuperset(description.bases) and set(dir(cls)).issuperset(description.methods)
 
 
 def proxy_for(handle: Handle) -> Any:

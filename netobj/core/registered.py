@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 T = TypeVar("T", bound=type)
 
 _MAX_NAMED_TUPLES: Final = 1000
+_MAX_FIELDS: Final = 255  # of a named tuple that travels by value
+_MAX_KEPT: Final = 10_000  # characters of the names of a class that is kept
 
 
 class Registration(NamedTuple):
@@ -74,28 +76,40 @@ def _defaults(
     )
 
 
+_new_class: Final[Callable[..., Any]] = namedtuple  # by names that are known only when it runs
 _named_tuples: dict[tuple[str, tuple[str, ...]], Any] = {}
 
 
 def named_tuple_class(name: Any, fields: tuple[Any, ...]) -> Any:
-    """A named tuple class of that name and those fields, made once; raises ``ValueError``."""
+    """A named tuple class of that name and those fields; raises ``ValueError``.
+
+    A limited number of these classes is kept, for the next one of the same names.
+    """
     key = (name, fields)
     cls = _named_tuples.get(key)
     if cls is None:
         if type(name) is not str or any(type(field) is not str for field in fields):
             raise ValueError("a named tuple's name and fields are str")
+        if len(fields) > _MAX_FIELDS:
+            raise ValueError(f"a named tuple by value has at most {_MAX_FIELDS} fields")
         if len(_named_tuples) >= _MAX_NAMED_TUPLES:
             _named_tuples.clear()
-        cls = _named_tuples[key] = namedtuple(name, fields)
+        cls = _new_class(name, fields)
+        if len(name) + sum(map(len, fields)) <= _MAX_KEPT:  # a peer's names, and kept for good
+            _named_tuples[key] = cls
     return cls
 
 
 def is_plain_named_tuple(cls: type) -> bool:
-    """True for a direct named tuple class that adds no attributes to what namedtuple makes."""
+    """True for a direct named tuple class that adds no attributes to what namedtuple makes.
+
+    And that has few enough fields to travel by value.
+    """
     fields = cls.__dict__.get("_fields")
     return (
         cls.__bases__ == (tuple,)
         and type(fields) is tuple
+        and len(fields) <= _MAX_FIELDS
         and set(cls.__dict__) <= _NAMED_TUPLE_DICT | set(fields)
     )
 

@@ -42,6 +42,8 @@ FRAMES: Final = frozenset(
 )
 """Names without an underscore that lead from a generator, coroutine or traceback to globals, and
 so to everything; ``allow_public_attrs`` does not open them."""
+FORMATS: Final = frozenset(("format", "format_map"))
+"""Methods of ``str`` that read any attribute which the string names; the same holds for them."""
 _MAX_CACHED_NAMES: Final = 1000  # per type and policy: a peer may ask for a million
 _MAX_SHOWN: Final = 100  # characters of a peer's name that an error text repeats
 
@@ -120,6 +122,9 @@ class Rules:
         self._check_name(obj, name, access)
         if not self._open[access]:
             raise self._refusal(obj, name, access, f"{GATES[access]} is off")
+        if name in FORMATS and not self._config.allow_all_attrs and _is_text(obj):
+            rule = "it reads any attribute (allow_all_attrs would open it)"
+            raise self._refusal(obj, name, access, rule)
 
     def _by_type(self, tp: type, facts: TypeFacts, name: str) -> str | None:
         """The real name for *name*, where no look at the object is needed to know it.
@@ -283,6 +288,11 @@ def held(obj: Any, facts: TypeFacts, name: str) -> Any:
     if not facts.has_dict:
         return MISSING
     return object.__getattribute__(obj, "__dict__").get(name, MISSING)
+
+
+def _is_text(obj: Any) -> bool:
+    """Whether *obj* is a str or a class of such."""
+    return issubclass(obj if issubclass(type(obj), type) else type(obj), str)
 
 
 def _of(obj: object) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any, Final
 
 from netobj.core import values
@@ -35,6 +36,7 @@ from netobj.core.exposure import Exposure
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.vinegar import Dumper, Loader
+from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
 _REQUEST: Final = int(Kind.REQUEST)
@@ -42,8 +44,14 @@ _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _REPLY: Final = int(Kind.REPLY)
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALLEST_FRAME: Final = 1024
+_FEWEST_ITEMS: Final = 64
 _LONGEST: Final = 1e9  # seconds that a call may have, if it says so
-_RELEASES_AT_ONCE: Final = 10_000  # in one message: far below every limit on its items
+_RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
+_ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
+_NUMBER: Final = 9  # bytes of a number, at the most
+_LONGEST_REASON: Final = 200  # characters of a goodbye, so that it fits the smallest frame
+
+_ORIGIN: Final = "__netobj_origin__"  # in an exception: which session it came over, its number
 
 _CHAIN_ROOM: Final = 16
 """Calls inside of chains are exempt from the sender's count of calls in flight. The receiver
@@ -111,7 +119,7 @@ class Session:
         self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._identity = object()  # marks exceptions that came over this session
         self._left: dict[int, BaseException] = {}
-        self._last_left = 0
+        self._numbers_left = count(1)
         self.out.append(PREAMBLE)
         self._say_hello(process, features)
 
@@ -183,9 +191,9 @@ class Session:
 
     def reply(self, request: Request, value: object) -> None:
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
+        self.running.pop(request.seq, None)  # first: once answered, the number is the peer's again
         if self.lost is None:
             self._send([_REPLY, request.seq, (value,)], 2)
-        self.running.pop(request.seq, None)
 
     def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
         """Answer *request* with *exc*.
@@ -193,14 +201,19 @@ class Session:
         *keep* (None: nobody can bring it home) gets the number under which *exc* is kept
         until :meth:`let_go`, so that it comes home as the very object.
         """
+        self.running.pop(request.seq, None)
         if self.lost is None:
             self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
-        self.running.pop(request.seq, None)
 
-    def raised(self, exc: BaseException, keep: list[int] | None = None) -> Raised:
-        """*exc* marked to travel as an exception; *keep* as in :meth:`error`."""
-        quiet = self.config._replace(log_exceptions=False)  # it is a value, not a failure
-        return Raised(self._dump(exc, keep, quiet))
+    def raised(
+        self, exc: BaseException, keep: list[int] | None = None, failed: bool = False
+    ) -> Raised:
+        """*exc* marked to travel as an exception; *keep* as in :meth:`error`.
+
+        *failed*: it is what went wrong here, to be logged like an error, not a value.
+        """
+        log = failed and self.config.log_exceptions
+        return Raised(self._dump(exc, keep, self.config._replace(log_exceptions=log)))
 
     @contextmanager
     def thrown(self, exc: BaseException) -> Iterator[Raised]:
@@ -230,18 +243,24 @@ class Session:
         """Queue a goodbye; what it says was not started will not be. Then the front-end closes."""
         if self.lost is None:
             waiting = [request.seq for request in list(self.running.values()) if request.start()]
+            reason = reason[:_LONGEST_REASON]
+            room = self.peer_limits[Limit.FRAME] - 4 * _LONGEST_REASON - _ENVELOPE
+            del waiting[min(room // _NUMBER, self.peer_limits[Limit.ITEMS]) :]
             self._queue([Kind.GOODBYE, reason, waiting])
 
     def flush_releases(self) -> bool:
         """Queue what has died here though nothing else is sent; True if there was anything."""
         if not self.boxing.dead or self.lost is not None:
             return False
-        self.out.append(self._releases())
-        return True
+        releases = self._releases()
+        if releases:  # else another thread was faster
+            self.out.append(releases)
+        return releases != b""
 
     def _releases(self) -> bytes:
         frames = b""
-        while flat := self.boxing.take_releases(_RELEASES_AT_ONCE):
+        most = min(_RELEASES_AT_ONCE, (self._unchecked - _ENVELOPE) // (2 * _NUMBER))
+        while flat := self.boxing.take_releases(most):
             frames += frame(values.pack([int(Kind.RELEASE), *flat]))
         return frames
 
@@ -274,18 +293,18 @@ class Session:
         body = values.pack(message)
         if len(body) > self._unchecked:
             self._check_size(body)
-        data = frame(body)
-        if self.boxing.dead:
-            data = self._releases() + data
-        if not raw:
-            self.out.append(data)
-            return
-        wire: list[Wire] = [data]
-        for value in raw:
+        behind: list[Wire] = []
+        for value in raw or ():
             if len(value) > self.peer_limits[Limit.RAW]:
                 raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
-            wire += raw_frames(value)
-        self.out.extend(wire)
+            behind += raw_frames(value)
+        data = frame(body)
+        if self.boxing.dead:  # nothing may fail from here on: what was taken has to leave
+            data = self._releases() + data
+        if behind:
+            self.out.extend((data, *behind))
+        else:
+            self.out.append(data)
 
     def _check_size(self, body: bytes) -> None:
         if len(body) > self.peer_limits[Limit.FRAME]:
@@ -304,7 +323,7 @@ class Session:
         def remember(leaving: BaseException) -> int:
             if keep is None:
                 return 0
-            self._last_left = number = self._last_left + 1
+            number = next(self._numbers_left)
             self._left[number] = leaving
             keep.append(number)
             return number
@@ -312,14 +331,14 @@ class Session:
         return Dumper(config or self.config, remember, self._origin).dump(exc)
 
     def _origin(self, exc: BaseException) -> int | None:
-        origin = getattr(exc, "__netobj_origin__", None)
+        origin = instance_dict(exc).get(_ORIGIN)
         if type(origin) is tuple and origin[0] is self._identity:
             number: int = origin[1]
             return number
         return None
 
     def _came_from(self, exc: BaseException, number: int) -> None:
-        exc.__netobj_origin__ = (self._identity, number)  # type: ignore[attr-defined]
+        instance_dict(exc)[_ORIGIN] = (self._identity, number)  # past any __setattr__
 
     def _left_home(self, number: int) -> BaseException | None:
         return self._left.get(number)
@@ -475,6 +494,8 @@ class Session:
             raise ProtocolError("a hello carries the limits as integers")
         if limits[Limit.FRAME] < _SMALLEST_FRAME:
             raise ProtocolError(f"a peer accepts frames of {_SMALLEST_FRAME} bytes at the least")
+        if limits[Limit.ITEMS] < _FEWEST_ITEMS:
+            raise ProtocolError(f"a peer accepts {_FEWEST_ITEMS} items at the least")
         if type(process) is not bytes or type(features) is not tuple:
             raise ProtocolError("a hello carries the process as bytes and a tuple of features")
         self.root_class = ImportedClass(Description.from_wire(description))

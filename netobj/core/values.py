@@ -61,10 +61,6 @@ class BigValue:
         return self.data.decode("utf-8", "surrogatepass") if self.is_text else self.data
 
 
-class NotHashable(ProtocolError):
-    """A copy has a key or a member that is no plain value, so hashing it might run code."""
-
-
 # --- packing ---------------------------------------------------------------------------------
 
 
@@ -164,6 +160,24 @@ def _text(code: Ext) -> Callable[[Any, Box], msgpack.ExtType]:
     return lambda value, _box: msgpack.ExtType(code, str(value).encode("utf-8", "surrogatepass"))
 
 
+def _pack_range(value: range, box: Box) -> msgpack.ExtType:
+    return _array(Ext.RANGE, _bounded(value.start, value.stop, value.step), box)
+
+
+def _pack_fraction(value: Fraction, box: Box) -> msgpack.ExtType:
+    return _array(Ext.FRACTION, _bounded(value.numerator, value.denominator), box)
+
+
+def _bounded(*numbers: int) -> tuple[int, ...]:
+    if any(number.bit_length() > MOST_BITS for number in numbers):
+        raise LimitExceeded(f"the integers of a range or a Fraction have at most {MOST_BITS} bits")
+    return numbers
+
+
+MOST_BITS: Final = 2**16
+"""Of an integer in a range or a Fraction: building these takes time that grows with the square,
+and nothing else runs in the process meanwhile."""
+
 Encoder = Callable[[Any, Box], Any]
 
 ENCODERS: Final[dict[type, Encoder]] = {
@@ -171,7 +185,7 @@ ENCODERS: Final[dict[type, Encoder]] = {
     type(Ellipsis): lambda _v, _b: msgpack.ExtType(Ext.SINGLETON, b"\0"),
     type(NotImplemented): lambda _v, _b: msgpack.ExtType(Ext.SINGLETON, b"\1"),
     slice: lambda v, box: _array(Ext.SLICE, (v.start, v.stop, v.step), box),
-    range: lambda v, box: _array(Ext.RANGE, (v.start, v.stop, v.step), box),
+    range: _pack_range,
     date: lambda v, box: _array(Ext.DATE, (v.year, v.month, v.day), box),
     time: _pack_time,
     datetime: _pack_datetime,
@@ -179,7 +193,7 @@ ENCODERS: Final[dict[type, Encoder]] = {
     timezone: _pack_timezone,
     ZoneInfo: _pack_zone,
     Decimal: _text(Ext.DECIMAL),
-    Fraction: lambda v, box: _array(Ext.FRACTION, (v.numerator, v.denominator), box),
+    Fraction: _pack_fraction,
     UUID: lambda v, _: msgpack.ExtType(Ext.UUID, v.bytes),
     PurePosixPath: _text(Ext.POSIX_PATH),
     PureWindowsPath: _text(Ext.WINDOWS_PATH),
@@ -274,21 +288,42 @@ def _is_named_tuple(kind: type) -> bool:
     return kind is not Deferred and is_plain_named_tuple(kind)
 
 
-def _check_hashable(key: Any) -> None:
-    if type(key) is not str and not is_hashable(key):
-        raise NotHashable(f"a {type(key).__name__} cannot be a key or a member in a copy")
+_NO_KEY: Final = "a {} cannot be a key or a member in a copy"
 
 
-def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    for key, _ in pairs:
-        _check_hashable(key)
-    return dict(pairs)
+def _is_late_key(key: Any) -> bool:
+    """Whether *key* is hashed only where the call runs; ProtocolError where it may be no key."""
+    if type(key) is str or is_hashable(key):
+        return False
+    if not _waits(key):
+        raise ProtocolError(_NO_KEY.format(type(key).__name__))
+    return True
 
 
-def _build_set(items: Any) -> set[Any]:
-    for item in items:
-        _check_hashable(item)
-    return set(items)
+def _waits(item: Any) -> bool:
+    """Whether *item* is, or holds, what is complete only where the call runs."""
+    kind = type(item)
+    if kind is Deferred or kind is BigValue:
+        return True
+    return issubclass(kind, tuple) and any(map(_waits, item))
+
+
+def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any] | Deferred:
+    late = [key for key, _ in pairs if type(key) is not str and _is_late_key(key)]
+    return Deferred(_complete_dict, (pairs,)) if late else dict(pairs)
+
+
+def _complete_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    return {complete(key): complete(item) for key, item in pairs}
+
+
+def _build_members(kind: Callable[[Any], Any], items: Any) -> Any:
+    late = [item for item in items if _is_late_key(item)]
+    return Deferred(_complete_members, (kind, items)) if late else kind(items)
+
+
+def _complete_members(kind: Callable[[Any], Any], items: Any) -> Any:
+    return kind(map(complete, items))
 
 
 ExtHook = Callable[[int, bytes], Any]
@@ -327,6 +362,8 @@ def _unpack(data: bytes, ext_hook: ExtHook, max_items: int, use_list: bool) -> A
 def _ints(items: Any, count: int) -> Any:
     if len(items) != count or any(type(item) is not int for item in items):
         raise ValueError(f"{count} integers were due")
+    if any(item.bit_length() > MOST_BITS for item in items):
+        raise ValueError(f"integers of at most {MOST_BITS} bits were due")
     return items
 
 
@@ -356,9 +393,14 @@ def _replace_zone(value: Any, key: str) -> object:
 
 def _zone(key: str) -> ZoneInfo:
     """The zone of that name, if this machine knows it; a name from a peer opens no other file."""
-    if key not in available_timezones():
+    if key not in _zones:
+        _zones.update(available_timezones())  # reads a directory of hundreds of files
+    if key not in _zones:
         raise NotEncodable(f"the time zone {key!r} is not known on this machine: install tzdata")
     return ZoneInfo(key)
+
+
+_zones: set[str] = set()
 
 
 def _decode_timezone(data: bytes, unpack: Unpack) -> timezone:
@@ -423,23 +465,6 @@ def _slice_parts(data: bytes, unpack: Unpack) -> slice:
     return slice(start, stop, step)
 
 
-def _frozenset(data: bytes, unpack: Unpack) -> object:
-    items = unpack(data)
-    if any(map(_waits, items)):
-        return Deferred(_build_frozenset, (tuple(items),))
-    return frozenset(_build_set(items))
-
-
-def _waits(item: Any) -> bool:
-    """Whether *item* is, or holds, what is built only where the call runs."""
-    kind = type(item)
-    return kind is Deferred or (issubclass(kind, tuple) and any(map(_waits, item)))
-
-
-def _build_frozenset(items: tuple[Any, ...]) -> frozenset[Any]:
-    return frozenset(complete(items))
-
-
 Decoder = Callable[[bytes, Unpack], Any]
 
 DECODERS: Final[dict[int, Decoder]] = {
@@ -449,7 +474,7 @@ DECODERS: Final[dict[int, Decoder]] = {
     Ext.SINGLETON: lambda data, _: _SINGLETONS[_fixed(1, data)[0]],
     Ext.SLICE: _slice_parts,
     Ext.RANGE: lambda data, unpack: range(*_ints(unpack(data), 3)),
-    Ext.FROZENSET: _frozenset,
+    Ext.FROZENSET: lambda data, unpack: _build_members(frozenset, unpack(data)),
     Ext.NAMED_TUPLE: _decode_named_tuple,
     Ext.DATE: lambda data, unpack: date(*_ints(unpack(data), 3)),
     Ext.TIME: _decode_time,
@@ -465,7 +490,7 @@ DECODERS: Final[dict[int, Decoder]] = {
     Ext.NUMPY_SCALAR: _decode_numpy_scalar,
     Ext.USER: _decode_user,
     Ext.TUPLE: lambda data, unpack: tuple(unpack(data)),
-    Ext.SET: lambda data, unpack: _build_set(unpack(data)),
+    Ext.SET: lambda data, unpack: _build_members(set, unpack(data)),
     Ext.BYTEARRAY: lambda data, _: bytearray(data),
 }
 
@@ -473,13 +498,14 @@ DECODERS: Final[dict[int, Decoder]] = {
 # --- copies of containers --------------------------------------------------------------------
 
 
-def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
+def pack_copy(value: object, box_other: Callable[[Any, int], Any], deepest: int) -> bytes:
     """The msgpack of *value* with its containers by value, recursively.
 
     Lists, dicts, tuples, sets, frozensets and bytearrays are copied; *box_other* gets what is
-    neither a container nor a plain value. Raises NotEncodable for a container that contains
-    itself, LimitExceeded beyond msgpack's own limits or where more than *deepest* tuples and
-    sets are inside one another.
+    neither a container nor a plain value, and inside how many tuples and sets it is. Raises
+    NotEncodable for a container that contains itself and for a key or a member that is no plain
+    value, LimitExceeded beyond msgpack's own limits or where more than *deepest* tuples and sets
+    are inside one another.
     """
     depth = 0
 
@@ -491,12 +517,14 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
             depth += 1
             if depth > deepest:
                 raise LimitExceeded(f"more than {deepest} levels of tuples and sets")
+            if kind is not tuple:
+                _check_keys(item)
             packed = msgpack.ExtType(code, packer_pack(list(item)))
             depth -= 1
             return packed
         if kind is int:
             return big_int(item)
-        return box_other(item)
+        return box_other(item, depth)
 
     def mark_buffers(item: Any, level: int = 0) -> Any:
         """*item* with its buffers as extension values: msgpack would make bytes of them."""
@@ -508,12 +536,13 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
                 return item
             return kind([mark_buffers(part, level + 1) for part in item])
         if kind is dict:
+            _check_keys(item)
             if _MARKED.isdisjoint(map(type, item.values())):
                 return item
             return {key: mark_buffers(part, level + 1) for key, part in item.items()}
         if kind is bytearray:
             return msgpack.ExtType(Ext.BYTEARRAY, bytes(item))
-        return box_other(item) if kind is memoryview else item
+        return box_other(item, 0) if kind is memoryview else item
 
     def packer_pack(item: object) -> bytes:
         data: bytes = msgpack.packb(
@@ -532,6 +561,13 @@ def pack_copy(value: object, box_other: Box, deepest: int) -> bytes:
                 "a container that contains itself cannot be copied, nor one hundreds of levels deep"
             ) from None
         raise LimitExceeded(f"the copy exceeds a limit: {exc}") from exc
+
+
+def _check_keys(keys: Any) -> None:
+    if not _HASHABLE.issuperset(map(type, keys)):
+        for key in keys:
+            if not is_hashable(key):
+                raise NotEncodable(_NO_KEY.format(type(key).__name__))
 
 
 CONTAINERS: Final = (list, dict, set, bytearray)

@@ -103,6 +103,7 @@ class Server:
         try:
             if self.reuse_addr and os.name != "nt":  # elsewhere it lets others steal the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
             listener.bind(found[0][4])
             listener.listen(self.backlog)
         except BaseException:
@@ -113,6 +114,7 @@ class Server:
     def _bind_unix(self, path: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)  # for this user alone: other users are strangers
+        listener.setblocking(True)
         try:
             listener.bind(path)
         except BaseException:
@@ -239,7 +241,10 @@ class Server:
             if self.socket_path is not None:
                 _unlink(self.socket_path)
         for client in clients:
-            client.close()
+            try:
+                client.close()
+            except Exception:  # its before_closed; the others are closed all the same
+                self.logger.exception("closing %r raised", client)
         self.logger.info("server has terminated")
 
     # --- in the background -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import select
+import signal
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 import netobj
 from netobj.blocking import link as link_module
 from netobj.blocking.streams import SocketStream
+from netobj.blocking.waiting import Waiter
 from netobj.core.consts import PREAMBLE, Kind, Limit, Op
 
 Pair = Callable[..., tuple[netobj.Connection, netobj.Connection]]
@@ -250,6 +252,19 @@ def test_what_before_closed_raises(pair: Pair, catchall: bool) -> None:
     assert here.closed
 
 
+def test_before_closed_may_close_and_is_called_once(pair: Pair) -> None:
+    calls: list[object] = []
+
+    def before(root: object) -> None:
+        calls.append(root)
+        here.close()
+
+    here, _ = pair(config={"before_closed": before})
+    here.close()
+    assert len(calls) == 1
+    assert here.closed
+
+
 def test_a_callback_may_close_the_connection(pair: Pair) -> None:
     here, _ = pair()
     with pytest.raises(netobj.ConnectionLost, match="closed on this side"):
@@ -267,6 +282,59 @@ def test_wait_closed(pair: Pair, in_thread: Start) -> None:
     other, _ = pair()
     other.wait_closed(stop)
     assert not other.closed
+
+
+def test_ended_connections_are_forgotten(pair: Pair, until: Until) -> None:
+    def used() -> list[weakref.ref[netobj.Connection]]:
+        one, other = socket.socketpair()
+        here = netobj.connect_stream(SocketStream(one))
+        there = netobj.connect_stream(SocketStream(other), netobj.SlaveService)
+        assert here.root.eval("1") == 1
+        here.close()
+        there.close()
+        return [weakref.ref(here), weakref.ref(there)]
+
+    refs = used()
+
+    def forgotten() -> bool:
+        gc.collect()
+        return all(ref() is None for ref in refs)
+
+    until(forgotten)
+
+
+def test_a_fault_of_ours_in_reading_ends_only_that_connection(
+    pair: Pair, until: Until, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = pair()
+    bystander, _ = pair()
+    monkeypatch.setattr(there.session, "receive_data", lambda *_: 1 // 0)
+    here.session.ping(None)
+    here.flush()
+    until(lambda: there.closed)
+    assert "ZeroDivisionError" in str(there.session.lost)
+    until(lambda: "reading a message failed" in caplog.text)
+    assert bystander.root.eval("1 + 1") == 2
+    fired = threading.Event()
+    netobj.async_(bystander.root.eval)("1").add_callback(lambda _: fired.set())
+    assert fired.wait(20)  # the I/O thread is alive
+
+
+def test_errors_are_logged_from_a_worker(pair: Pair, until: Until) -> None:
+    threads: list[threading.Thread] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            threads.append(threading.current_thread())
+
+    logger = logging.Logger("test")
+    logger.addHandler(Handler())
+    conn, other = mute_peer(logger=logger)
+    other.sendall(b"\0\0\0\2\x91\x63")
+    until(lambda: threads)
+    assert "worker" in threads[0].name
+    conn.close()
+    other.close()
 
 
 def test_the_tables_are_emptied_at_the_end(pair: Pair, until: Until) -> None:
@@ -308,7 +376,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("kind", STRANGERS)
 def test_strangers_are_told_off_at_once_and_touch_nobody_else(
-    kind: str, pair: Pair, caplog: pytest.LogCaptureFixture
+    kind: str, pair: Pair, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     data, text = STRANGERS[kind]
     here, _ = pair()
@@ -324,6 +392,7 @@ def test_strangers_are_told_off_at_once_and_touch_nobody_else(
         pass
     assert time.monotonic() - began < 2  # a bound for a busy machine; in truth some 20 ms
     assert conn.closed
+    until(lambda: any(r.levelno >= logging.ERROR for r in caplog.records))
     errors = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert len(errors) == 1
     assert text in errors[0]
@@ -341,7 +410,7 @@ def test_a_release_too_many_ends_that_connection(
     here.session._queue([int(Kind.RELEASE), number, 50])
     here.flush()
     until(lambda: here.closed)
-    assert str(number) in caplog.text
+    until(lambda: str(number) in caplog.text)
     with pytest.raises(netobj.ConnectionLost, match="protocol error"):
         len(proxy)
     assert there.closed
@@ -354,7 +423,7 @@ def test_a_stranger_that_trickles(until: Until, caplog: pytest.LogCaptureFixture
         assert not conn.closed
         other.sendall(b"xyz")
         until(lambda: conn.closed)
-    assert "does not speak netobj" in caplog.text or "malformed" in caplog.text
+    until(lambda: "does not speak netobj" in caplog.text or "malformed" in caplog.text)
     other.close()
 
 
@@ -498,6 +567,13 @@ def test_the_deadline_of_one_call(pair: Pair) -> None:
     with pytest.raises(netobj.AsyncResultTimeout):
         here.request(int(Op.CALL), wait.____handle__, None, (20,), timeout=0.01)
     leave.set()
+
+
+@pytest.mark.parametrize("seconds", [1e7, 1e10, float("inf")])
+def test_very_long_deadlines(pair: Pair, seconds: float) -> None:
+    here, _ = pair(config={"sync_request_timeout": seconds})
+    assert here.root.eval("6 * 7") == 42
+    assert netobj.timed(here.root.eval, seconds)("6 * 7").value == 42
 
 
 def test_sync_and_async_request(pair: Pair) -> None:
@@ -684,6 +760,52 @@ def test_a_finalizer_in_the_midst_of_a_write_may_not_call(pair: Pair) -> None:
     assert here.root.eval("1") == 1
 
 
+def test_a_signal_handler_in_the_midst_of_reading_may_not_call_but_may_send(pair: Pair) -> None:
+    here, there = pair()
+    there.session.boxing.root.exposed_namespace["main"] = threading.get_ident()
+    sent: list[Any] = []
+
+    def handler(*_: object) -> None:
+        sent.append(netobj.async_(here.root.eval)("6 * 7"))
+        with pytest.raises(netobj.ReentrantCall, match="reading or writing"):
+            here.root.eval("1")
+        handled.set()
+
+    handled = threading.Event()
+    there.session.boxing.root.exposed_namespace["handled"] = handled.wait
+    old = signal.signal(signal.SIGUSR1, handler)
+    try:
+        kill = "__import__('signal').pthread_kill(main, __import__('signal').SIGUSR1)"
+        assert here.root.eval(f"({kill}, handled(20))[1]") is True
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    assert sent[0].value == 42
+
+
+def test_the_jobs_of_a_call_that_is_given_up_still_run(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = pair()
+    threads: list[threading.Thread] = []
+    done = threading.Event()
+
+    def job(_: object) -> None:
+        threads.append(threading.current_thread())
+        done.set()
+
+    def interrupted(waiter: Waiter, _deadline: object) -> None:
+        waiter.assign((job, None))
+        raise KeyboardInterrupt
+
+    root = here.root
+    with monkeypatch.context() as patch:
+        patch.setattr(here, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            root.eval("1")
+    assert done.wait(20)
+    assert threads != [threading.current_thread()]
+
+
 def test_many_objects_leave_nothing_behind(pair: Pair, until: Until, scale: int) -> None:
     here, there = pair()
     make = here.root.eval("list")
@@ -771,6 +893,15 @@ def test_serve_by_hand(pair: Pair) -> None:
     assert result.value == threading.get_ident()
     with pytest.raises(EOFError):
         here.close() or there.serve(20)
+
+
+def test_who_serves_by_hand_tells_the_service_of_the_end(pair: Pair, in_thread: Start) -> None:
+    recorder = Recorder()
+    here, there = pair(recorder, config={"serve": "caller"})
+    in_thread(there.close)
+    with pytest.raises(netobj.ConnectionLost):
+        here.serve(None)
+    assert recorder.names == ["on_connect", "on_disconnect"]
 
 
 def test_poll_and_poll_all(pair: Pair) -> None:

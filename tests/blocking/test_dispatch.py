@@ -9,6 +9,8 @@ import pytest
 import netobj
 from netobj.blocking import dispatch as dispatch_module
 from netobj.blocking.pool import WorkerPool
+from netobj.blocking.waiting import Waiter, chains, numbers
+from netobj.core.events import Request
 
 Pair = Callable[..., tuple[netobj.Connection, netobj.Connection]]
 Start = Callable[..., threading.Thread]
@@ -117,6 +119,47 @@ def test_requests_wait_until_on_connect_has_run(pair: Pair, in_thread: Start) ->
         assert order == ["on_connect", "call"]
     thread.join(20)
     connections[0].close()
+
+
+def test_what_was_held_back_runs_before_what_came_later(pair: Pair) -> None:
+    _, there = pair()
+    dispatcher = there.dispatcher
+    routed: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def route_freely(request: Any) -> None:
+            if not routed:  # it arrives in the midst of the opening
+                dispatcher.route(later)
+            routed.append(request)
+
+        patch.setattr(dispatcher, "_route_freely", route_freely)
+        first, second, later = (
+            Request(number, None, 1, 0, None, None, (), False) for number in range(3)
+        )
+        dispatcher._held = [first, second]
+        dispatcher.open()
+        assert routed == [first, second, later]
+        assert dispatcher._held is None
+
+
+def test_a_job_for_a_waiter_that_leaves_at_this_very_moment_runs_in_a_worker(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = pair()
+    waiter, chain = Waiter(here), next(numbers.chains)
+    chains[chain] = [waiter]
+    assign = Waiter.assign
+    done = threading.Event()
+
+    def late(found: Waiter, job: Any) -> None:
+        del chains[chain]
+        assign(found, job)
+
+    monkeypatch.setattr(Waiter, "assign", late)
+    monkeypatch.setattr(here.dispatcher, "run", lambda _: done.set())
+    here.dispatcher.route(Request(1, chain, None, 0, None, None, (), False))
+    assert done.wait(20)
+    assert not waiter.jobs
 
 
 def test_on_connect_may_call_the_other_root(pair: Pair) -> None:

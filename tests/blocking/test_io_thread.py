@@ -134,8 +134,12 @@ def in_child(work: Callable[[], Any]) -> int:
 def test_fork(pair: Pair) -> None:
     here, _ = pair()
     proxy = here.root.eval("[1, 2]")
+    pending = netobj.async_(here.root.eval)("__import__('threading').Event().wait(1)")
 
     def work() -> None:
+        with pytest.raises(netobj.ConnectionLost, match="belongs to the parent process"):
+            pending.wait() or pending.value
+        assert not module._start_lock.locked()
         for call in (here.root.eval, lambda _: len(proxy), lambda _: here.ping()):
             with pytest.raises(netobj.ConnectionLost, match="belongs to the parent process"):
                 call("1")
@@ -144,7 +148,9 @@ def test_fork(pair: Pair) -> None:
         with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
             assert conn.root.eval("6 * 7") == 42
 
-    assert in_child(work) == 0
+    with module._start_lock:  # as another thread might
+        assert in_child(work) == 0
+    assert pending.value is False
     assert not here.closed
     assert list(proxy) == [1, 2]
     assert here.root.eval("1 + 1") == 2

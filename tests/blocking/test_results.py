@@ -188,6 +188,36 @@ def test_cancel(gate: Gate, until: Until) -> None:
     assert not running.cancel()
 
 
+def test_an_answer_and_a_cancellation_exclude_each_other(gate: Gate) -> None:
+    result = gate.call()
+    assert result.cancel()
+    result.complete(True, "late", False)
+    with pytest.raises(netobj.CallCancelled):
+        result.value  # noqa: B018
+    other = gate.call()
+    gate.open()
+    assert other.value == "through"
+    assert not other.cancel()
+    assert other.value == "through"
+
+
+def test_callbacks_are_not_lost_when_the_wait_is_interrupted(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = threading.Event()
+    result = gate.call()
+    result.add_callback(lambda _: called.set())
+
+    def interrupted(waiter: Any, _deadline: object) -> None:
+        waiter.complete(True, "came", False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate.here, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        result.wait()
+    assert called.wait(20)
+
+
 def test_future(gate: Gate) -> None:
     good, bad = gate.call().future(), gate.call("fail").future()
     assert not good.done()

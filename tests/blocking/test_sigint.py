@@ -107,3 +107,53 @@ def test_a_handler_of_the_programs_own_stays_in_place() -> None:
         """
     )
     assert result.stdout == "True\n", result.stderr
+
+
+def test_ctrl_c_ends_waiting_for_an_end_or_beside_another_thread() -> None:
+    result = run(
+        """
+        import os, signal, threading
+        import netobj
+        conn = netobj.classic.connect_thread()
+        result = netobj.async_(conn.modules.time.sleep)(60)
+        other = threading.Thread(target=result.wait, daemon=True)
+        other.start()
+        while not result._turn.locked():
+            other.join(0.001)
+        for wait in (conn.wait_closed, result.wait):
+            again = threading.Event()
+            def interrupt():
+                while not again.wait(0.05):
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            try:
+                wait()
+            except KeyboardInterrupt:
+                old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+                again.set()
+                thread.join()
+                print("interrupted")
+                signal.signal(signal.SIGINT, old)
+        print("end", flush=True)
+        os._exit(0)
+        """
+    )
+    assert result.stdout == "interrupted\ninterrupted\nend\n", result.stderr
+
+
+def test_ctrl_c_while_the_io_thread_is_being_made() -> None:
+    result = run(
+        """
+        import signal
+        import netobj
+        from netobj.blocking import io_thread, sigint
+        sigint.guard_against_sigint()
+        with io_thread._start_lock:
+            try:
+                exec(compile("signal.raise_signal(signal.SIGINT)", io_thread.__file__, "exec"))
+            except KeyboardInterrupt:
+                print("interrupted")
+        """
+    )
+    assert result.stdout == "interrupted\n", result.stderr

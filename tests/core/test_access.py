@@ -617,7 +617,7 @@ def test_special_methods_need_their_setting() -> None:
     assert nothing.special(len, "__call__")
     assert nothing.special_method(len, "__call__")([1]) == 1
     for name in SPECIALS:
-        assert DEFAULT.special([], name)
+        assert DEFAULT.special([], name) == (name != "__dir__")
         assert nothing.special([], name) == (name == "__call__")
         assert policy(allow_all_attrs=True, allow_safe_attrs=False).special([], name)
     assert not policy(safe_attrs={"__len__"}).special([], "__repr__")
@@ -854,3 +854,15 @@ def test_names_survive_an_odd_dir() -> None:
         names = ["x"]
     assert "x" in names
     assert "hidden" not in names
+
+
+@pytest.mark.parametrize("name", ["format", "format_map"])
+def test_a_format_string_reads_no_private_attributes(name: str) -> None:
+    class Text(str):
+        pass
+
+    for obj in (Text("{0.__class__}"), Text, str):
+        with pytest.raises(AccessDenied, match="it reads any attribute"):
+            PUBLIC.getattr(obj, name)
+        assert callable(ALL.getattr(obj, name))
+    assert PUBLIC.getattr(Text("a"), "upper")() == "A"

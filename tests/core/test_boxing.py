@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import types
+from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,8 @@ from netobj.core.consts import DEFAULT_LIMITS, Ext, Kind, Limit, Op
 from netobj.core.describe import NOTHING
 from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteObject
-from netobj.errors import NotEncodable, ProtocolError
+from netobj.core.registered import REGISTERED, USER_TYPES, by_value
+from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
 
 class Thing:
@@ -606,3 +608,54 @@ def test_public_objects_are_described_by_their_policy() -> None:
     wire = FakeWire(Root(), Root(), right_config=PUBLIC)
     root_of(wire).held = Thing()
     assert wire.left.root.give().exposed_method() == "method of a thing"
+
+
+def test_a_roll_back_among_new_exports_after_the_end_does_no_harm(wire: FakeWire) -> None:
+    session = wire.left.session
+    out, late = Outgoing(session.boxing), Outgoing(session.boxing)
+    out.box(Thing())
+    session.lose("cut")
+    session.discard_tables()
+    late.box(Thing())
+    out.roll_back()
+    assert len(session.boxing.exports) == 1
+
+
+def test_what_is_sent_home_lives_until_its_message_is_queued(wire: FakeWire) -> None:
+    """The only reference is in a state that is thrown away: its release must not go first."""
+
+    class Holder:
+        pass
+
+    root_of(wire).held = Thing()
+    name = "test_boxing.Holder"
+    by_value(Holder, name=name, encode=lambda _: wire.left.root.give(), decode=lambda state: state)
+    try:
+        wire.left.root.hold(Holder())
+    finally:
+        del REGISTERED[name], USER_TYPES[Holder]
+    assert type(root_of(wire).held) is Thing
+    wire.flush()
+    assert wire.tables()[1:3] == (0, 0)
+
+
+def test_all_references_in_a_refused_copy_are_taken_back(wire: FakeWire) -> None:
+    class Later:
+        pass
+
+    with pytest.raises(NotEncodable, match="cannot be a key"):
+        wire.left.root.hold(ByValue([Thing(), {Thing(): 1}, Later()]))
+    assert wire.tables()[0] == 0
+    wire.left.root.hold((Thing(), Later()))
+    assert issubclass(type(root_of(wire).held[1]), RemoteObject)
+
+
+def test_nesting_counts_on_inside_a_copy(wire: FakeWire) -> None:
+    point = namedtuple("point", "x")
+    value: Any = 0
+    for level in range(80):
+        value = point(value) if level < 40 else (value,)
+    with pytest.raises(LimitExceeded, match="levels deep"):
+        wire.left.root.hold(ByValue([value]))
+    wire.left.root.hold(1)
+    assert root_of(wire).held == 1

@@ -188,3 +188,12 @@ def test_garbage_raises_protocol_errors_only(parts: list[bytes], size: int, raw:
                 reader.next_message()
     except ProtocolError:
         pass
+
+
+def test_a_longer_version_may_come_in_pieces() -> None:
+    reader = FrameReader(100)
+    reader.feed(b"netobj 10\r")
+    assert reader.next_message() is None
+    reader.feed(b"\n")
+    with pytest.raises(VersionMismatch, match="major version 10"):
+        reader.next_message()

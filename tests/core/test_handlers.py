@@ -419,3 +419,55 @@ class TestPerform:
 def test_what_may_overlap(wire: FakeWire, path: Any, op: int, expected: bool) -> None:
     request = Request(1, None, 1, op, wire.right.session.boxing.root, path, (), False)
     assert is_concurrent(wire.right.session, request) is expected
+
+
+class Guarded:
+    """Counts to three, of which its rule shows the first only."""
+
+    def __init__(self) -> None:
+        self._items = iter((1, 2, 3))
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        return next(self._items)
+
+    def _netobj_getattr(self, name: str) -> Any:
+        if name == "__next__":
+            return iter((1,)).__next__
+        raise AccessDenied(name)
+
+
+def test_fetching_goes_by_the_objects_own_rule() -> None:
+    assert ask(make(root=Guarded()), Op.FETCH, None, 10, False) == ((1,), True)
+
+
+def test_what_fails_while_items_are_fetched_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("in the midst")
+
+    items, end = ask(make(root=broken()), Op.FETCH, None, 10, False)
+    assert (items, type(end)) == ((1,), ValueError)
+    assert "ValueError goes to the peer without its traceback" in caplog.text
+
+
+def test_a_fetched_function_keeps_what_it_declares() -> None:
+    class Owner:
+        @exposed(by_value=True)
+        def listing(self) -> list[int]:
+            return [1]
+
+    found = ask(make(root=Owner().listing), Op.CALL)
+    assert (type(found), found) == (list, [1])
+
+
+def test_private_names_are_not_shown_by_dir_itself() -> None:
+    root = Root()
+    root._hidden = 1  # type: ignore[attr-defined]
+    with pytest.raises(AccessDenied):
+        ask(make(root=root), Op.SPECIAL, None, SPECIAL_INDEX["__dir__"])
+    with pytest.raises(AccessDenied):
+        ask(make(root=root), Op.GET, "__dir__")
+    assert "_hidden" not in ask(make(root=root), Op.DIR)

@@ -687,9 +687,20 @@ class TestTypes:
     def test_what_is_shared_does_not_pile_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(netref, "_MAX_SHARED", 2)
         monkeypatch.setattr(netref, "_shared", {})
-        classes = {proxy_class(NOTHING._replace(name=f"n{number}")) for number in range(5)}
+        names = ("list", "dict", "set", "bytearray", "generator")
+        classes = {proxy_class(NOTHING._replace(name=name)) for name in names}
         assert len(classes) == 5
         assert len(netref._shared) == 2
+
+    @pytest.mark.parametrize(
+        "claim", [{"name": "n"}, {"methods": ("no_method_of_lists",)}, {"bases": ("a.b",)}]
+    )
+    def test_what_a_peer_makes_up_is_not_shared(
+        self, monkeypatch: pytest.MonkeyPatch, claim: dict[str, Any]
+    ) -> None:
+        monkeypatch.setattr(netref, "_shared", {})
+        proxy_class(NOTHING._replace(**{"name": "list", **claim}))
+        assert netref._shared == {}
 
     def test_classes_die_with_their_connection(self) -> None:
         wire, give = make()

@@ -158,3 +158,16 @@ class TestNamedTuples:
 
         for cls in (WithMethod, Derived, tuple, type("Odd", (tuple,), {"_fields": "ab"})):
             assert not is_plain_named_tuple(cls)
+
+
+def test_named_tuples_of_many_fields_are_refused_and_long_names_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registered, "_named_tuples", {})
+    fields = tuple(f"f{number}" for number in range(256))
+    with pytest.raises(ValueError, match="at most 255 fields"):
+        registered.named_tuple_class("wide", fields)
+    assert not registered.is_plain_named_tuple(namedtuple("wide", fields))
+    assert registered.is_plain_named_tuple(namedtuple("narrow", fields[:255]))
+    assert registered.named_tuple_class("long", ("a" * 10_000,))._fields == ("a" * 10_000,)
+    assert registered._named_tuples == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from netobj.core.consts import (
 from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame
+from netobj.core.handle import Handle, HandleRef, ImportedClass
 from netobj.core.session import Session
 from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
@@ -161,7 +163,7 @@ class TestHello:
     def test_what_it_teaches(self) -> None:
         session = lone(greeted=False)
         assert not session.greeted
-        limits = [10_000, 2, 64, 7, 8, 9, 10]
+        limits = [10_000, 2, 64, 70, 8, 9, 10]
         data = PREAMBLE + hello(limits=limits, features=["numpy", 7, "more"], process=b"x")
         (event,) = session.receive_data(data, 1.0)
         assert isinstance(event, Hello)
@@ -189,7 +191,8 @@ class TestHello:
             {"limits": [1, 2]},
             {"limits": [10_000, 1, 1, 1, 1, -1]},
             {"limits": [10_000, 1, 1, 1, 1, "a"]},
-            {"limits": [1000, 1, 1, 1, 1, 1]},
+            {"limits": [1000, 1, 1, 64, 1, 1]},
+            {"limits": [10_000, 1, 1, 63, 1, 1]},
             {"features": "numpy"},
             {"root": None},
         ],
@@ -912,3 +915,106 @@ def test_a_damaged_conversation_raises_protocol_errors_only(data: st.DataObject)
         wire.right.session.receive_data(bytes(stream), 0.0)
     except ProtocolError:
         pass
+
+
+def with_limits(**limits: int) -> Session:
+    """A lone session whose peer accepts no more than that."""
+    session = lone(greeted=False)
+    session.receive_data(PREAMBLE + hello(limits=list(small(**limits).limits)), 0.0)
+    return session
+
+
+def fill_with_dead(session: Session, count: int) -> None:
+    imported = ImportedClass(NOTHING)
+    handles = [Handle(None, number, imported) for number in range(1, count + 1)]
+    refs = [HandleRef(handle, session.boxing.dead.append) for handle in handles]
+    session.boxing.imports.update({ref.id: ref for ref in refs})
+
+
+@pytest.mark.parametrize("limits", [{"FRAME": 1024}, {"ITEMS": 64}])
+def test_releases_keep_to_the_peers_limits(limits: dict[str, int]) -> None:
+    session = with_limits(**limits)
+    fill_with_dead(session, 1000)
+    assert session.flush_releases()
+    found = [body for data in session.out for body in bodies(bytes(data))]
+    assert max(map(len, found)) <= session.peer_limits[Limit.FRAME]
+    assert max(len(fields(body)) for body in found) <= session.peer_limits[Limit.ITEMS]
+    assert sum(len(fields(body)) - 1 for body in found) == 2000
+
+
+def test_a_message_that_is_refused_takes_no_releases_with_it() -> None:
+    session = with_limits(RAW=BIG_VALUE)
+    fill_with_dead(session, 1)
+    with pytest.raises(LimitExceeded):
+        ask(session, bytes(BIG_VALUE + 1))
+    assert session.flush_releases()
+    assert sent(session) == [[Kind.RELEASE, 1, 1]]
+
+
+def test_nothing_is_queued_where_another_thread_took_the_releases() -> None:
+    class Emptied(deque[Any]):
+        def __bool__(self) -> bool:  # there was something, a moment ago
+            return True
+
+    session = lone()
+    session.boxing.dead = Emptied()
+    assert not session.flush_releases()
+    assert not session.out
+    ask(session)
+    assert [fields[0] for fields in sent(session)] == [Kind.REQUEST]
+
+
+def test_a_goodbye_fits_the_smallest_frame() -> None:
+    session = with_limits(FRAME=1024)
+    for seq in range(2**62, 2**62 + 500):
+        session.receive_data(message(Kind.REQUEST, seq, 1, Op.CALL, 0, "m", []), 0.0)
+    session.goodbye("\U0001f600" * 2000)
+    ((kind, reason, waiting),) = sent(session)
+    assert (kind, set(reason)) == (Kind.GOODBYE, {"\U0001f600"})
+    assert waiting[0] == 2**62
+
+
+def test_a_number_is_free_as_soon_as_its_answer_is_queued() -> None:
+    """Who reads may see the next request of that number before the replying thread goes on."""
+    session = lone()
+    again = message(Kind.REQUEST, 5, 1, Op.CALL, 0, "m", [])
+
+    class Prompt(deque[Any]):
+        def append(self, data: Any, /) -> None:
+            super().append(data)
+            if len(self) <= 2:
+                arrived.extend(session.receive_data(again, 0.0))
+
+    arrived: list[Any] = session.receive_data(again, 0.0)
+    session.out = Prompt()
+    session.reply(arrived[0], 1)
+    session.error(arrived[1], ValueError(), None)
+    assert len(arrived) == 3
+    assert session.running == {5: arrived[2]}
+
+
+class Unwilling(Exception):
+    """Answers no question of ours and takes no attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__netobj"):
+            raise RuntimeError(name)
+        raise AttributeError(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+
+def test_exceptions_are_not_asked_where_they_come_from() -> None:
+    wire = FakeWire(None, Root(), left_config=CLASSIC, right_config=CLASSIC)
+
+    def fail() -> None:
+        raise Unwilling("no")
+
+    with pytest.raises(Unwilling) as caught:
+        wire.left.root.call(fail)
+    raised = caught.value
+    exported = wire.right.session.raised(raised)
+    loaded = wire.left.session.loader.load(exported.dumped)
+    assert type(loaded) is Unwilling
+    assert wire.left.session._origin(loaded) == 0

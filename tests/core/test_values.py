@@ -354,6 +354,37 @@ class TestErrors:
         assert wire.left.root.echo(1) == 1
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        ZoneInfo("Europe/Berlin"),
+        (1, datetime(2020, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))),
+        frozenset({"a", "b" * BIG_VALUE, (b"c" * BIG_VALUE,)}),
+    ],
+)
+def test_keys_that_are_complete_only_later(wire: FakeWire, key: Any) -> None:
+    assert wire.left.root.echo(key) == key
+    for value in ({key: [1]}, {key}, frozenset({key}), [(key, {key: key})]):
+        found = wire.left.root.echo(ByValue(value))
+        assert wire.left.copy_of(found) == value
+
+
+def test_a_memoryview_is_no_member_of_a_copy(wire: FakeWire) -> None:
+    with pytest.raises(NotEncodable, match="a memoryview cannot be a key or a member"):
+        wire.left.root.echo(ByValue({memoryview(b"abc")}))
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 2**65536), range(0, 2**65537, 2**65536)])
+def test_numbers_that_would_take_long_are_refused_on_both_sides(wire: FakeWire, value: Any) -> None:
+    with pytest.raises(LimitExceeded, match="at most 65536 bits"):
+        wire.left.root.echo(value)
+    long = values.big_int(2**65536)
+    for code, items in ((Ext.FRACTION, [1, long]), (Ext.RANGE, [0, long, 1])):
+        with pytest.raises(ProtocolError, match="at most 65536 bits"):
+            unpack(values.pack(msgpack.ExtType(code, values.pack(items))))
+    assert wire.left.root.echo(Fraction(1, 2**65535)) == Fraction(1, 2**65535)
+
+
 def unpack(data: bytes, copied: bool = False, max_items: int = 1000) -> Any:
     def ext(code: int, payload: bytes) -> Any:
         return values.DECODERS[code](payload, lambda nested: unpack(nested, copied))
