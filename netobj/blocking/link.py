@@ -112,10 +112,9 @@ class Link(Reader):
         chain = context.chain
         outermost = chain is None
         if chain is None:
+            self._await_credit()
             chain = next(numbers.chains)
             stack = chains[chain] = [waiter]
-            if len(self.session.pending) >= self.session.peer_limits[Limit.REQUESTS]:
-                self._await_credit()
         else:
             stack = chains.setdefault(chain, [])
             stack.append(waiter)
@@ -161,8 +160,7 @@ class Link(Reader):
         kwargs: dict[str, Any] | None = None,
     ) -> AsyncResult:
         """Ask without waiting for the answer. Waits only while too much is under way."""
-        if len(self.session.pending) >= self.session.peer_limits[Limit.REQUESTS]:
-            self._await_credit()
+        self._await_credit()
         result = AsyncResult(self)
         seq = result.seq = next(numbers.requests)
         lane = lane_of_thread()
@@ -203,8 +201,10 @@ class Link(Reader):
         self.flush()
 
     def _await_credit(self) -> None:
-        """Wait for an answer to any call, since the peer admits no more at once."""
+        """Wait, while the peer admits no more calls at once, for an answer to any of them."""
         session = self.session
+        if len(session.pending) < session.peer_limits[Limit.REQUESTS]:
+            return
         patience = time.monotonic() + CREDIT_PATIENCE
         pending = len(session.pending)
         while pending >= session.peer_limits[Limit.REQUESTS] and not self._ended:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj.core.config import Config
 from netobj.core.consts import VERSION
+from netobj.core.lookup import mro_of
 from netobj.core.vinegar_classes import (
     GROUP,
     ClassFinder,
     builtin_ancestors,
     instance_dict,
     is_group_class,
-    mro_of,
     native_fields,
     new_instance,
     restore_attributes,

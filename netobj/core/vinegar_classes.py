@@ -15,6 +15,7 @@ from typing import Any, Final, TypeGuard, cast
 
 from netobj import errors
 from netobj.core.config import Config
+from netobj.core.lookup import class_dict, mro_of
 
 BUILTINS: Final[Mapping[str, type[BaseException]]] = {
     name: value
@@ -46,8 +47,6 @@ _FIELDS: Final[Mapping[type, Mapping[str, Any]]] = {
     for owner, names in _FIELD_NAMES.items()
 }
 _BUILTIN_IDS: Final = frozenset(map(id, BUILTINS.values()))  # no metaclass's __hash__ is asked
-mro_of: Final[Callable[[type], tuple[type, ...]]] = vars(type)["__mro__"].__get__
-_CLASS_DICT: Final = vars(type)["__dict__"].__get__
 _MODULE_DICT: Final = vars(ModuleType)["__dict__"].__get__
 instance_dict: Final[Callable[[BaseException], dict[str, Any]]] = vars(BaseException)[
     "__dict__"
@@ -136,9 +135,9 @@ def _unicode_fields_are_sound(exc: UnicodeError, values: Mapping[str, object]) -
 
 def _is_descriptor(cls: type, name: str) -> bool:
     for base in mro_of(cls):
-        namespace = _CLASS_DICT(base)
+        namespace = class_dict(base)
         if name in namespace:
-            return any("__get__" in _CLASS_DICT(b) for b in mro_of(type(namespace[name])))
+            return any("__get__" in class_dict(b) for b in mro_of(type(namespace[name])))
     return False
 
 
@@ -198,7 +197,7 @@ class ClassFinder:
             found = namespace.get(name)
             if not _is_class(found):
                 return None
-            namespace = _CLASS_DICT(found)
+            namespace = class_dict(found)
         return found
 
     @staticmethod

@@ -16,6 +16,7 @@ import pytest
 
 import netobj
 from netobj.blocking import link as link_module
+from netobj.blocking import waiting
 from netobj.blocking.streams import SocketStream
 from netobj.blocking.waiting import Waiter
 from netobj.core.consts import PREAMBLE, Kind, Limit, Op
@@ -844,8 +845,10 @@ def test_without_any_answer_it_is_busy(pair: Pair, monkeypatch: pytest.MonkeyPat
     results = [wait(20) for _ in range(3)]
     with pytest.raises(netobj.Busy, match="3 calls are in flight"):
         wait(20)
+    chains = dict(waiting.chains)
     with pytest.raises(netobj.Busy, match="as many as the peer admits"):
         here.root.eval("1")
+    assert waiting.chains == chains  # the call that was not made left no chain behind
     leave.set()
     assert [result.value for result in results] == [True] * 3
 
