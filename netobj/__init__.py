@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from netobj.core import consts
 
 if TYPE_CHECKING:
+    from netobj import aio as aio
     from netobj import classic as classic
     from netobj import core as core
     from netobj import errors as errors
     from netobj import utils as utils
+    from netobj.blocking.batch import batch as batch
     from netobj.blocking.channel import Channel as Channel
     from netobj.blocking.connection import Connection as Connection
     from netobj.blocking.results import AsyncResult as AsyncResult
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from netobj.blocking.streams import SocketStream as SocketStream
     from netobj.blocking.streams import Stream as Stream
     from netobj.blocking.streams import TLSStream as TLSStream
+    from netobj.calls import Call as Call
+    from netobj.calls import current_call as current_call
+    from netobj.calls import deadline as deadline
+    from netobj.calls import metadata as metadata
+    from netobj.core.ends import AsyncDuplex as AsyncDuplex
+    from netobj.core.ends import AsyncIncoming as AsyncIncoming
+    from netobj.core.ends import Duplex as Duplex
+    from netobj.core.ends import Incoming as Incoming
     from netobj.core.exposure import exposed as exposed
     from netobj.core.exposure import service as service
     from netobj.core.netref import Netref as BaseNetref  # noqa: F401
@@ -56,11 +66,15 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.servers.async_server import AsyncServer as AsyncServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
 __version__ = consts.VERSION
 
 _NAMES_BY_HOME = {
+    "netobj.calls": ("Call", "current_call", "deadline", "metadata"),
+    "netobj.core.ends": ("AsyncDuplex", "AsyncIncoming", "Duplex", "Incoming"),
+    "netobj.blocking.batch": ("batch",),
     "netobj.blocking.channel": ("Channel",),
     "netobj.blocking.connection": ("Connection",),
     "netobj.blocking.results": ("AsyncResult",),
@@ -96,6 +110,7 @@ _NAMES_BY_HOME = {
         "ProtocolError",
         "ReentrantCall",
         "RemoteBaseException",
+        "StreamClosed",
         "VersionMismatch",
     ),
     "netobj.factory": (
@@ -118,12 +133,13 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.servers.async_server": ("AsyncServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("classic", "core", "errors", "utils")
+_SUBMODULES = ("aio", "classic", "core", "errors", "utils")
 
-__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "classic", "utils"))
+__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "utils"))
 
 
 def __getattr__(name: str) -> Any:

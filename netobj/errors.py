@@ -15,6 +15,7 @@
     │   ├── AsyncResultTimeout           (TimeoutError) a call's deadline passed
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
+    │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
     │   ├── DiscoveryError               no such service is registered
@@ -47,6 +48,7 @@ __all__ = [
     "ProtocolError",
     "ReentrantCall",
     "RemoteBaseException",
+    "StreamClosed",
     "VersionMismatch",
 ]
 
@@ -97,6 +99,10 @@ class CallCancelled(NetobjError):
 
 class Busy(NetobjError):
     """There is no room for another call now; trying again later may succeed."""
+
+
+class StreamClosed(NetobjError):
+    """An item was sent in a stream that one of its sides has ended."""
 
 
 class PingError(NetobjError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
@@ -12,25 +12,36 @@ from netobj.blocking.results import AsyncResult
 from netobj.core.consts import Op
 from netobj.core.copies import fetch_copy
 from netobj.core.fetching import ChunkedIterator
-from netobj.core.handle import Handle, RemoteMethod, RemoteObject
+from netobj.core.handle import Handle, RemoteMethod, RemoteObject, RemoteResult
 from netobj.errors import AccessDenied
 
 _CALL: Final = int(Op.CALL)
+_GET: Final = int(Op.GET)
 
 
-def _place(proxy: Any, what: str) -> tuple[Handle, str | None]:
-    """The handle and the path behind a proxy or a bound method of one."""
-    if issubclass(type(proxy), RemoteMethod):
+def _place(proxy: Any, what: str) -> tuple[Handle | tuple[Any], Any]:
+    """The target and the path behind a proxy, a bound method of one, or a result of a call."""
+    kind = type(proxy)
+    if issubclass(kind, RemoteMethod):
         if proxy.____target__ is not None:
             return proxy.____target__.____handle__, None
         return proxy.____handle__, proxy.____name__
-    if issubclass(type(proxy), RemoteObject):
+    if issubclass(kind, RemoteResult):
+        return (proxy.____promise__,), None
+    if issubclass(kind, RemoteObject):
         return proxy.____handle__, None
-    raise TypeError(f"{what} needs a remote object, not a {type(proxy).__name__!r} of this side")
+    if issubclass(kind, AsyncResult):
+        return (proxy,), None
+    raise TypeError(f"{what} needs a remote object, not a {kind.__name__!r} of this side")
 
 
 class async_:  # noqa: N801  (a function to its users)
     """Calls of *proxy* that do not wait: each returns an :class:`AsyncResult` at once.
+
+    *proxy* may be such a result itself, though it is not there yet: the call is made on it over
+    there, and fails as it fails. Attributes and items lead on from *proxy*, without asking, to
+    what is called; to read one without calling it, ``await`` it, or use :func:`netobj.batch`.
+    (Names that begin with an underscore, and ``proxy``, are this object's own.)
 
     Calls of one thread run over there in the order in which they were made. The calls are made
     whether or not anybody keeps this wrapper or the results.
@@ -38,28 +49,68 @@ class async_:  # noqa: N801  (a function to its users)
     >>> import netobj
     >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
     ...     netobj.async_(conn.root.eval)("6 * 7").value
+    ...     words = netobj.async_(conn.root).eval("'to be or not to be'.split()")
+    ...     netobj.async_(words).count("be").value
     42
+    2
     """
 
-    __slots__ = ("__weakref__", "_handle", "_path", "proxy")
+    __slots__ = ("__weakref__", "_path", "_steps", "_target", "proxy")
+    __iter__ = __contains__ = None  # else Python would ask for items until one fails
     proxy: Any
+    _path: Any
+    _target: Handle | tuple[Any]
+    _steps: str  # from the proxy on, for people
 
     def __init__(self, proxy: Any) -> None:
+        self._steps = ""
         if type(proxy) is async_:
-            proxy = proxy.proxy
-        self.proxy = proxy
-        self._handle, self._path = _place(proxy, "async_")
+            self.proxy, self._steps = proxy.proxy, proxy._steps
+            self._target, self._path = proxy._target, proxy._path
+        else:
+            self.proxy = proxy
+            self._target, self._path = _place(proxy, "async_")
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> AsyncResult:
-        connection: Connection = self._handle.link
-        return connection.request_async(_CALL, self._handle, self._path, args, kwargs)
+        return self._request(_CALL, args, kwargs)
+
+    def _request(
+        self, op: int, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> AsyncResult:
+        target = self._target
+        holder: Any = target[0] if isinstance(target, tuple) else target
+        connection: Connection = holder.link
+        return connection.request_async(op, target, self._path, args, kwargs, timeout)
+
+    def __getattr__(self, name: str) -> async_:
+        if name.startswith("_"):
+            raise AttributeError(f"async_ leads to no names that begin with '_', as {name!r} does")
+        return self._step(name)
+
+    def __getitem__(self, key: Any) -> async_:
+        return self._step((key,))
+
+    def _step(self, step: Any) -> async_:
+        further = async_(self)
+        path = self._path
+        if path is None:
+            further._path = step if type(step) is str else [step]
+        else:
+            further._path = [*(path if type(path) is list else (path,)), step]
+        further._steps += f".{step}" if type(step) is str else f"[{step[0]!r}]"
+        return further
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._request(_GET, (), {}).__await__()
 
     def __repr__(self) -> str:
-        return f"async_({self.proxy!r})"
+        return f"async_({self.proxy!r}){self._steps}"
 
 
 class timed:  # noqa: N801  (a function to its users)
     """Calls of *proxy* that do not wait, and expire after *timeout* seconds.
+
+    The other side knows: what it calls in turn, while it serves such a call, has no longer either.
 
     >>> import netobj
     >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
@@ -75,9 +126,7 @@ class timed:  # noqa: N801  (a function to its users)
         self.timeout = timeout
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> AsyncResult:
-        result = self._call(*args, **kwargs)
-        result.set_expiry(self.timeout)
-        return result
+        return self._call._request(_CALL, args, kwargs, self.timeout)
 
     def __repr__(self) -> str:
         return f"timed({self.proxy!r}, {self.timeout})"

@@ -15,14 +15,16 @@ import netobj
 from netobj import errors
 
 PUBLIC = """
-    AccessDenied AsyncResult AsyncResultTimeout AuthenticationError BaseNetref BgServingThread
-    Busy CallCancelled Channel ClassicClient ClassicService Connection ConnectionLost
-    DiscoveryError FakeSlaveService ForbiddenError FrameTooLarge GenericException LimitExceeded
-    MasterService NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError
-    ReentrantCall RemoteBaseException Service SlaveService SocketStream Stream TLSStream
-    ThreadedServer VersionMismatch VoidService __version__ async_ buffiter by_value classic
-    classpartial connect connect_channel connect_pipes connect_stream connect_subproc
-    connect_thread copy_of exposed restricted service setup_logger spawn timed unix_connect utils
+    AccessDenied AsyncDuplex AsyncIncoming AsyncResult AsyncResultTimeout AsyncServer
+    AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel ClassicClient
+    ClassicService Connection ConnectionLost DiscoveryError Duplex FakeSlaveService
+    ForbiddenError FrameTooLarge GenericException Incoming LimitExceeded MasterService
+    NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError ReentrantCall
+    RemoteBaseException Service SlaveService SocketStream Stream StreamClosed TLSStream
+    ThreadedServer VersionMismatch VoidService __version__ aio async_ batch buffiter by_value
+    classic classpartial connect connect_channel connect_pipes connect_stream connect_subproc
+    connect_thread copy_of current_call deadline exposed metadata restricted service
+    setup_logger spawn timed unix_connect utils
 """.split()
 
 

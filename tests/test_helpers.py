@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -44,6 +45,57 @@ def test_a_call_is_not_lost_when_nobody_keeps_anything(conn: netobj.Connection) 
     called = threading.Event()
     netobj.async_(conn.root.eval("lambda f: f()"))(called.set)
     assert called.wait(20)
+
+
+def test_async_leads_on_by_attributes_and_items(conn: netobj.Connection) -> None:
+    conn.root.execute("class Box:\n    def __init__(self): self.items = {'a': [3, 1, 2]}")
+    box = conn.root.eval("Box()")
+    further = netobj.async_(box).items["a"].index
+    assert further(1).value == 1
+    assert further(2).value == 2
+    assert repr(further) == f"async_({box!r}).items['a'].index"
+    assert further.proxy is box
+    assert netobj.async_(box.items)["a"].count(3).value == 1
+    assert netobj.async_(netobj.async_(box).items).get("b", 7).value == 7
+    assert netobj.timed(netobj.async_(box).items.get, 20)("b", 8).value == 8
+
+
+def test_async_of_a_result_that_is_not_there_yet(conn: netobj.Connection) -> None:
+    conn.root.execute("class Box:\n    def __init__(self): self.items = {'a': [3, 1, 2]}")
+    box = netobj.async_(conn.root).eval("Box")
+    made = netobj.async_(box)()
+    items = netobj.async_(made).items
+    pop = items["a"].pop
+    assert [pop().value, pop(0).value] == [2, 3]
+    with pytest.raises(AttributeError):
+        netobj.async_(made).nothing().value  # noqa: B018
+
+
+def test_awaiting_async_reads(conn: netobj.Connection) -> None:
+    numbers = conn.root.eval("[3, 1, 2]")
+
+    async def main() -> tuple[int, int]:
+        return await netobj.async_(numbers)[1], await netobj.async_(conn.root.eval("3j")).imag
+
+    async def item() -> int:
+        value: int = await netobj.async_(numbers)[1]
+        return value
+
+    assert asyncio.run(item()) == 1
+    with pytest.raises(TypeError, match="not a 'complex'"):
+        asyncio.run(main())
+
+
+def test_what_async_does_not_lead_to(conn: netobj.Connection) -> None:
+    wrapper = netobj.async_(conn.root)
+    with pytest.raises(AttributeError, match="begin with '_'"):
+        wrapper._private  # noqa: B018
+    with pytest.raises(AttributeError):
+        wrapper.name = 1  # type: ignore[assignment]
+    with pytest.raises(TypeError):
+        iter(wrapper)  # type: ignore[call-overload]
+    with pytest.raises(TypeError):
+        1 in wrapper  # type: ignore[operator]  # noqa: B015
 
 
 # --- buffiter -----------------------------------------------------------------------------------

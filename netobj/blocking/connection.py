@@ -8,16 +8,19 @@ from types import TracebackType
 from typing import Any
 
 from netobj.blocking.channel import Channel
-from netobj.blocking.dispatch import Server
 from netobj.blocking.link import CLOSED_HERE, Link
 from netobj.blocking.pool import Job
 from netobj.blocking.results import AsyncResult
+from netobj.blocking.running import Server
 from netobj.blocking.safepoint import call_user, wait_event
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import Waiter, numbers
+from netobj.blocking.waiting import Waiter
+from netobj.calls import Call, Pending, operation_name, report, target_name, thread_name
 from netobj.core.config import Config, ConfigMapping, Serve
+from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
+from netobj.core.numbers import numbers
 from netobj.errors import ConnectionLost, PingError
 
 
@@ -141,6 +144,41 @@ class Connection(Link):
         finally:
             self._pings.pop(token, None)
 
+    # --- looking -----------------------------------------------------------------------------
+
+    @property
+    def peer_name(self) -> str:
+        """Who is at the other end, for people."""
+        return self.stream.name
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The peer's calls that run here at the moment, streams among them."""
+        calls = [Call(self, request) for request in self._requests()]
+        return tuple(call for call in calls if call.where is not None)
+
+    def _requests(self) -> list[Request]:
+        streams = [flow.request for flow in self.session.flows]
+        return [*list(self.session.running.values()), *filter(None, streams)]
+
+    def dump_pending(self) -> str:
+        """For a hang: which calls wait for the other side since when, in which thread; what of
+        the other side's runs here, in which thread or task.
+
+        >>> import netobj
+        >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+        ...     print(conn.dump_pending())
+        <netobj.Connection to a local socket (open)>:
+          nothing is under way
+        """
+        pending = []
+        for seq, waiter in list(self.session.pending.items()):
+            if waiter.about is not None:
+                op, path, target, since, thread = waiter.about
+                name = operation_name(op, path, target_name(target))
+                pending.append(Pending(seq, name, since, thread_name(thread)))
+        return report(self, pending, [Call(self, request) for request in self._requests()])
+
     # --- serving -----------------------------------------------------------------------------
 
     def fileno(self) -> int:
@@ -248,10 +286,7 @@ class Connection(Link):
     ) -> AsyncResult:
         """As :meth:`sync_request`, without waiting; *timeout* in seconds is its expiry."""
         handle, path = _target(proxy)
-        result = self.request_async(op, handle, path, args)
-        if timeout is not None:
-            result.set_expiry(timeout)
-        return result
+        return self.request_async(op, handle, path, args, timeout=timeout)
 
     def attach(self, service: Any) -> None:
         """Let *service* hear of the connection, then let the peer's calls run."""

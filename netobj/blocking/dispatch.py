@@ -3,93 +3,33 @@
 A request of a chain in which a thread of this process waits goes to that thread. Others go to
 the connection's server thread if it is free, else to a worker. Asynchronous requests go through
 their lane first. With ``serve="caller"`` what has no chain here waits for whoever serves.
+
+A request that names answers which are not there yet is put off until they are: its lane rests
+meanwhile, to keep the order. That cannot last for ever, since it names only earlier requests.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
 from netobj.blocking.pool import Job, pool
-from netobj.blocking.waiting import Waiter, chains, context, find_waiter
+from netobj.blocking.running import Host, Runner, Server
+from netobj.blocking.tasks import TaskRun
+from netobj.blocking.waiting import chains, find_waiter
 from netobj.blocking.waker import Waker
-from netobj.core.config import Config, Serve
-from netobj.core.consts import Limit
+from netobj.core.config import Serve
 from netobj.core.events import Cancel, Request
-from netobj.core.handlers import is_concurrent, perform
-from netobj.core.session import Session
-from netobj.errors import Busy, CallCancelled
+from netobj.core.handlers import is_concurrent
+from netobj.errors import Busy
 
 
-class Host(Protocol):
-    """What a dispatcher needs of its connection."""
-
-    session: Session
-    config: Config
-    process: bytes
-
-    def flush(self) -> None:
-        """Write what is queued."""
-
-    def hand_on(self, waiter: Waiter) -> None:
-        """Let workers run the jobs of *waiter*, whose thread waits no longer."""
-
-    def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
-        """Call *function*; what it raises is logged."""
-
-
-_SHALLOW: Final = 20
-"""Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
-_HEADROOM: Final = 200
-"""Frames that running a call and answering it may take, generously."""
-
-
-class Server(Waiter):
-    """The place of the thread that serves a connection.
-
-    ``busy`` is set by whoever reads the connection, when it assigns a job to the free server,
-    and cleared by the server: only one side at a time may change it. The server is free as soon
-    as it begins to answer, so that a peer who makes one call after another finds the same thread
-    each time, as what is bound to a thread (a database, a GUI) needs. ``current`` belongs to the
-    server's thread: its request or lane, None once it is free.
-    """
-
-    __slots__ = ("busy", "current")
-    is_server = True
-
-    def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
-        self.busy = False
-        self.current: Any = None
-
-    def claim(self, job: Job) -> bool:
-        """Give the free server *job*; False if it is busy."""
-        if self.busy or self.done:
-            return False
-        self.busy = True
-        self.assign((self._work, job))
-        return True
-
-    def _work(self, job: Job) -> None:
-        self.current = job[1]
-        try:
-            job[0](job[1])
-        finally:
-            self.answering(self.current)
-
-    def answering(self, request: Any) -> None:
-        """*request* has run; if it was the server's own, the server is free."""
-        if request is not None and self.current is request:
-            self.current = None
-            self.busy = False
-
-
-class Dispatcher:
+class Dispatcher(Runner):
     """Hands the peer's requests of one connection to threads. :meth:`route` never runs any.
 
     ``_lock`` protects the hand-over between holding requests back (until the service's
@@ -98,13 +38,11 @@ class Dispatcher:
     """
 
     def __init__(self, connection: Host) -> None:
-        self._connection = connection
-        self._session = connection.session
+        super().__init__(connection)
         self._lanes: Lanes[Request] = Lanes()
         self._lock = threading.Lock()
         self._held: list[Request] | None = []
         self.mode = connection.config.serve
-        self.server: Server | None = None
         self.waiting: deque[Job] = deque()  # for whoever serves, with serve="caller"
         self._signal: Any = None
 
@@ -112,26 +50,47 @@ class Dispatcher:
 
     def route(self, request: Request) -> None:
         """Hand *request* to a thread."""
-        if request.chain is not None:
-            same = self._session.peer_process == self._connection.process
-            waiter = find_waiter(request.chain, self._connection, request.seq, same)
-            if waiter is not None:
-                waiter.assign((self.run, request))
-                if waiter not in chains.get(request.chain, ()):  # it has just given up waiting
-                    self._connection.hand_on(waiter)
-                return
-        if self._held is not None:
-            with self._lock:
-                if self._held is not None:
-                    self._held.append(request)
-                    return
-        self._route_freely(request)
+        if request.awaits and request.lane is None and _unsettled(request):
+            _when_settled(request, partial(self._route_later, request))
+        elif not self._route_to_waiter(request):
+            if self._held is None or not self._hold(request):
+                self._route_freely(request)
+
+    def _route_to_waiter(self, request: Request) -> bool:
+        """Give *request* to the thread that waits in its chain; False if there is none."""
+        if request.chain is None:
+            return False
+        same = self._session.peer_process == self._connection.process
+        waiter = find_waiter(request.chain, self._connection, request.seq, same)
+        if waiter is None:
+            return False
+        waiter.assign((self.run, request))
+        if waiter not in chains.get(request.chain, ()):  # it has just given up waiting
+            self._connection.hand_on(waiter)
+        return True
+
+    def _hold(self, request: Request) -> bool:
+        """Hold *request* back if requests may not run yet."""
+        with self._lock:
+            if self._held is not None:
+                self._held.append(request)
+            return self._held is not None
 
     def _route_freely(self, request: Request) -> None:
-        if request.lane is None or is_concurrent(self._session, request):
+        if request.lane is None:
             self._schedule((self.run, request))
-        elif self._lanes.put(request.lane, request):
-            self._schedule((self._work_off, request.lane))
+        elif not is_concurrent(self._session, request):
+            if self._lanes.put(request.lane, request):
+                self._schedule((self._work_off, request.lane))
+        elif _unsettled(request):
+            _when_settled(request, partial(self._schedule_later, (self.run, request)))
+        else:
+            self._schedule((self.run, request))
+
+    def _route_later(self, request: Request) -> None:
+        """What *request* named is there; in the thread that settled it."""
+        if not self._route_to_waiter(request) and not self._hold(request):
+            self._schedule_later((self.run, request))
 
     def open(self) -> None:
         """Requests may run from here on."""
@@ -151,6 +110,16 @@ class Dispatcher:
             return
         if server is not None and server.claim(job):
             return
+        self._submit(job)
+
+    def _schedule_later(self, job: Job) -> None:
+        """As :meth:`_schedule`, from any thread: the server is the reader's to claim."""
+        if self.mode is Serve.CALLER:
+            self._schedule_by_hand(job)
+        else:
+            self._submit(job)
+
+    def _submit(self, job: Job) -> None:
         if not pool.submit(job):
             self._connection.guarded(self._refuse, job)
 
@@ -164,17 +133,29 @@ class Dispatcher:
             self._signal.wake()
 
     def _refuse(self, job: Job) -> None:
-        request = job[1] if isinstance(job[1], Request) else self._lanes.next(job[1])
+        function, what = job
+        if isinstance(what, Request):
+            self._refuse_one(what)
+            if function != self._go_on_with:
+                return
+            what = what.lane
+        request = self._lanes.next(what)
         while request is not None:
-            error = Busy(f"{self._session.side} can start no thread for another call")
-            self._session.error(request, error, None)
-            request = None if job[1] is request else self._lanes.next(job[1])
+            self._refuse_one(request)
+            request = self._lanes.next(what)
+
+    def _refuse_one(self, request: Request) -> None:
+        error = Busy(f"{self._session.side} can start no thread for another call")
+        self._session.error(request, error, None)
 
     def cancel(self, event: Cancel) -> None:
         """The peer no longer wants an answer: what has not started will not."""
         event.request.cancelled = True
-        if event.interrupt and self._connection.config.allow_interrupt:
-            pool.submit((_interrupt, event.request))
+        run = event.request.run
+        if type(run) is TaskRun:
+            run.cancel()
+        elif type(run) is ThreadRun and event.interrupt:
+            pool.submit((ThreadRun.interrupt, run))
 
     # --- by hand -----------------------------------------------------------------------------
 
@@ -239,93 +220,41 @@ class Dispatcher:
         if self._signal is not None:
             self._signal.close()
 
-    # --- running: in the thread that was chosen ----------------------------------------------
+    # --- lanes: in the thread that works one off ------------------------------------------------
 
     def _work_off(self, lane: int) -> None:
         request = self._lanes.next(lane)
         while request is not None:
-            try:
-                self.run(request)
-            except BaseException:  # to be raised here, too; the rest of the lane goes on
-                self._schedule((self._work_off, lane))
-                raise
+            if request.awaits and _unsettled(request):
+                job = (self._go_on_with, request)
+                _when_settled(request, partial(self._schedule_later, job))
+                return
+            self._run_in_lane(request)
             request = self._lanes.next(lane)
 
-    def run(self, request: Request) -> None:
-        """Run *request* and answer it; raises only what is to be raised here, too."""
-        if not request.start():  # our goodbye has said that it will not run
-            self._free_server(request)
+    def _go_on_with(self, request: Request) -> None:
+        """Run *request*, which its lane has rested for, and the rest of the lane."""
+        assert request.lane is not None
+        self._run_in_lane(request)
+        self._work_off(request.lane)
+
+    def _run_in_lane(self, request: Request) -> None:
+        try:
+            self.run(request)
+        except BaseException:  # to be raised here, too; the rest of the lane goes on
+            self._schedule_later((self._work_off, request.lane))
+            raise
+
+
+def _unsettled(request: Request) -> bool:
+    return not all(answer.settled for answer in request.awaits)
+
+
+def _when_settled(request: Request, go_on: Callable[[], object]) -> None:
+    """Call *go_on*, which must not wait, when all is there that *request* names."""
+    for answer in request.awaits:
+        if not answer.settled:
+            answer.when_settled(partial(_when_settled, request, go_on))
             return
-        chain, depth = context.chain, context.depth
-        context.chain = request.chain
-        context.depth = depth + 1
-        try:
-            if request.cancelled or self._session.lost is not None:
-                raise CallCancelled("the call was cancelled before it started")
-            if depth >= _SHALLOW:
-                self._check_depth(depth)
-            if self._connection.config.allow_interrupt:
-                request.run = ThreadRun()
-                value = request.run.execute(lambda: perform(self._session, request))
-            else:
-                value = perform(self._session, request)
-            self._free_server(request)
-            self._session.reply(request, value)
-            value = None
-        except BaseException as exc:
-            self._free_server(request)
-            self._fail(request, exc)
-            if self._propagates(exc):
-                self._connection.flush()
-                raise
-        finally:
-            context.chain, context.depth = chain, depth
-            request.args = ()  # what the arguments refer to is not kept alive by our frames
-        self._connection.flush()
-
-    def _free_server(self, request: Request) -> None:
-        server = self.server
-        if server is not None:
-            server.answering(request)
-
-    def _check_depth(self, depth: int) -> None:
-        """Refuse a call while there is still stack enough to refuse it."""
-        try:
-            sys._getframe(sys.getrecursionlimit() - _HEADROOM)
-        except ValueError:  # the stack is not that deep
-            if depth < self._session.config.limits[Limit.DEPTH]:
-                return
-        raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
-
-    def _fail(self, request: Request, exc: BaseException) -> None:
-        keep: list[int] | None = None
-        stack = chains.get(request.chain) if request.chain is not None else None
-        if stack:  # an outer call of the chain waits here: the exception may come home to it
-            keep = stack[0].keep_for(self._session)
-        try:
-            self._session.error(request, exc, keep)
-        except Exception as failure:
-            self._session.error(request, _bare(exc, failure), None)
-
-    def _propagates(self, exc: BaseException) -> bool:
-        config = self._session.config
-        return (isinstance(exc, SystemExit) and config.propagate_SystemExit_locally) or (
-            isinstance(exc, KeyboardInterrupt)
-            and config.propagate_KeyboardInterrupt_locally
-            and not config.allow_interrupt
-            and self.server is not None
-        )
-
-
-def _interrupt(request: Request) -> None:
-    run: ThreadRun | None = request.run
-    if run is not None:
-        run.interrupt()
-
-
-def _bare(exc: BaseException, failure: Exception) -> Exception:
-    """What stands for *exc* when it could not be sent itself."""
-    return RuntimeError(
-        f"the call raised a {type(exc).__name__}, which could not be sent: "
-        f"{type(failure).__name__}: {failure}"
-    )
+    request.awaits = ()
+    go_on()

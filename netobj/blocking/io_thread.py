@@ -8,8 +8,8 @@ reading, it is disarmed and becomes a candidate again. So in a tight loop of cal
 wakes at most once a tick, and finds nothing to do.
 
 Ownership: the selector, the armed set and the timers belong to this thread. Other threads
-append to the queues (``_noted``, ``_commands``) and, only if the thread sleeps without a tick,
-wake it.
+append to the queues (``_noted``, ``_soon``, ``_commands``) and, only if the thread sleeps without
+a tick, wake it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Final, Protocol
 
+from netobj.blocking.pool import Job
 from netobj.blocking.streams import Stream
 from netobj.blocking.waker import Waker
 
@@ -75,6 +76,7 @@ class IOThread:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker.fd, selectors.EVENT_READ, None)
         self._noted: deque[Watched] = deque()
+        self._soon: deque[Job] = deque()
         self._commands: deque[tuple[Callable[[Watched], None], Watched]] = deque()
         self._asleep = False  # set before the last look at the queues
         self._candidates: dict[Watched, int] = {}
@@ -96,6 +98,12 @@ class IOThread:
         """A reader has left *connection*; call only while ``noted`` is False."""
         connection.noted = True
         self._noted.append(connection)
+        if self._asleep:
+            self._waker.wake()
+
+    def soon(self, job: Job) -> None:
+        """Run *job*, which must not wait or run user code, at the next tick."""
+        self._soon.append(job)
         if self._asleep:
             self._waker.wake()
 
@@ -156,10 +164,13 @@ class IOThread:
                 self._serve(key.data, events)
 
     def _timeout(self, next_tick: float, next_sweep: float) -> float | None:
-        ticking = self._candidates or self._noted or self._closing or self._quiet < QUIET_TICKS
+        waiting = self._candidates or self._noted or self._soon or self._closing
+        ticking = waiting or self._quiet < QUIET_TICKS
         if not ticking:
             self._asleep = True
-            if self._noted or self._commands:  # a last look: from here on they wake us
+            if (
+                self._noted or self._soon or self._commands
+            ):  # a last look: from here on they wake us
                 return 0
         due = min(next_tick if ticking else _NEVER, self._interrupt_at)
         if self._closing:
@@ -251,7 +262,10 @@ class IOThread:
         while self._noted:
             connection = self._noted.popleft()
             self._candidates.setdefault(connection, -1)
-        self._quiet = 0 if self._candidates else self._quiet + 1
+        self._quiet = 0 if self._candidates or self._soon else self._quiet + 1
+        for _ in range(len(self._soon)):
+            function, argument = self._soon.popleft()
+            function(argument)
         for connection, readers_left in list(self._candidates.items()):
             # In this order: a reader that leaves after the next line notes the connection again.
             connection.noted = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,24 +15,31 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from netobj.blocking import io_thread as io_thread_module
+from netobj.blocking import loop as loop_module
 from netobj.blocking import waiting
 from netobj.blocking.dispatch import Dispatcher
+from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
+from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import pool
-from netobj.blocking.reader import Reader, reentrant
-from netobj.blocking.results import AsyncResult
+from netobj.blocking.reader import reentrant
+from netobj.blocking.results import AsyncResult, Failed
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import FOREVER, Waiter, chains, context, lane_of_thread, numbers
+from netobj.blocking.waiting import FOREVER, Waiter, chains, context, lane_of_thread
 from netobj.blocking.writer import Writer
+from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
 from netobj.core.consts import Limit
-from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.ends import Duplex, Incoming
+from netobj.core.events import Cancel, Dropped, Flowed, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.flow import Flow
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
+from netobj.core.numbers import numbers
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
@@ -39,6 +47,8 @@ CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
 
 CLOSED_HERE: Final = "the connection was closed on this side"
+
+_modules: Final = sys.modules
 
 _LOST: Final = object()
 """In the place of an answer: there will be none, the connection has ended."""
@@ -49,7 +59,7 @@ live: Final[set[Link]] = set()
 """The connections of this process that have not ended."""
 
 
-class Link(Reader):
+class Link(Flowing):
     """What a connection does below its public names, which are those of
     :class:`netobj.blocking.connection.Connection`.
     """
@@ -70,6 +80,7 @@ class Link(Reader):
             root,
             link=self,
             make_proxy=proxy_for,
+            make_end=_end_of,
             guard=self.guard,
             sequence=numbers.requests,
             process=self.process,
@@ -105,10 +116,25 @@ class Link(Reader):
     ) -> Any:
         """Ask, wait, and return the answer or raise what it raised.
 
-        *timeout* in seconds; by default the setting ``sync_request_timeout``. After it the
-        peer is told to drop the call, and AsyncResultTimeout is raised.
+        *timeout* in seconds; the setting ``sync_request_timeout`` and the deadline of what this
+        thread does may allow less. When the time is over the peer is told to drop the call, and
+        AsyncResultTimeout is raised. In a ``netobj.batch`` block it returns at once.
         """
+        here = scope.get()
+        if here.batch is not None:
+            batch = here.batch.for_link(self)
+            if batch is not None:
+                return batch.request(op, handle, path, args, kwargs)
+        if "asyncio" in _modules:
+            warn_on_loop()
         waiter = Waiter(self)
+        now = time.monotonic()
+        waiter.about = (op, path, handle, now, threading.get_ident())
+        limit = self.config.sync_request_timeout
+        deadline = None
+        if timeout is not None or limit is not None or here.deadline is not None:
+            deadline = _earliest(now, timeout, limit, here)
+        time_left = None if deadline is None else deadline - now
         chain = context.chain
         outermost = chain is None
         if chain is None:
@@ -118,20 +144,17 @@ class Link(Reader):
         else:
             stack = chains.setdefault(chain, [])
             stack.append(waiter)
-        if timeout is None:
-            timeout = self.config.sync_request_timeout
-        if timeout is not None and timeout >= FOREVER:
-            timeout = None
-        deadline = None if timeout is None else time.monotonic() + timeout
         try:
             if self.writer.interrupted_here():
                 raise reentrant()
             seq = waiter.seq = next(numbers.requests)
-            self.session.request(waiter, op, handle, path, args, kwargs, chain, None, timeout, seq)
+            self.session.request(
+                waiter, op, handle, path, args, kwargs, chain, None, time_left, seq, here.metadata
+            )
             self.flush()
             self.wait_for(waiter, deadline)
             if not waiter.done:
-                raise AsyncResultTimeout(f"no answer came within {timeout:g} s")
+                raise AsyncResultTimeout(f"no answer came within {time_left:.3g} s")
             if waiter.ok and not waiter.deferred:
                 return waiter.answer
             ok, value = self.outcome(waiter)
@@ -141,6 +164,8 @@ class Link(Reader):
                 raise value
             finally:
                 value = None  # no cycle through this frame
+        except Failed as failed:
+            raise failed.error from None
         finally:
             stack.remove(waiter)
             if not stack:
@@ -148,26 +173,61 @@ class Link(Reader):
             if not waiter.done:  # out of time, or interrupted
                 self.hand_on(waiter)
                 self.cancel_request(waiter.seq)
+                self.release_soon()
             if outermost and waiter.kept is not None:
                 waiter.let_go()
 
     def request_async(
         self,
         op: int,
-        handle: Handle | None,
+        target: Handle | tuple[Any] | None,
         path: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> AsyncResult:
-        """Ask without waiting for the answer. Waits only while too much is under way."""
-        self._await_credit()
-        result = AsyncResult(self)
-        seq = result.seq = next(numbers.requests)
-        lane = lane_of_thread()
-        self.session.request(result, op, handle, path, args, kwargs, None, lane, None, seq)
+        """Ask without waiting for the answer. Waits only while too much is under way.
+
+        *target* as in :meth:`netobj.core.session.Session.request`. After *timeout* seconds, or
+        the deadline of what this thread does, the result expires; the other side knows.
+        """
+        result = self.send_async(op, target, path, args, kwargs, timeout)
         self.flush()
         while self.writer.congested() and not self._ended and not self.reads_here():
             self._await_room()
+        return result
+
+    def send_async(
+        self,
+        op: int,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncResult:
+        """As :meth:`request_async`, but it leaves with the next :meth:`flush`."""
+        self._await_credit()
+        here = scope.get()
+        result = AsyncResult(self)
+        now = time.monotonic()
+        known = () if type(target) is tuple else target
+        result.about = (op, path, known, now, threading.get_ident())
+        time_left = None
+        if timeout is not None or here.deadline is not None:
+            deadline = _earliest(now, timeout, None, here)
+            if deadline is not None:
+                time_left = deadline - now
+                result.set_expiry(time_left)
+        seq = result.seq = next(numbers.requests)
+        lane = lane_of_thread()
+        try:
+            self.session.request(
+                result, op, target, path, args, kwargs, None, lane, time_left, seq, here.metadata
+            )
+        except Failed as failed:  # a result that it names: so it fails as well, unsent
+            result.forgotten = True
+            result.complete(False, failed.error, False)
         return result
 
     def proxy_of(self, handle: Handle) -> Any:
@@ -205,6 +265,7 @@ class Link(Reader):
         session = self.session
         if len(session.pending) < session.peer_limits[Limit.REQUESTS]:
             return
+        self.flush()  # what a batch has gathered may be all that can be answered
         patience = time.monotonic() + CREDIT_PATIENCE
         pending = len(session.pending)
         while pending >= session.peer_limits[Limit.REQUESTS] and not self._ended:
@@ -262,6 +323,8 @@ class Link(Reader):
                 event.token.complete(event.ok, event.value, event.deferred)
             elif type(event) is Request:
                 self.dispatcher.route(event)
+            elif type(event) is Flowed:
+                self.flowed(event.flow)
             else:
                 self._handle(event)
         if self.session.fault is not None:
@@ -318,6 +381,10 @@ class Link(Reader):
         if self.session.flush_releases():
             self.flush()
 
+    def release_soon(self) -> None:
+        """What comes late and is dropped is released before long."""
+        self._io.soon((Link.flush_releases, self))
+
     def tick(self, now: float) -> float | None:
         """Heartbeat, from the I/O thread."""
         try:
@@ -352,7 +419,7 @@ class Link(Reader):
         self.log_later(f"the connection to {self.stream.name} was ended: {exc}")
         self.session.goodbye(f"protocol error: {exc}")
         try:
-            self.writer.flush()
+            self.writer.finish(0.1)
         except OSError:
             pass
         self.lose(f"the peer broke the protocol: {exc}")
@@ -377,6 +444,7 @@ class Link(Reader):
             waiter.complete(False, _LOST, False)
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, _LOST, False)
+        self.lose_flows(self.session.lost or reason)
         self.stream.shutdown()
         self.wake_reader()
         server = self.dispatcher.server
@@ -418,8 +486,26 @@ class Link(Reader):
         reason = "the connection belongs to the parent process; connect anew"
         for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
             Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's
+        self.session.flows.lose(reason)
         self._released = threading.Event()
         self._released.set()
+
+
+def _end_of(flow: Flow) -> Incoming | Duplex:
+    return Incoming(flow) if flow.sent_end else Duplex(flow, threading.Lock())
+
+
+def _earliest(now: float, timeout: float | None, limit: float | None, here: Scope) -> float | None:
+    """The first of these deadlines, if any; AsyncResultTimeout if it has passed."""
+    times = [now + one for one in (timeout, limit) if one is not None and one < FOREVER]
+    if here.deadline is not None:
+        times.append(here.deadline)
+    if not times:
+        return None
+    deadline = min(times)
+    if deadline <= now:
+        raise AsyncResultTimeout("the deadline passed before the call was sent")
+    return deadline
 
 
 @cache
@@ -433,6 +519,7 @@ def _after_fork_in_child() -> None:
     live.clear()
     pool.idle.clear()
     io_thread_module.after_fork_in_child()
+    loop_module.after_fork_in_child()
     waiting.after_fork_in_child()
 
 

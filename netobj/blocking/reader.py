@@ -181,6 +181,8 @@ class Reader(ABC):
                 waiter.reading = self._plain_reader = False
             if data is not None:
                 self.receive(data)
+                if self._garbage and not waiter.has_news():
+                    self._drop_in_worker()  # this thread goes on reading, perhaps for ever
             elif deadline is not None and time.monotonic() >= deadline:
                 return
 
@@ -222,11 +224,15 @@ class Reader(ABC):
             self._reader_thread = threading.get_ident()
             self._read_now()
         finally:
-            garbage, self._garbage = self._garbage, deque()
+            self._drop_in_worker()
             self._leave_reading()
-        if garbage:
-            pool.submit((deque.clear, garbage))
         return not self.is_over()
+
+    def _drop_in_worker(self) -> None:
+        """Let a worker run the finalizers of what the peer holds no longer."""
+        if self._garbage:
+            garbage, self._garbage = self._garbage, deque()
+            pool.submit((deque.clear, garbage))
 
     def _read_now(self) -> None:
         if self.is_over():

@@ -10,41 +10,69 @@ from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.safepoint import wait_event
 from netobj.blocking.waiting import FOREVER, Waiter
+from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
+from netobj.core.promises import Promise
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-class AsyncResult(Waiter):
+class AsyncResult(Waiter, Promise):
     """What will come of a call that was made with ``async_``.
+
+    It may be passed to other calls on its connection at once: they run over there when it has
+    come, and fail with its error if it fails. Calls on it: :class:`netobj.async_` takes it, too.
 
     Callbacks run in the thread that waits for the result, or in a worker; never in the thread
     that reads the connection.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     evaluate = netobj.async_(conn.root.eval)
+    ...     netobj.async_(evaluate("max"))(evaluate("6"), 7).value  # one round trip
+    7
     """
 
-    __slots__ = ("_callbacks", "_deadline", "_expired", "_fetched", "_ticket", "_turn")
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_deadline",
+        "_expired",
+        "_fetched",
+        "_ticket",
+        "_turn",
+        "forgotten",
+        "link",
+        "pins",
+    )
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
+        self.link = connection
+        self.pins = 0  # see netobj.core.promises
+        self.forgotten = False
         self._callbacks: list[Callable[[AsyncResult], object]] = []
         self._deadline: float | None = None
         self._expired = False
-        self._ticket = [None]  # for the answer or for cancel(), whichever is first
+        self._ticket = [None]  # for the answer, the expiry or cancel(), whichever is first
         self._turn = threading.Lock()  # held by the one thread that waits in the connection
         self._fetched: tuple[bool, Any] | None = None
 
     def __repr__(self) -> str:
-        state = "ready" if self.done else "expired" if self.expired else "pending"
+        state = "expired" if self.expired else "ready" if self.done else "pending"
         return f"<AsyncResult object ({state}) at {id(self):#x}>"
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer is there; called by whoever reads the connection."""
-        if self._expired or not self._claim():
-            return
-        super().complete(ok, answer, deferred)
-        if self._callbacks and not self._turn.locked():
-            self.connection.run_in_worker((AsyncResult._fire, self))
+        if self._claim():
+            super().complete(ok, answer, deferred)
+            if self._callbacks and not self._turn.locked():
+                self.connection.run_in_worker((AsyncResult._fire, self))
+        else:
+            self.done = True  # it expired or was cancelled: what has come is dropped
+            self.connection.release_soon()
+        self.connection.session.boxing.settled(self)
 
     def _claim(self) -> bool:
         """True for the one who may complete this result, in one atomic step."""
@@ -63,14 +91,13 @@ class AsyncResult(Waiter):
             self.connection.guarded(callback, self)
 
     def _fire_if_done(self) -> None:
-        if self.done:
+        if self.done and not self._expired:
             self._fire()
 
     def add_callback(self, callback: Callable[[AsyncResult], object]) -> None:
         """Call *callback* with this result when it is there; at once if it is already."""
         self._callbacks.append(callback)
-        if self.done:
-            self._fire()
+        self._fire_if_done()
 
     def set_expiry(self, timeout: float | None) -> None:
         """Give up *timeout* seconds from now (None: never); then the other side is told."""
@@ -87,7 +114,7 @@ class AsyncResult(Waiter):
         return self._expired
 
     def _expire(self) -> None:
-        if not self._expired:
+        if self._claim():  # else the answer is coming at this very moment
             self._expired = True
             self.connection.cancel_request(self.seq)
 
@@ -96,7 +123,7 @@ class AsyncResult(Waiter):
         """True once the answer is there; looks, but never waits."""
         if not self.done and not self.expired:
             self.connection.read_available()
-        return self.done
+        return self.done and not self._expired
 
     @property
     def error(self) -> bool:
@@ -116,11 +143,16 @@ class AsyncResult(Waiter):
                 self._turn.release()
             else:
                 self._wait_beside()
-        if self.done:
-            self._fire()
-        else:
+        if not self.done:
             self._expire()
-            raise AsyncResultTimeout("the result of the call did not come before its expiry")
+        if self._expired:
+            raise self._out_of_time()
+        if not self.done:
+            self.connection.wait_for(self, None)
+        self._fire()
+
+    def _out_of_time(self) -> AsyncResultTimeout:
+        return AsyncResultTimeout("the result of the call did not come before its expiry")
 
     def _wait_beside(self) -> None:
         """Wait while another thread does so in the connection; or the I/O thread, if that left."""
@@ -133,12 +165,24 @@ class AsyncResult(Waiter):
     def value(self) -> Any:
         """The result, waited for; raises what the call raised, or as :meth:`wait`."""
         self.wait()
-        if self._fetched is None:
-            self._fetched = self.connection.outcome(self)
-        ok, value = self._fetched
+        ok, value = self._outcome()
         if ok:
             return value
         raise value
+
+    def _outcome(self) -> tuple[bool, Any]:
+        if self._expired:
+            return False, self._out_of_time()
+        if self._fetched is None:
+            self._fetched = self.connection.outcome(self)
+        return self._fetched
+
+    def result(self) -> Any:
+        """The answer, which is there, for a call that it is passed to; raises Failed."""
+        ok, value = self._outcome()
+        if ok:
+            return value
+        raise Failed(value)
 
     def cancel(self, interrupt: bool = False) -> bool:
         """Ask the other side to drop the call; False if the answer is there already.
@@ -197,6 +241,9 @@ class AsyncResult(Waiter):
         finally:
             if timer is not None:
                 timer.cancel()
+        if self._fetched is None and not self._expired:
+            ok, value = self._outcome()
+            self._fetched = ok, _for_loop(value)
         return self.value
 
 
@@ -209,3 +256,19 @@ def settle_future(future: Future[Any], result: AsyncResult) -> None:
             future.set_exception(exc)
         else:
             future.set_result(value)
+
+
+class Failed(Exception):
+    """A result that was passed to another call is the exception *error*."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _for_loop(value: Any) -> Any:
+    """What code on an event loop uses: of streams the ends that are awaited."""
+    if type(value) is Incoming:
+        return AsyncIncoming(value.detach())
+    if type(value) is Duplex:
+        return AsyncDuplex(value.detach())
+    return value

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
 
 from netobj.blocking.pool import Job
 from netobj.blocking.safepoint import safe_point
+from netobj.core.numbers import numbers
 from netobj.core.session import Session
 
 FOREVER: Final = 1e9
@@ -24,10 +25,12 @@ class Waiter:
     Filled in by whoever reads the connection (``done`` last), looked at by the thread that
     waits. ``lock`` is there once the thread has had to sleep, and is held while it sleeps:
     :meth:`wake` releases it. ``reading`` says that the thread may be blocked in the kernel as
-    the connection's reader, where the lock does not reach it.
+    the connection's reader, where the lock does not reach it. ``about`` is for people: the
+    operation, path and target that was asked for, when (``time.monotonic()``), by which thread.
     """
 
     __slots__ = (
+        "about",
         "answer",
         "chain",
         "connection",
@@ -45,6 +48,7 @@ class Waiter:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.about: tuple[int, Any, Any, float, int] | None = None
         self.chain: int | None = None
         self.seq = 0
         self.done = False
@@ -63,6 +67,13 @@ class Waiter:
         self.deferred = deferred
         self.done = True
         self.wake()
+
+    def finish(self) -> None:
+        """What is waited for has come about, perhaps by another thread than the reader."""
+        self.done = True
+        self.wake()
+        if self.reading:
+            self.connection.interrupt_reader(self)
 
     def assign(self, job: Job) -> None:
         """Give the waiting thread a job to run."""
@@ -112,23 +123,46 @@ class Waiter:
 
 
 class ThreadContext(threading.local):
-    """What belongs to the thread: the chain it serves, how deep, its lane for ordered calls."""
+    """What belongs to the thread: the chain it serves, how deep, its lane for ordered calls, and
+    what people call it.
+    """
 
     chain: int | None = None
     depth = 0
     lane = 0
-    deadline: float | None = None
+    name = ""
 
 
 context: Final = ThreadContext()
 _lanes: Final = count(1)
 
 
+_lane_of_task: Final[ContextVar[int]] = ContextVar("netobj_lane", default=0)
+
+
+def begin_lane() -> None:
+    """The task that calls this, which serves a call, shares its lane with no other.
+
+    Tasks of one thread may wait for one another, so the calls of one must not hold up another's.
+    """
+    _lane_of_task.set(next(_lanes))
+
+
 def lane_of_thread() -> int:
-    """The number that orders the asynchronous calls of the calling thread."""
+    """The number that orders the asynchronous calls of the calling thread, or of its task."""
+    lane = _lane_of_task.get()
+    if lane:
+        return lane
     if not context.lane:
         context.lane = next(_lanes)
     return context.lane
+
+
+def name_of_thread() -> str:
+    """The calling thread, for people."""
+    if not context.name:
+        context.name = f"thread {threading.current_thread().name!r}"
+    return context.name
 
 
 # --- chains ----------------------------------------------------------------------------------
@@ -136,21 +170,6 @@ def lane_of_thread() -> int:
 chains: Final[dict[int, list[Waiter]]] = {}
 """The chains in which threads of this process wait: innermost last. A stack is changed by the
 threads of its chain, of which only one runs at a time; each step is one operation on it."""
-
-
-class _Numbers:
-    """Numbers that no other process uses: a random prefix and a counter."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self.process = os.urandom(16)
-        self.chains = count(int.from_bytes(os.urandom(4), "big") >> 1 << 32)
-        self.requests = count(1)
-
-
-numbers: Final = _Numbers()
 
 
 def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Waiter | None:

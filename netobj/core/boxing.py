@@ -19,7 +19,6 @@ message that mentions the class carries the description again, which does no har
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import ModuleType
@@ -31,7 +30,16 @@ from netobj.core import values
 from netobj.core.access import Policy
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
-from netobj.core.handle import Handle, HandleRef, ImportedClass, RemoteMethod, RemoteObject
+from netobj.core.flow import Flow
+from netobj.core.handle import (
+    Handle,
+    HandleRef,
+    ImportedClass,
+    RemoteMethod,
+    RemoteObject,
+    RemoteResult,
+)
+from netobj.core.promises import Answer, Promise
 from netobj.core.registered import USER_TYPES, is_plain_named_tuple
 from netobj.errors import LimitExceeded, ProtocolError
 
@@ -75,15 +83,17 @@ class Export:
 class Outgoing:
     """One message on its way out: what it exports and describes, the big values behind it."""
 
-    __slots__ = ("_boxing", "_depth", "described", "exported", "home", "raw")
+    __slots__ = ("_boxing", "_depth", "described", "exported", "home", "pinned", "pipes", "raw")
 
-    def __init__(self, boxing: Boxing) -> None:
+    def __init__(self, boxing: Boxing, pipes: bool = False) -> None:
         self._boxing = boxing
         self._depth = 0
+        self.pipes = pipes  # it is a request, which may name answers that are not there yet
         self.raw: list[bytes] = []
         self.described: list[int] = []
         self.exported: list[Export] = []
         self.home: list[Handle] = []  # alive until the message is queued, in front of its release
+        self.pinned: list[Any] = []  # named in the message, so not to be forgotten before it
 
     def box(self, value: Any) -> Any:
         """*value* as msgpack takes it; exports what goes by reference."""
@@ -115,10 +125,14 @@ class Outgoing:
     def commit(self) -> None:
         """The message is queued: what it described is known to the peer from here on."""
         self._boxing.described.update(self.described)
+        if self.pinned:
+            self._boxing.unpin(self.pinned)
 
     def roll_back(self) -> None:
         """The message will not be sent: its exports never happened."""
         self._boxing.take_back(self.exported)
+        if self.pinned:
+            self._boxing.unpin(self.pinned)
 
 
 class Boxing:
@@ -126,7 +140,7 @@ class Boxing:
 
     *link* is the front-end's connection, which handles carry; *make_proxy* makes the proxy for
     a handle; *policy* decides how classes are described; *load_raised* builds an exception from
-    its dumped form.
+    its dumped form; *accept_stream* makes what stands for a stream that the peer announces.
     """
 
     def __init__(
@@ -137,6 +151,7 @@ class Boxing:
         policy: Policy,
         make_proxy: Callable[[Handle], object],
         load_raised: Callable[[object], BaseException],
+        accept_stream: Callable[[Any, Any], object],
         guard: AbstractContextManager[object],
         limits: tuple[int, ...],
     ) -> None:
@@ -145,13 +160,19 @@ class Boxing:
         self.policy = policy
         self.make_proxy = make_proxy
         self.load_raised = load_raised
+        self._accept_stream = accept_stream
         self.peer_has_numpy = False
         self.peer_nesting = 0
         self.set_peer_limits(DEFAULT_LIMITS)
         self.described: set[int] = set()
         self.exports: dict[int, Export] = {}
         self.imports: dict[int, HandleRef] = {}
-        self.dead: deque[HandleRef] = deque()  # finalizers append, whoever sends takes
+        # What the peer is to be told of in front of the next message, in any order. Finalizers
+        # append, whoever sends takes: references that died, kept requests whose answers are there
+        # (by number), streams that nobody here has any more. An empty deque has 600 bytes.
+        self.dead: list[HandleRef | int | Flow] = []
+        self.answers: dict[int, Answer] = {}  # of the peer's kept requests
+        self.awaited: list[Answer] = []  # by the message being unboxed
         self.big: list[values.BigValue] = []  # of the message being unboxed
         self.deferred = False  # the message being unboxed needs values.complete()
         self._limits = limits
@@ -198,6 +219,8 @@ class Boxing:
     def _box_remote(self, value: RemoteObject, out: Outgoing) -> Any:
         if isinstance(value, RemoteMethod) and value.____target__ is not None:
             return out.box(value.____target__)  # it was fetched; see netref
+        if isinstance(value, RemoteResult):
+            return out.box(value.____promise__)
         handle = value.____handle__
         if handle.link is not self.link:
             return self.export(value, out)
@@ -216,11 +239,53 @@ class Boxing:
             return out.nest(values.encode_registered, value)
         if issubclass(kind, tuple) and is_plain_named_tuple(kind):
             return out.nest(values.encode_named_tuple, value)
+        if out.pipes and issubclass(kind, Promise) and value.link is self.link:
+            return self._box_promise(value, out)
+        if kind is Flow:
+            items = [value.number, not value.ended]
+            return msgpack.ExtType(Ext.STREAM, values.pack(items))
         if kind is Raised:
             return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
-        if self.peer_has_numpy and kind.__module__ == "numpy" and _is_numpy_scalar(kind):
+        if self.peer_has_numpy and _is_numpy_scalar(kind):
             return values.encode_numpy_scalar(value, out.box)
         return self.export(value, out)
+
+    def _box_promise(self, promise: Any, out: Outgoing) -> Any:
+        with self._guard:
+            pending = not promise.done
+            if pending:
+                promise.pins += 1
+                out.pinned.append(promise)
+        if not pending:
+            return out.box(promise.result())
+        return msgpack.ExtType(Ext.PROMISE, promise.seq.to_bytes(8, "big"))
+
+    def unpin(self, promises: list[Any]) -> None:
+        """A message that names *promises* is queued, or will never be."""
+        with self._guard:
+            for promise in promises:
+                promise.pins -= 1
+        for promise in promises:
+            if promise.done:
+                self.settled(promise)
+
+    def settled(self, promise: Any) -> None:
+        """*promise* is done: the peer may forget the answer, if nothing under way names it."""
+        with self._guard:
+            if promise.pins or promise.forgotten:
+                return
+            promise.forgotten = True
+        self.dead.append(promise.seq)
+
+    def forget(self, seq: Any) -> Answer:
+        """The peer has the answer to its kept request *seq*. Raises ProtocolError.
+
+        What is returned is to be dropped as what :meth:`release` returns.
+        """
+        answer = self.answers.pop(seq, None) if type(seq) is int else None
+        if answer is None:
+            raise ProtocolError("the peer forgot an answer that was not kept for it")
+        return answer
 
     def _box_copy(self, marked: ByValue, out: Outgoing) -> Any:
         value: Any = marked.value
@@ -314,27 +379,39 @@ class Boxing:
             dropped.append(export.obj)
 
     def discard(self) -> list[object]:
-        """Empty the tables, at the end; returns what was exported, to be dropped unlocked."""
+        """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
         with self._guard:
-            dropped = [export.obj for export in self.exports.values()]
+            dropped: list[object] = [export.obj for export in self.exports.values()]
+            dropped += self.answers.values()
             self.exports.clear()
             self._by_identity.clear()
             self.imports.clear()
+            self.answers.clear()
         return dropped
 
-    def take_releases(self, most: int) -> list[int]:
-        """What has died here since the last call, at most *most*: id, count, id, count ..."""
+    def take_dead(self, most: int) -> tuple[list[int], list[int], list[Flow]]:
+        """What the peer is to be told of, at most *most* of it: see :attr:`dead`.
+
+        Releases (id, count, id, count ...), numbers of requests, streams.
+        """
         flat: list[int] = []
-        while len(flat) < 2 * most:
+        answered: list[int] = []
+        flows: list[Flow] = []
+        for _ in range(most):
             try:
-                ref = self.dead.popleft()
+                dead = self.dead.pop()
             except IndexError:  # empty, perhaps by another thread just now
                 break
-            with self._guard:
-                if self.imports.get(ref.id) is ref:
-                    del self.imports[ref.id]
-            flat += (ref.id, ref.count)
-        return flat
+            if type(dead) is HandleRef:
+                with self._guard:
+                    if self.imports.get(dead.id) is dead:
+                        del self.imports[dead.id]
+                flat += (dead.id, dead.count)
+            elif type(dead) is int:
+                answered.append(dead)
+            elif type(dead) is Flow:
+                flows.append(dead)
+        return flat, answered, flows
 
     # --- in ------------------------------------------------------------------------------
 
@@ -345,6 +422,7 @@ class Boxing:
         values.complete() must run. Raises ProtocolError.
         """
         self.big = []
+        self.awaited = []
         self.deferred = False
         self._depth = 0
         message = values.unpack_message(body, self._ext, self._limits[Limit.ITEMS])
@@ -421,6 +499,19 @@ class Boxing:
     def _decode_raised(self, data: bytes) -> values.Deferred:
         return values.Deferred(self._load_completed, (self._unpack_plain(data),))
 
+    def _decode_promise(self, data: bytes) -> values.Deferred:
+        answer = self.answers.get(_number(data))
+        if answer is None:
+            raise ProtocolError("the peer named the answer to a request that it did not keep")
+        self.awaited.append(answer)
+        return values.Deferred(answer.result, ())
+
+    def _decode_stream(self, data: bytes) -> object:
+        fields = self._unpack_plain(data)
+        if type(fields) is not tuple or len(fields) != 2:
+            raise ProtocolError("a stream is announced by its number and its ways")
+        return self._accept_stream(*fields)
+
     def _load_completed(self, dumped: Any) -> BaseException:
         return self.load_raised(values.complete(dumped))
 
@@ -478,6 +569,8 @@ _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
     Ext.BIG_STR: Boxing._decode_big_str,
     Ext.HOME_METHOD: Boxing._decode_home_method,
     Ext.RAISED: Boxing._decode_raised,
+    Ext.PROMISE: Boxing._decode_promise,
+    Ext.STREAM: Boxing._decode_stream,
 }
 
 
@@ -507,4 +600,6 @@ def _blob_hook(levels_left: int) -> values.ExtHook:
 
 
 def _is_numpy_scalar(kind: type) -> bool:
+    if getattr(kind, "__module__", None) != "numpy":  # a class may have been made without one
+        return False
     return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in kind.__mro__)

@@ -35,8 +35,8 @@ class Kind(IntEnum):
     """The first item of each message. Fields in brackets may be left out at the end."""
 
     HELLO = 0  # minor, process, session id or None, limits, features, root description
-    REQUEST = 1  # seq, chain, op, target, path, args, [kwnames, time left, metadata]
-    ASYNC_REQUEST = 2  # seq, lane, op, target, path, args, [kwnames, time left, metadata]
+    REQUEST = 1  # seq, chain, op, target, path, args, [kwnames, time left, metadata, kept]
+    ASYNC_REQUEST = 2  # the same, with a lane for the chain; always kept
     REPLY = 3  # seq, value
     ERROR = 4  # seq, exception
     RELEASE = 5  # id, count, id, count, ...
@@ -45,6 +45,11 @@ class Kind(IntEnum):
     PONG = 8  # token
     GOODBYE = 9  # reason, [seq of a call that was not started, ...]
     ACK = 10  # reserved for sessions that outlive their transport
+    FORGET = 11  # seq, ...: kept requests whose answers the sender has
+    ITEMS = 12  # stream, [item, ...]
+    CREDIT = 13  # stream, items that may be sent beyond those granted before
+    END = 14  # stream, [exception]: the sender sends no more items
+    STOP = 15  # stream: the sender takes no more items
 
 
 class Op(IntEnum):
@@ -101,6 +106,8 @@ class Ext(IntEnum):
     EXPORT = 64  # [id, class id, (description, hidden names)]: the sender's object
     HOME = 65  # id: an object of the receiver's, coming home
     HOME_METHOD = 66  # [id, name]: a bound method of an object of the receiver's
+    PROMISE = 67  # seq: what the receiver will answer to a kept request of the sender's
+    STREAM = 68  # [number, two ways]: a new stream of the sender's
 
 
 _BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"

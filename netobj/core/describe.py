@@ -74,7 +74,10 @@ NOTHING: Final = Description(0, "builtins", "object", (), (), (), False, False)
 
 def class_name(cls: type) -> tuple[str, str]:
     """Module and qualified name of *cls*, read past any metaclass."""
-    module = type.__dict__["__module__"].__get__(cls)
+    try:
+        module = type.__dict__["__module__"].__get__(cls)
+    except AttributeError:  # it was made where no module is
+        module = None
     name = type.__dict__["__qualname__"].__get__(cls)
     return module if type(module) is str else "?", name
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netobj.core.flow import Flow
+    from netobj.core.promises import Answer
 
 
 class Request:
     """The peer asks for something; it stays the front-end's until it is answered.
 
     ``chain`` is the chain it belongs to (a synchronous call) or None; ``lane`` orders the
-    asynchronous calls of one of the peer's threads. ``time_left`` is in seconds, or None.
+    asynchronous calls of one of the peer's threads. ``since`` and ``deadline`` are times of the
+    reader's clock, in seconds; ``deadline`` and ``time_left`` are None where the call has none.
+    ``awaits`` are the answers that it names and that may not be there yet.
     """
 
     __slots__ = (
         "_ticket",
         "args",
+        "awaits",
         "cancelled",
         "chain",
+        "deadline",
         "deferred",
+        "kept",
         "kwnames",
         "lane",
         "metadata",
@@ -25,8 +34,10 @@ class Request:
         "path",
         "run",
         "seq",
+        "since",
         "target",
         "time_left",
+        "where",
     )
 
     def __init__(
@@ -50,10 +61,15 @@ class Request:
         self.deferred = deferred
         self.kwnames: tuple[str, ...] = ()
         self.time_left: float | None = None
+        self.deadline: float | None = None
+        self.since = 0.0
         self.metadata: Any = None
+        self.kept: Answer | None = None  # where the answer is to be kept
+        self.awaits: tuple[Answer, ...] = ()
         self.cancelled = False
         self._ticket = [None]  # whoever takes it out decides whether the request runs
         self.run: Any = None  # the front-end's, while it can be stopped
+        self.where: str | None = None  # the thread or task that runs it
 
     def start(self) -> bool:
         """Claim the request, in one atomic step: True for the one who may run it, or drop it."""
@@ -110,6 +126,15 @@ class Dropped:
         self.objects = objects
 
 
+class Flowed:
+    """Something has come for *flow*: items, credit, or the end of one of its halves."""
+
+    __slots__ = ("flow",)
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+
+
 class Goodbye:
     """The peer says that it will close and why; *not_started*: tokens of calls it will not run."""
 
@@ -120,4 +145,4 @@ class Goodbye:
         self.not_started = not_started
 
 
-Event = Request | Reply | Cancel | Pong | Hello | Dropped | Goodbye
+Event = Request | Reply | Cancel | Pong | Hello | Dropped | Flowed | Goodbye

@@ -33,19 +33,40 @@ class Exposure(NamedTuple):
     by_value: bool = False  # results travel as copies
     arguments_by_value: bool = False  # the peer's containers are copied before the call
     concurrent: bool = False  # asynchronous calls may overlap
+    stream: bool = False  # the results are iterators, whose items are sent ahead of the consumer
+    slow: bool = False  # where plain functions run on an event loop, this one does not
 
 
 @overload
 def exposed(
-    target: str, /, *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+    target: str,
+    /,
+    *,
+    by_value: bool = ...,
+    arguments_by_value: bool = ...,
+    concurrent: bool = ...,
+    stream: bool = ...,
+    slow: bool = ...,
 ) -> _Decorator: ...
 @overload
 def exposed(
-    target: _T, /, *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+    target: _T,
+    /,
+    *,
+    by_value: bool = ...,
+    arguments_by_value: bool = ...,
+    concurrent: bool = ...,
+    stream: bool = ...,
+    slow: bool = ...,
 ) -> _T: ...
 @overload
 def exposed(
-    *, by_value: bool = ..., arguments_by_value: bool = ..., concurrent: bool = ...
+    *,
+    by_value: bool = ...,
+    arguments_by_value: bool = ...,
+    concurrent: bool = ...,
+    stream: bool = ...,
+    slow: bool = ...,
 ) -> _Decorator: ...
 def exposed(
     target: Any = None,
@@ -54,14 +75,19 @@ def exposed(
     by_value: bool = False,
     arguments_by_value: bool = False,
     concurrent: bool = False,
+    stream: bool = False,
+    slow: bool = False,
 ) -> Any:
     """Mark a function, method, property, class or other callable as open to the peer.
 
     It can then be reached under its own name, without a prefix. ``@exposed("rpc_")`` marks it
     only for connections whose ``exposed_prefix`` is ``"rpc_"``. With *by_value* its results
     travel as copies; with *arguments_by_value* containers of the peer's are copied before the
-    call, one round trip each; with *concurrent* asynchronous calls of it may overlap. Goes with
-    ``staticmethod``, ``classmethod`` and ``property`` in either order.
+    call, one round trip each; with *concurrent* asynchronous calls of it may overlap. With
+    *stream* it returns an iterator (or is a generator, plain or asynchronous), whose items are
+    sent ahead of the consumer, as many as the consumer's pace allows. With *slow* it runs in a
+    thread also where plain functions run on an event loop, as a :mod:`netobj.aio` client's
+    callbacks do. Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order.
 
     The mark belongs to the function that is found under a name: a subclass that overrides a
     marked method marks its own version, or does not expose it.
@@ -75,9 +101,10 @@ def exposed(
     >>> exposure_of(vars(Calculator)["add"]).by_value
     False
     """
+    marks = (by_value, arguments_by_value, concurrent, stream, slow)
     if target is None or isinstance(target, str):
-        return _Decorator(Exposure(target, by_value, arguments_by_value, concurrent))
-    return _mark(target, Exposure(None, by_value, arguments_by_value, concurrent))
+        return _Decorator(Exposure(target, *marks))
+    return _mark(target, Exposure(None, *marks))
 
 
 class _Decorator:
@@ -115,8 +142,8 @@ def exposure_of(attribute: object) -> Exposure | None:
     Looks through staticmethod, classmethod, property, bound methods and functools' method
     descriptors. The mark of a class is not that of its subclasses or instances.
 
-    >>> exposure_of(staticmethod(exposed(lambda: 1)))
-    Exposure(prefix=None, by_value=False, arguments_by_value=False, concurrent=False)
+    >>> exposure_of(staticmethod(exposed(lambda: 1, stream=True))).stream
+    True
     >>> exposure_of(len) is None
     True
     """
@@ -162,6 +189,16 @@ def _inner(attribute: object) -> object | None:
     if issubclass(type(attribute), _WITH_FUNC):
         return (instance_dict(attribute) or {}).get("func")
     return None
+
+
+def unwrapped(attribute: object) -> object:
+    """The function at the bottom of *attribute*, a method or what wraps one in a class."""
+    for _ in range(_MAX_LAYERS):
+        inner = None if type(attribute) is FunctionType else _inner(attribute)
+        if inner is None:
+            break
+        attribute = inner
+    return attribute
 
 
 def service(cls: _C) -> _C:

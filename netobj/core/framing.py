@@ -83,6 +83,8 @@ class FrameReader:
         data = self._data
         start = self._position + HEADER_SIZE
         if start > len(data):
+            if self._position == len(data):
+                self._data, self._position = b"", 0  # an idle connection holds no buffer
             return None
         length = int.from_bytes(data[self._position : start], "big")
         if length > self.max_frame:

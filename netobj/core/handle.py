@@ -25,13 +25,23 @@ class Handle:
     Proxies and bound methods share it; the reference is released when the last of them dies.
     """
 
-    __slots__ = ("__weakref__", "document", "hidden", "id", "imported", "link", "proxy")
+    __slots__ = (
+        "__weakref__",
+        "document",
+        "hidden",
+        "id",
+        "imported",
+        "link",
+        "proxy",
+        "reference",
+    )
 
     def __init__(self, link: Any, number: int, imported: ImportedClass) -> None:
         self.link = link
         self.id = number
         self.imported = imported
-        self.proxy: weakref.ref[Any] | None = None
+        self.proxy: weakref.ref[Any] | None = None  # for threads
+        self.reference: weakref.ref[Any] | None = None  # for event loops
         self.hidden: set[str] = set()  # described methods that mean something else here
         self.document: tuple[Any, ...] | None = None  # docstring and signature, once fetched
 
@@ -71,3 +81,14 @@ class RemoteMethod(RemoteObject):
     __slots__ = ("____name__", "____target__")
     ____name__: str
     ____target__: Any  # a reference to the method, once one had to be fetched
+
+
+class RemoteResult(RemoteObject):
+    """Base of what stands for the answer to a call that was made already."""
+
+    __slots__ = ()
+
+    @property
+    def ____promise__(self) -> Any:
+        """The promise of the answer, which is what travels."""
+        raise NotImplementedError

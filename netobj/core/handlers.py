@@ -20,8 +20,18 @@ from netobj.core.boxing import ByValue
 from netobj.core.consts import BINARY_SPECIALS, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
-from netobj.core.exposure import exposure_of
+from netobj.core.exposure import Exposure, exposure_of
 from netobj.core.lookup import MISSING, find
+from netobj.core.outcomes import (
+    AWAITABLE,
+    STEPS,
+    Awaited,
+    Opened,
+    Opener,
+    is_async,
+    opener,
+    streamed,
+)
 from netobj.core.rules import Access
 from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
@@ -31,8 +41,16 @@ MAX_FETCH: Final = 10_000
 """How many items of an iterator one request may ask for."""
 
 
-def perform(session: Session, request: Request) -> object:
+def perform(
+    session: Session, request: Request, adapt: Callable[[Any], Any] | None = None
+) -> object:
     """The result of *request*, to be boxed; raises what the operation raises.
+
+    *adapt* makes of the arguments, a tuple or a dict, what the thread of the call uses; those of
+    an ``async def``, which will run elsewhere, stay as they are.
+
+    An ``Awaited``, ``Streamed`` or ``Opened`` (see :mod:`netobj.core.outcomes`) says that there
+    is more to do before the request can be answered.
 
     Raises ProtocolError for a request that no front-end of ours would make; that ends the
     request, not the connection, since everything it changed on the wire is applied already.
@@ -42,15 +60,23 @@ def perform(session: Session, request: Request) -> object:
         raise ProtocolError(f"the operation {request.op} is not one of the protocol's")
     args: tuple[Any, ...] = request.args
     path = request.path
+    target = request.target
     if request.deferred:
+        target = values.complete(target)
         args = values.complete(args)
         path = values.complete(path)
+    if adapt is not None:
+        path = adapt(path)
+        if operation is not _call:
+            args = adapt(args)
     kwargs: dict[str, Any] = {}
     if request.kwnames:
         count = len(request.kwnames)
         kwargs = dict(zip(request.kwnames, args[-count:], strict=True))
         args = args[:-count]
-    return operation(session, request.target, path, args, kwargs)
+    if operation is _call:
+        return _call(session, target, path, args, kwargs, adapt)
+    return operation(session, target, path, args, kwargs)
 
 
 def is_concurrent(session: Session, request: Request) -> bool:
@@ -58,15 +84,42 @@ def is_concurrent(session: Session, request: Request) -> bool:
 
     Looks at what lies in the target's class, without running user code.
     """
-    name = request.path
-    if request.op != Op.CALL or type(name) is not str:
-        return False
-    kind = type(request.target)
-    for real in (name, session.config.exposed_prefix + name):
-        exposure = exposure_of(find(kind, real))
+    for candidate in _candidates(session, request):
+        exposure = exposure_of(candidate)
         if exposure is not None:
             return exposure.concurrent
     return False
+
+
+def is_slow(session: Session, request: Request) -> bool:
+    """True for a call of what is declared ``slow``; looks as :func:`is_concurrent` does."""
+    exposures = map(exposure_of, _candidates(session, request))
+    return any(exposure is not None and exposure.slow for exposure in exposures)
+
+
+def runs_on_loop(session: Session, request: Request) -> bool:
+    """True for what is known, without running user code, to be an ``async def``."""
+    if request.op == Op.SPECIAL:
+        index = request.args[0] if request.args else None
+        return type(index) is int and 0 <= index < len(SPECIALS) and SPECIALS[index] in _LATE
+    return any(map(is_async, _candidates(session, request)))
+
+
+def _candidates(session: Session, request: Request) -> Iterator[object]:
+    """What a call may lead to, as it lies in classes; nothing for longer paths."""
+    if request.op != Op.CALL:
+        return
+    name = request.path
+    kind = type(request.target)
+    if kind is values.Deferred:  # an answer that is not there yet
+        return
+    if name is None:
+        yield request.target
+    elif type(name) is str:
+        for real in (name, session.config.exposed_prefix + name):
+            found = find(kind, real)
+            if found is not MISSING:
+                yield found
 
 
 def walk(policy: Policy, target: object, path: object) -> Any:
@@ -74,15 +127,25 @@ def walk(policy: Policy, target: object, path: object) -> Any:
     if path is None:
         return target
     if type(path) is str:
-        return policy.getattr(target, path)
+        return _opened(policy, path, target) or policy.getattr(target, path)
     if type(path) is not tuple:
         raise ProtocolError("a path is None, a name or a tuple of steps")
+    if path:
+        _opened(policy, path[0], target)
     for step in path:
         if type(step) is tuple and len(step) == 1:
             target = policy.special_method(target, "__getitem__")(step[0])
         else:
-            target = policy.getattr(target, step)
+            target = opener(step, target) or policy.getattr(target, step)
     return target
+
+
+def _opened(policy: Policy, step: object, target: object) -> Opener | None:
+    """What leads on from the target itself to a two-way stream, if it may be called at all."""
+    opened = opener(step, target)
+    if opened is not None:
+        policy.special_method(target, "__call__")
+    return opened
 
 
 Args = tuple[Any, ...]
@@ -93,23 +156,44 @@ def _get(session: Session, target: object, path: object, args: Args, kwargs: Kwa
     return walk(session.policy, target, path)
 
 
-def _call(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+def _call(
+    session: Session,
+    target: object,
+    path: object,
+    args: Args,
+    kwargs: Kwargs,
+    adapt: Callable[[Any], Any] | None = None,
+) -> object:
     policy = session.policy
     if path is None:
         function = policy.special_method(target, "__call__")
+        opened = target if is_async(target) else function
         exposure = exposure_of(target)
     else:
         function = walk(policy, target, path)
         if type(function) is not MethodType and policy.has_own_rules(function):
             function = policy.special_method(function, "__call__")
-        exposure = exposure_of(function) or session.exposure_of_root(target)
+        opened = function.function if type(function) is Opener else function
+        exposure = exposure_of(opened) or session.exposure_of_root(target)
+    if adapt is not None and not is_async(opened):
+        args, kwargs = adapt(args), adapt(kwargs)
     if exposure is not None and exposure.arguments_by_value:
         args = copy_containers(args)
         kwargs = dict(zip(kwargs, copy_containers(tuple(kwargs.values())), strict=True))
     result = function(*args, **kwargs)
-    if exposure is not None and exposure.by_value:
-        return ByValue(result)
-    return result
+    if type(result) in AWAITABLE and (
+        exposure is not None or type(result) in STEPS or not session.config.allow_all_attrs
+    ):
+        return Awaited(result, lambda value: _finished(value, exposure))
+    return _finished(result, exposure)
+
+
+def _finished(result: Any, exposure: Exposure | None) -> object:
+    if exposure is None or type(result) is Opened:
+        return result
+    if exposure.stream:
+        return streamed(result)
+    return ByValue(result) if exposure.by_value else result
 
 
 def _set(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> None:
@@ -132,9 +216,19 @@ def _special(session: Session, target: object, path: object, args: Args, kwargs:
     if own is not None:
         return own(session, obj, *operands)
     result = session.policy.special_method(obj, name)(*operands, **kwargs)
+    if name in _LATE:
+        return Awaited(result, _itself)
     if result is NotImplemented and len(operands) == 1 and type(operands[0]) in _COPYABLE:
         return _reflected(obj, name, operands[0])
     return result
+
+
+def _itself(result: object) -> object:
+    return result
+
+
+_LATE: Final = frozenset("__await__ __anext__ __aenter__ __aexit__".split())
+"""What these special methods return is awaited where the object lives."""
 
 
 def _reflected(obj: object, name: str, operand: object) -> object:
@@ -156,10 +250,23 @@ _REFLECTED: Final[dict[str, str]] = {
 
 
 def _exit(session: Session, obj: object, exc: BaseException | None = None) -> object:
-    leave = session.policy.special_method(obj, "__exit__")
+    return _leave(session, obj, "__exit__", exc)
+
+
+def _aexit(session: Session, obj: object, exc: BaseException | None = None) -> object:
+    return Awaited(_leave(session, obj, "__aexit__", exc), _itself)
+
+
+def _leave(session: Session, obj: object, name: str, exc: BaseException | None) -> Any:
+    leave = session.policy.special_method(obj, name)
     if exc is None:
         return leave(None, None, None)
     return leave(type(exc), exc, exc.__traceback__)
+
+
+def _await(session: Session, obj: Any) -> object:
+    session.policy.special_method(obj, "__await__")
+    return Awaited(obj, _itself)
 
 
 def _copied_by(copier: Callable[[Any], object], name: str) -> Callable[[Session, object], object]:
@@ -179,6 +286,8 @@ def _copied_by(copier: Callable[[Any], object], name: str) -> Callable[[Session,
 
 _SPECIALS: Final[dict[str, Callable[..., object]]] = {
     "__exit__": _exit,
+    "__aexit__": _aexit,
+    "__await__": _await,
     "__copy__": _copied_by(copy.copy, "__copy__"),
     "__deepcopy__": _copied_by(copy.deepcopy, "__deepcopy__"),
 }
@@ -209,6 +318,8 @@ def _document(
 
 def _copy(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
     obj = walk(session.policy, target, path)
+    if type(obj) in _PLAIN or type(obj) in values.ENCODERS:  # it travels by value anyway
+        return (False, obj)
     if type(obj) not in _COPYABLE:
         raise NotEncodable(
             f"copy_of copies plain data, and a {type(obj).__name__!r} object is none: register its "

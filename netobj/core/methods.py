@@ -40,6 +40,10 @@ NEVER_REMOTE: Final = frozenset(
 """Names that libraries probe for and that make no sense at a distance: they are not there."""
 
 
+OPEN: Final = "open"
+"""The name under which a method opens a two-way stream to itself; meant by a path of steps."""
+
+
 class Link(Protocol):
     """What a proxy needs of its connection; each front-end's Connection is one."""
 
@@ -53,6 +57,11 @@ class Link(Protocol):
         self, op: int, handle: Handle, path: Any, args: tuple[Any, ...], kwargs: Any = None
     ) -> Any:
         """Ask, wait, and return the answer or raise what it raised."""
+
+    def request_async(
+        self, op: int, target: Handle, path: Any, args: tuple[Any, ...], kwargs: Any = None
+    ) -> Any:
+        """Ask, and return at once what can be awaited for the answer."""
 
     def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
         """*exc* marked to travel as an exception; in the block it comes home as itself."""
@@ -76,6 +85,17 @@ class BoundMethod(RemoteMethod):
             return self.____target__(*args, **kwargs)
         handle = self.____handle__
         return handle.link.request(_CALL, handle, self.____name__, args, kwargs)
+
+    def open(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method with a new two-way stream before *args*; returns this side's end of it.
+
+        See :class:`netobj.Duplex` for an example. One round trip.
+        """
+        if self.____target__ is not None:
+            handle = self.____target__.____handle__
+            return handle.link.request(_CALL, handle, [OPEN], args, kwargs)
+        handle = self.____handle__
+        return handle.link.request(_CALL, handle, [self.____name__, OPEN], args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name in NEVER_REMOTE:
@@ -142,14 +162,20 @@ class _ThrowMethod(BoundMethod):
     __slots__ = ()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        link = self.____handle__.link
-        if args and isinstance(args[0], type) and issubclass(args[0], BaseException):
-            value = args[1] if len(args) > 1 else None
-            args = (value if isinstance(value, BaseException) else args[0](*args[1:2]),)
-        if not args or not isinstance(args[0], BaseException):
+        exc = thrown_by(args)
+        if exc is None:
             return super().__call__(*args, **kwargs)
-        with link.thrown(args[0]) as exc:
-            return super().__call__(exc, *args[1:], **kwargs)
+        with self.____handle__.link.thrown(exc) as thrown:
+            rest = () if isinstance(args[0], type) else args[1:]
+            return super().__call__(thrown, *rest, **kwargs)
+
+
+def thrown_by(args: tuple[Any, ...]) -> BaseException | None:
+    """The exception that the arguments of ``throw`` mean; None if they mean none."""
+    if args and isinstance(args[0], type) and issubclass(args[0], BaseException):
+        value = args[1] if len(args) > 1 else None
+        return value if isinstance(value, BaseException) else args[0](*args[1:2])
+    return args[0] if args and isinstance(args[0], BaseException) else None
 
 
 class _ContainerReader(BoundMethod):

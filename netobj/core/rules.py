@@ -9,7 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from enum import Enum
-from types import ModuleType, WrapperDescriptorType
+from types import (
+    AsyncGeneratorType,
+    GeneratorType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final, NamedTuple
 
 from netobj.core.config import Config
@@ -42,6 +48,15 @@ FRAMES: Final = frozenset(
 )
 """Names without an underscore that lead from a generator, coroutine or traceback to globals, and
 so to everything; ``allow_public_attrs`` does not open them."""
+STEPS: Final = frozenset(
+    class_dict(kind)[name]
+    for kind, names in (
+        (GeneratorType, ("send", "throw", "close")),
+        (AsyncGeneratorType, ("asend", "athrow", "aclose")),
+    )
+    for name in names
+)
+"""What steps a generator besides ``__next__``, and is open with it."""
 FORMATS: Final = frozenset(("format", "format_map"))
 """Methods of ``str`` that read any attribute which the string names; the same holds for them."""
 _MAX_CACHED_NAMES: Final = 1000  # per type and policy: a peer may ask for a million
@@ -210,6 +225,8 @@ class Rules:
         return on_type is not MISSING and self._counts(name, on_type)
 
     def _counts(self, name: str, attribute: object) -> bool:
+        if type(attribute) is MethodDescriptorType and attribute in STEPS:
+            return self._is_open("__next__")
         # functools.wraps copies marks, and leaves the marked function itself in __wrapped__.
         if not self._config.allow_exposed_attrs or (is_dunder(name) and name not in SPECIAL_INDEX):
             return False

@@ -12,14 +12,14 @@ connection at the time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing, Outgoing, Raised
+from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import (
     BIG_VALUE,
@@ -30,11 +30,25 @@ from netobj.core.consts import (
     Kind,
     Limit,
 )
+from netobj.core.copies import copied
 from netobj.core.describe import Description
-from netobj.core.events import Cancel, Dropped, Event, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.events import (
+    Cancel,
+    Dropped,
+    Event,
+    Flowed,
+    Goodbye,
+    Hello,
+    Pong,
+    Reply,
+    Request,
+)
 from netobj.core.exposure import Exposure
+from netobj.core.flow import Flow
+from netobj.core.flows import Flows
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.handle import Handle, ImportedClass
+from netobj.core.promises import Answer
 from netobj.core.vinegar import Dumper, Loader
 from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
@@ -46,6 +60,7 @@ _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALLEST_FRAME: Final = 1024
 _FEWEST_ITEMS: Final = 64
 _LONGEST: Final = 1e9  # seconds that a call may have, if it says so
+_MOST_METADATA: Final = 64  # entries of a call's metadata
 _RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
 _ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
 _NUMBER: Final = 9  # bytes of a number, at the most
@@ -67,9 +82,11 @@ Wire = bytes | memoryview
 class Session:
     """One side of one connection.
 
-    *root* is what the peer reaches as its root; *link* goes into every handle; *make_proxy*
-    makes the proxy for a handle; *guard* is a re-entrant lock (see boxing); *sequence* gives
-    the numbers of requests, unique in the process; *process* is this process's own token.
+    *root* is what the peer reaches as its root; *link* goes into every handle and stream;
+    *make_proxy* makes the proxy for a handle, *make_end* what the user gets of a stream that the
+    peer has made (both in the order of the wire, so they only make an object); *guard* is a
+    re-entrant lock (see boxing); *sequence* gives the numbers of requests, unique in the process;
+    *process* is this process's own token.
     """
 
     def __init__(
@@ -79,6 +96,7 @@ class Session:
         *,
         link: object,
         make_proxy: Callable[[Handle], object],
+        make_end: Callable[[Flow], object],
         guard: AbstractContextManager[object],
         sequence: Iterator[int],
         process: bytes,
@@ -95,9 +113,11 @@ class Session:
             policy=self.policy,
             make_proxy=make_proxy,
             load_raised=self.loader.load,
+            accept_stream=lambda number, two_way: make_end(self.flows.accept(number, two_way)),
             guard=guard,
             limits=config.limits,
         )
+        self.flows = Flows(link, self._send, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
         self.out: deque[Wire] = deque()
         self.pending: dict[int, Any] = {}  # our requests: seq -> the front-end's token
@@ -111,15 +131,15 @@ class Session:
         self.peer_features: tuple[str, ...] = ()
         self.root_class: ImportedClass | None = None
         self.last_heard: float | None = None
+        self._now = 0.0
         self._pinged_at: float | None = None
         self._sequence = sequence
         self._reader = FrameReader(config.limits[Limit.FRAME])
+        self._size = 0  # bytes of the message being applied
         self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
         self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
         self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
-        self._identity = object()  # marks exceptions that came over this session
-        self._left: dict[int, BaseException] = {}
-        self._numbers_left = count(1)
+        self._left = _Left()
         self.out.append(PREAMBLE)
         self._say_hello(process, features)
 
@@ -144,7 +164,7 @@ class Session:
         self,
         token: object,
         op: int,
-        target: Handle | None,
+        target: Handle | tuple[Any] | None,
         path: Path,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
@@ -152,17 +172,24 @@ class Session:
         lane: int | None = None,
         time_left: float | None = None,
         seq: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        kept: bool = False,
     ) -> int:
         """Queue a request; returns its number, under which the answer will find *token*.
 
-        *target* None is the peer's root; *seq* None takes the next number. Raises
-        ConnectionLost, NotEncodable, LimitExceeded; then nothing was queued.
+        *target* is a handle, None (the peer's root), or a tuple of one value, which may be a
+        promise. *seq* None takes the next number. *kept*: later requests may name the answer (a
+        request with a *lane* always is). *time_left* is in seconds; as many as no call takes are
+        like None. Raises ConnectionLost, NotEncodable, LimitExceeded; then nothing was queued.
         """
         if self.lost is not None:
             raise ConnectionLost(self.lost)
         if seq is None:
             seq = next(self._sequence)
-        number = ROOT_ID if target is None else target.id
+        if target is None:
+            number: Any = ROOT_ID
+        else:
+            number = target if isinstance(target, tuple) else target.id
         if lane is None:
             message: list[Any] = [_REQUEST, seq, chain, op, number, path, args]
         else:
@@ -170,14 +197,14 @@ class Session:
         if kwargs:
             message[6] = (*args, *kwargs.values())
             message.append(list(kwargs))
-        if time_left is not None:
-            message += [[]] * (8 - len(message)) + [time_left]
+        if time_left is not None or metadata or (kept and lane is None):
+            _add_extras(message, time_left, metadata, kept)
         self.pending[seq] = token
         try:
-            if type(path) is list:
-                self._send_boxed(message, 6)
+            if type(path) is list or type(target) is tuple:
+                self._send_boxed(message, 6, single=False)
             else:
-                self._send(message, 6)
+                self._send(message, 6, single=False)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -192,8 +219,16 @@ class Session:
     def reply(self, request: Request, value: object) -> None:
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
         self.running.pop(request.seq, None)  # first: once answered, the number is the peer's again
+        answer = request.kept
+        # Before it is sent: a copy that cannot be made is an error, and the answer of the call.
+        meant = None if answer is None else _meant(value)
         if self.lost is None:
             self._send([_REPLY, request.seq, (value,)], 2)
+        if answer is not None:
+            if type(value) is Flow:
+                answer.settle(None, NotEncodable(_STREAM_NAMED))
+            else:
+                answer.settle(meant)
 
     def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
         """Answer *request* with *exc*.
@@ -202,8 +237,12 @@ class Session:
         until :meth:`let_go`, so that it comes home as the very object.
         """
         self.running.pop(request.seq, None)
-        if self.lost is None:
-            self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
+        try:
+            if self.lost is None:
+                self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
+        finally:
+            if request.kept is not None:
+                request.kept.settle(None, exc)
 
     def raised(
         self, exc: BaseException, keep: list[int] | None = None, failed: bool = False
@@ -214,6 +253,9 @@ class Session:
         """
         log = failed and self.config.log_exceptions
         return Raised(self._dump(exc, keep, self.config._replace(log_exceptions=log)))
+
+    def _failed(self, exc: BaseException) -> Raised:
+        return self.raised(exc, failed=True)
 
     @contextmanager
     def thrown(self, exc: BaseException) -> Iterator[Raised]:
@@ -260,29 +302,45 @@ class Session:
     def _releases(self) -> bytes:
         frames = b""
         most = min(_RELEASES_AT_ONCE, (self._unchecked - _ENVELOPE) // (2 * _NUMBER))
-        while flat := self.boxing.take_releases(most):
-            frames += frame(values.pack([int(Kind.RELEASE), *flat]))
+        while self.boxing.dead:
+            released, answered, abandoned = self.boxing.take_dead(most)
+            for kind, numbers in ((Kind.RELEASE, released), (Kind.FORGET, answered)):
+                if numbers:
+                    frames += frame(values.pack([int(kind), *numbers]))
+            for flow in abandoned:
+                frames += b"".join(self._abandoned(flow))
         return frames
 
-    def _send(self, message: list[Any], box_at: int) -> None:
-        """Box the tuple at *box_at* (a lone item of a reply is unwrapped), pack and queue."""
-        items = message[box_at]
-        single = box_at != 6
+    def _abandoned(self, flow: Flow) -> Iterator[bytes]:
+        """The frames that tell the peer that nobody has *flow* any more."""
+        if not flow.stopped and not flow.ended:
+            yield frame(values.pack([int(Kind.STOP), flow.number]))
+        if self.flows.claim_end(flow):
+            yield frame(values.pack([int(Kind.END), flow.number]))
+        self.flows.give_up(flow)
+
+    def _send(self, message: list[Any], at: int, single: bool = True) -> None:
+        """Box the tuple at *at* (to its lone item, if *single*), pack and queue."""
+        items = message[at]
         for item in items:
             kind = type(item)
             if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
-                self._send_boxed(message, box_at)
+                self._send_boxed(message, at, single)
                 return
-        message[box_at] = items[0] if single else list(items)
+        message[at] = items[0] if single else list(items)
         self._queue(message)
 
-    def _send_boxed(self, message: list[Any], box_at: int) -> None:
-        out = Outgoing(self.boxing)
+    def _send_boxed(self, message: list[Any], at: int, single: bool) -> None:
+        request = at == 6
+        out = Outgoing(self.boxing, request)
         try:
-            if box_at == 6 and type(message[5]) is list:  # the steps of a path
-                message[5] = [out.box(step) for step in message[5]]
-            boxed = [out.box(item) for item in message[box_at]]
-            message[box_at] = boxed if box_at == 6 else boxed[0]
+            if request:
+                if type(message[4]) is tuple:  # the target itself
+                    message[4] = [out.box(message[4][0])]
+                if type(message[5]) is list:  # the steps of a path
+                    message[5] = [out.box(step) for step in message[5]]
+            boxed = [out.box(item) for item in message[at]]
+            message[at] = boxed[0] if single else boxed
             self._queue(message, out.raw)
         except BaseException:
             out.roll_back()
@@ -323,8 +381,7 @@ class Session:
         def remember(leaving: BaseException) -> int:
             if keep is None:
                 return 0
-            number = next(self._numbers_left)
-            self._left[number] = leaving
+            number = self._left.add(leaving)
             keep.append(number)
             return number
 
@@ -332,13 +389,13 @@ class Session:
 
     def _origin(self, exc: BaseException) -> int | None:
         origin = instance_dict(exc).get(_ORIGIN)
-        if type(origin) is tuple and origin[0] is self._identity:
+        if type(origin) is tuple and origin[0] is self._left:
             number: int = origin[1]
             return number
         return None
 
     def _came_from(self, exc: BaseException, number: int) -> None:
-        instance_dict(exc)[_ORIGIN] = (self._identity, number)  # past any __setattr__
+        instance_dict(exc)[_ORIGIN] = (self._left, number)  # past any __setattr__
 
     def _left_home(self, number: int) -> BaseException | None:
         return self._left.get(number)
@@ -361,7 +418,7 @@ class Session:
         ProtocolError if nothing came before the fault; else returns what did, and :attr:`fault`
         is the error.
         """
-        self.last_heard = now
+        self._now = self.last_heard = now
         events: list[Event] = []
         try:
             self._reader.feed(data)
@@ -380,6 +437,7 @@ class Session:
                 body = self._reader.next_message()
                 if body is None:
                     break
+                self._size = len(body)
                 message = self.boxing.unbox(body)
                 if self.boxing.big:
                     self._arriving = (message, self.boxing.big)
@@ -408,17 +466,26 @@ class Session:
             if data is None:
                 return False
             big.pop(0).data = data
+            self._size += len(data)
         return True
 
     def _apply(self, message: tuple[Any, ...], deferred: bool, events: list[Event]) -> None:
         kind = message[0]
         if type(kind) is not int:
             raise ProtocolError("a message begins with the number of its kind")
+        if self.boxing.awaited and kind not in (_REQUEST, _ASYNC):
+            raise ProtocolError("only requests may name the answers to others")
         if kind == _REPLY and len(message) == 3:
             events.append(Reply(self._answered(message[1]), True, message[2], deferred))
             return
         if kind in (_REQUEST, _ASYNC):
             events.append(self._receive_request(message, deferred))
+            return
+        receive = _FLOWING.get(kind)
+        if receive is not None and self.greeted:
+            flow = receive(self.flows, message, deferred, self._size)
+            if flow is not None:
+                events.append(Flowed(flow))
             return
         apply = _APPLY.get(kind)
         if apply is None:
@@ -443,8 +510,8 @@ class Session:
     def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
         if not self.greeted:
             raise ProtocolError("a message came before the hello")
-        if not 7 <= len(message) <= 10:
-            raise ProtocolError("a request has 7 to 10 fields")
+        if not 7 <= len(message) <= 11:
+            raise ProtocolError("a request has 7 to 11 fields")
         kind, seq, thread, op, number, path, args = message[:7]
         if type(seq) is not int or type(thread) is not int or type(op) is not int:
             raise ProtocolError("the numbers of a request are integers")
@@ -455,10 +522,18 @@ class Session:
         if len(self.running) >= _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
             raise ProtocolError("more requests are in flight than this side's limit allows")
         chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
-        target = self.boxing.home(number)
+        if type(number) is tuple and len(number) == 1:
+            target = number[0]
+        else:
+            target = self.boxing.home(number)
         request = Request(seq, chain, lane, op, target, path, args, deferred)
+        request.since = self._now
+        if self.boxing.awaited:
+            request.awaits = tuple(self.boxing.awaited)
         if len(message) > 7:
             self._receive_extras(request, message[7:])
+        if lane is not None or request.kept is not None:
+            self._keep(request)
         self.running[seq] = request
         return request
 
@@ -474,9 +549,28 @@ class Session:
             number = type(time_left) in (int, float) and abs(time_left) < _LONGEST
             if time_left is not None and not number:
                 raise ProtocolError("the time left is a number of seconds")
-            request.time_left = time_left
-        if len(extras) > 2:
-            request.metadata = extras[2]
+            if time_left is not None:
+                request.time_left = time_left
+                request.deadline = self._now + time_left
+        if len(extras) > 2 and extras[2] is not None:
+            request.metadata = _metadata(extras[2])
+        if len(extras) > 3:
+            if type(extras[3]) is not bool:
+                raise ProtocolError("whether a request is kept is a truth value")
+            request.kept = Answer() if extras[3] else None
+
+    def _keep(self, request: Request) -> None:
+        answers = self.boxing.answers
+        if request.seq in answers:
+            raise ProtocolError(f"the answer to the request {request.seq} is still kept")
+        if len(answers) >= 2 * _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
+            raise ProtocolError("more answers are kept than this side's limit allows")
+        request.kept = answers[request.seq] = Answer()
+
+    def _receive_forget(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
+        answers = map(self.boxing.forget, message[1:])
+        dropped: list[object] = [answer for answer in answers if not answer.is_plain]
+        return Dropped(dropped) if dropped else None
 
     def _receive_error(self, message: tuple[Any, ...], deferred: bool) -> Reply:
         if len(message) != 3:
@@ -503,6 +597,7 @@ class Session:
         self.peer_limits = limits
         self._unchecked = _smallest(limits)
         self.boxing.set_peer_limits(limits)
+        self.flows.set_peer_limit(limits[Limit.REQUESTS])
         self.peer_features = tuple(name for name in features if type(name) is str)
         self.boxing.peer_has_numpy = "numpy" in self.peer_features
         self.greeted = True
@@ -580,16 +675,79 @@ class Session:
 
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
-        dropped = self.boxing.discard()
+        dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead]
+        self.boxing.dead.clear()
         self._left.clear()
         self.running.clear()
         return dropped
+
+
+class _Left(dict[int, BaseException]):
+    """The exceptions of this side that have left and may come home as themselves, by number.
+
+    The table of one session, which also stands for it in exceptions that came over it.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def add(self, exc: BaseException) -> int:
+        """Keep *exc*; returns its number."""
+        number = next(self._numbers)
+        self[number] = exc
+        return number
 
 
 def _smallest(limits: tuple[int, ...]) -> int:
     """The bytes of a message which breaks no limit, whatever is in it."""
     return min(limits[Limit.FRAME], limits[Limit.ITEMS])
 
+
+_STREAM_NAMED: Final = "a stream cannot be passed on before it has come"
+
+
+def _meant(value: object) -> object:
+    """What later requests mean by an answer: what is sent, so of what travels as a copy, a copy."""
+    return copied(value.value) if type(value) is ByValue else value
+
+
+def _add_extras(
+    message: list[Any], time_left: float | None, metadata: Mapping[str, Any] | None, kept: bool
+) -> None:
+    """Behind a request's arguments and keyword names, what else there is to say."""
+    if time_left is not None and not abs(time_left) < _LONGEST:
+        time_left = None
+    message += [[]] * (8 - len(message)) + [time_left]
+    if metadata and len(metadata) > _MOST_METADATA:
+        raise LimitExceeded(f"the metadata of a call has at most {_MOST_METADATA} entries")
+    if metadata or kept:
+        message += [[[*pair] for pair in metadata.items()] if metadata else None, kept]
+
+
+def _metadata(pairs: Any) -> dict[str, Any]:
+    """The metadata of a call. Raises ProtocolError."""
+    if type(pairs) is not tuple or len(pairs) > _MOST_METADATA:
+        raise ProtocolError("metadata is an array of few pairs")
+    metadata: dict[str, Any] = {}
+    for pair in pairs:
+        if type(pair) is not tuple or list(map(type, pair))[:1] != [str] or len(pair) != 2:
+            raise ProtocolError("metadata is pairs of a name and a value")
+        if type(pair[1]) not in _METADATA_VALUES:
+            raise ProtocolError("values of metadata are None, bool, int, float, str or bytes")
+        metadata[pair[0]] = pair[1]
+    return metadata
+
+
+_METADATA_VALUES: Final = SCALARS | {str, bytes}
+
+_FLOWING: Final[dict[int, Callable[..., Flow | None]]] = {
+    Kind.ITEMS: Flows.receive_items,
+    Kind.CREDIT: Flows.receive_credit,
+    Kind.END: Flows.receive_end,
+    Kind.STOP: Flows.receive_stop,
+}
 
 _APPLY: Final[dict[int, Callable[[Session, tuple[Any, ...], bool], Event | None]]] = {
     Kind.HELLO: Session._receive_hello,
@@ -599,4 +757,5 @@ _APPLY: Final[dict[int, Callable[[Session, tuple[Any, ...], bool], Event | None]
     Kind.PING: Session._receive_ping,
     Kind.PONG: Session._receive_pong,
     Kind.GOODBYE: Session._receive_goodbye,
+    Kind.FORGET: Session._receive_forget,
 }

@@ -18,9 +18,9 @@ from netobj.core.consts import (
 )
 from netobj.core.describe import Description
 from netobj.core.fetching import ChunkedIterator
-from netobj.core.handle import RemoteObject
+from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
-from netobj.core.methods import local_repr, remote_repr
+from netobj.core.methods import OPEN, local_repr, remote_repr, thrown_by
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
@@ -75,6 +75,80 @@ def _exit(self: RemoteObject, _kind: Any, exc: BaseException | None, _traceback:
         return handle.link.request(_SPECIAL, handle, None, (leave,))
     with handle.link.thrown(exc) as thrown:
         return handle.link.request(_SPECIAL, handle, None, (leave, thrown))
+
+
+# --- what is awaited -----------------------------------------------------------------------------
+
+
+def _awaited_special(index: int) -> Callable[..., Any]:
+    def special(self: RemoteObject, /) -> Any:
+        handle = self.____handle__
+        return handle.link.request_async(_SPECIAL, handle, None, (index,))
+
+    return special
+
+
+def _await(self: RemoteObject) -> Any:
+    handle = self.____handle__
+    index = SPECIAL_INDEX["__await__"]
+    return handle.link.request_async(_SPECIAL, handle, None, (index,)).__await__()
+
+
+def _aexit(self: RemoteObject, _kind: Any, exc: BaseException | None, _traceback: Any) -> Any:
+    handle = self.____handle__
+    leave = SPECIAL_INDEX["__aexit__"]
+    if exc is None:
+        return handle.link.request_async(_SPECIAL, handle, None, (leave,))
+    return _leave_with(handle, leave, exc)
+
+
+async def _leave_with(handle: Handle, leave: int, exc: BaseException) -> Any:
+    with handle.link.thrown(exc) as thrown:
+        return await handle.link.request_async(_SPECIAL, handle, None, (leave, thrown))
+
+
+# --- asynchronous generators, pulled by threads --------------------------------------------------
+
+
+def _next(self: RemoteObject) -> Any:
+    return _pull(self, _SPECIAL, None, (SPECIAL_INDEX["__anext__"],))
+
+
+def _send(self: RemoteObject, value: Any, /) -> Any:
+    """As ``send`` of a generator: ``asend`` over there."""
+    return _pull(self, _CALL, "asend", (value,))
+
+
+def _throw(self: RemoteObject, kind: Any, /, *error: Any) -> Any:
+    """As ``throw`` of a generator: ``athrow`` over there."""
+    exc = thrown_by((kind, *error))
+    if exc is None:
+        raise TypeError(f"throw() takes an exception, not a {type(kind).__name__}")
+    with self.____handle__.link.thrown(exc) as thrown:
+        return _pull(self, _CALL, "athrow", (thrown,))
+
+
+def _close(self: RemoteObject) -> None:
+    """As ``close`` of a generator: ``aclose`` over there."""
+    handle = self.____handle__
+    handle.link.request(_CALL, handle, "aclose", ())
+
+
+def _pull(self: RemoteObject, op: int, path: str | None, args: tuple[Any, ...]) -> Any:
+    handle = self.____handle__
+    try:
+        return handle.link.request(op, handle, path, args)
+    except StopAsyncIteration:
+        raise StopIteration from None
+
+
+def _open(self: RemoteObject, /, *args: Any, **kwargs: Any) -> Any:
+    """Call the function with a new two-way stream before *args*; returns this side's end of it."""
+    handle = self.____handle__
+    return handle.link.request(_CALL, handle, [OPEN], args, kwargs)
+
+
+# --- iteration -----------------------------------------------------------------------------------
 
 
 def _chunked_iter(self: RemoteObject) -> Any:
@@ -186,14 +260,33 @@ def special_methods(description: Description) -> dict[str, Any]:
             namespace["__call__"] = _call_of_container
         elif buffer_class(description):
             namespace["__call__"] = _call_of_buffer
+    namespace.update(_MORE.get(description.full_name, {}))
     return namespace
 
 
 _OWN: Final[dict[str, Callable[..., Any]]] = {
+    "__aenter__": _awaited_special(SPECIAL_INDEX["__aenter__"]),
+    "__aexit__": _aexit,
+    "__anext__": _awaited_special(SPECIAL_INDEX["__anext__"]),
+    "__await__": _await,
     "__call__": _call,
     "__exit__": _exit,
     "__repr__": _repr,
 }
+_MORE: Final[dict[str, dict[str, Any]]] = {
+    "builtins.async_generator": {
+        "__aiter__": _itself,
+        "__iter__": _itself,
+        "__next__": _next,
+        "close": _close,
+        "send": _send,
+        "throw": _throw,
+    },
+    "builtins.function": {OPEN: _open},
+    "builtins.method": {OPEN: _open},
+}
+"""What the proxies of some types can do that these cannot."""
+
 _OPERATORS: Final = BINARY_SPECIALS | REFLECTED_SPECIALS | IN_PLACE_SPECIALS | COMPARE_SPECIALS
 _CONTAINER_NAMES: Final = frozenset(
     "builtins." + name

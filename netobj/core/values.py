@@ -229,7 +229,7 @@ def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
 _FLAT: Final = frozenset(
     (Ext.BIG_INT, Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.ZONE_INFO, Ext.DECIMAL)
     + (Ext.UUID, Ext.POSIX_PATH, Ext.WINDOWS_PATH, Ext.BYTEARRAY, Ext.BIG_BYTES, Ext.BIG_STR)
-    + (Ext.HOME,)
+    + (Ext.HOME, Ext.PROMISE)
 )
 """Extension values whose payload is no msgpack."""
 

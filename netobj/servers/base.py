@@ -141,6 +141,12 @@ class Server:
         port: int = self.listener.getsockname()[1]
         return port
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The live connections; ``calls`` of each are what runs for its client."""
+        with self._lock:
+            return tuple(self.clients)
+
     def fileno(self) -> int:
         """The descriptor of the listening socket."""
         return self.listener.fileno()
@@ -239,7 +245,7 @@ class Server:
         if listener is not None:
             _close_listener(listener)
             if self.socket_path is not None:
-                _unlink(self.socket_path)
+                unlink(self.socket_path)
         for client in clients:
             try:
                 client.close()
@@ -288,7 +294,8 @@ def _close_listener(listener: socket.socket) -> None:
     _close(listener)
 
 
-def _unlink(path: str) -> None:
+def unlink(path: str) -> None:
+    """Remove the file of a Unix socket, if it is there."""
     try:
         os.unlink(path)
     except FileNotFoundError:

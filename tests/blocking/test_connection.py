@@ -1050,3 +1050,62 @@ def test_a_connection_has_no_other_attributes(pair: Pair) -> None:
     with pytest.raises(AttributeError, match="a Connection has no attribute 'modules'"):
         here.modules  # noqa: B018
     assert repr(here).startswith("<netobj.Connection to a local socket (open)>")
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+
+def test_dump_pending_tells_who_waits_on_what(pair: Pair, in_thread: Start, until: Until) -> None:
+    go_on = threading.Event()
+
+    class Slow(netobj.Service):
+        def exposed_wait(self, *_args: object) -> bool:
+            return go_on.wait(20)
+
+    here, there = pair(there=Slow)
+    assert here.dump_pending().endswith("nothing is under way")
+    wait = here.root.wait
+    thread = in_thread(wait)
+    until(lambda: there.calls)
+    result = netobj.async_(wait)()
+    behind = netobj.async_(result).real()
+    with pytest.raises(netobj.AccessDenied), netobj.batch(here):  # noqa: PT012
+        item = here.root.wait(behind)
+        text = here.dump_pending()
+        there_text = there.dump_pending()
+        go_on.set()
+    assert f"waits for root.wait() [request {result.seq}] since " in text
+    assert f"in thread {threading.current_thread().name!r}" in text
+    assert f"in thread {thread.name!r}" in text
+    assert "waits for a pending result.real()" in text
+    assert "runs Slow.wait() since " in there_text
+    assert "in thread 'netobj worker" in there_text
+    assert "not started" in there_text
+    thread.join(20)
+    assert item.error
+
+
+def test_calls_are_those_that_run(pair: Pair, until: Until) -> None:
+    go_on = threading.Event()
+
+    class Slow(netobj.Service):
+        def exposed_wait(self) -> bool:
+            return go_on.wait(20)
+
+    here, there = pair(there=Slow)
+    results = [netobj.async_(here.root.wait)() for _ in range(2)]
+    until(lambda: there.calls and len(there.session.running) == 2)
+    (call,) = there.calls
+    assert call.connection is there
+    assert call.name == "Slow.wait()"
+    assert "by a local socket" in repr(call)
+    go_on.set()
+    for result in results:
+        result.wait()
+    until(lambda: there.calls == ())
+    assert here.calls == ()
+
+
+def test_the_name_of_the_peer(pair: Pair) -> None:
+    here, _ = pair()
+    assert here.peer_name == here.stream.name == "a local socket"

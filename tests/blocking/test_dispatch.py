@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 import netobj
 from netobj.blocking import dispatch as dispatch_module
 from netobj.blocking.pool import WorkerPool
-from netobj.blocking.waiting import Waiter, chains, numbers
+from netobj.blocking.waiting import Waiter, chains
 from netobj.core.events import Request
+from netobj.core.numbers import numbers
+from netobj.core.promises import Answer
 
 Pair = Callable[..., tuple[netobj.Connection, netobj.Connection]]
 Start = Callable[..., threading.Thread]
@@ -249,3 +252,157 @@ def test_a_cancelled_call_that_has_not_started_never_does(pair: Pair, until: Unt
     first.wait()
     until(lambda: not there.session.running)
     assert service.seen == []
+
+
+# --- requests that name answers which are not there yet -----------------------------------------
+
+
+class Later(netobj.Service):
+    """``async def`` methods whose answers come when the test says so."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+        self.gates: dict[object, threading.Event] = {}
+
+    async def exposed_make(self, name: object) -> object:
+        self.gates[name] = gate = threading.Event()
+        while not gate.is_set():
+            await asyncio.sleep(0.001)
+        return name
+
+    def exposed_note(self, *names: object) -> tuple[object, ...]:
+        self.seen.append(names)
+        return names
+
+    @netobj.exposed(concurrent=True)
+    def note_soon(self, *names: object) -> tuple[object, ...]:
+        self.seen.append(names)
+        return names
+
+
+@pytest.fixture
+def later() -> Iterator[Later]:
+    made = Later()
+    yield made
+    for gate in made.gates.values():
+        gate.set()
+
+
+def test_a_lane_rests_until_the_answers_are_there(pair: Pair, later: Later, until: Until) -> None:
+    here, _ = pair(there=later)
+    make, note = netobj.async_(here.root.make), netobj.async_(here.root.note)
+    one, two = make(1), make(2)
+    until(lambda: len(later.gates) == 2)
+    both = note(one, two)
+    behind = note("behind")
+    later.gates[2].set()
+    two.wait()
+    assert here.root.note("beside") == ("beside",)
+    assert later.seen == [("beside",)]
+    later.gates[1].set()
+    assert (both.value, behind.value) == ((1, 2), ("behind",))
+    assert later.seen == [("beside",), (1, 2), ("behind",)]
+
+
+def test_what_is_concurrent_waits_only_for_itself(pair: Pair, later: Later, until: Until) -> None:
+    here, _ = pair(there=later)
+    one = netobj.async_(here.root.make)(1)
+    until(lambda: later.gates)
+    soon = netobj.async_(here.root.note_soon)(one)
+    assert netobj.async_(here.root.note)("behind").value == ("behind",)
+    later.gates[1].set()
+    assert soon.value == (1,)
+
+
+def test_a_synchronous_call_waits_in_no_thread(
+    pair: Pair, later: Later, until: Until, in_thread: Start
+) -> None:
+    here, there = pair(there=later)
+    one = netobj.async_(here.root.make)(1)
+    until(lambda: later.gates)
+    seen: list[object] = []
+    thread = in_thread(lambda: seen.append(here.root.note(one)))
+    until(lambda: len(there.session.running) == 2)
+    assert there.calls[1:] == ()  # it has not started
+    later.gates[1].set()
+    thread.join(20)
+    assert seen == [(1,)]
+
+
+def test_a_call_of_a_chain_that_was_put_off_runs_in_the_thread_that_waits(
+    pair: Pair, later: Later, until: Until
+) -> None:
+    here, there = pair(later, netobj.SlaveService)
+    threads: list[str] = []
+    make = there.root.make
+
+    def note(value: object) -> object:
+        threads.append(threading.current_thread().name)
+        return value
+
+    def call_back(function: Any) -> object:
+        one = netobj.async_(make)(1)
+        until(lambda: later.gates)
+        gate = threading.Timer(0.02, later.gates[1].set)
+        gate.start()
+        return function(one)
+
+    there.session.boxing.root.exposed_namespace["call_back"] = call_back
+    assert here.root.eval("call_back")(note) == 1
+    assert threads == [threading.current_thread().name]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_by_hand_what_was_put_off_waits_for_who_serves(
+    pair: Pair, later: Later, until: Until, in_thread: Start, how: str
+) -> None:
+    here, there = pair(there=later, other_config={"serve": "caller"})
+    one = netobj.async_(here.root.make)(1)
+    assert there.serve(20)
+    until(lambda: later.gates)
+    note = here.root.note if how == "sync" else netobj.async_(here.root.note)
+    in_thread(lambda: note(one))
+    if how == "async":
+        assert there.serve(20)  # the lane, which rests
+    until(lambda: len(there.session.running) == 2)
+    assert not there.serve(0)
+    later.gates[1].set()
+    assert there.serve(20)
+    assert later.seen == [(1,)]
+
+
+def test_without_a_thread_what_was_put_off_is_refused_and_its_lane_too(
+    pair: Pair, later: Later, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair(there=later)
+    make, note = netobj.async_(here.root.make), netobj.async_(here.root.note)
+    one = make(1)
+    until(lambda: later.gates)
+    results = [note(one), note("behind")]
+    until(lambda: there.session.boxing.answers[one.seq]._callbacks)  # the lane rests
+
+    class Full(WorkerPool):
+        def submit(self, job: Any) -> bool:
+            return False
+
+    monkeypatch.setattr(dispatch_module, "pool", Full())
+    later.gates[1].set()
+    for result in results:
+        with pytest.raises(netobj.Busy, match="can start no thread"):
+            result.value  # noqa: B018
+    monkeypatch.undo()
+    assert note("after").value == ("after",)
+
+
+def test_answers_may_come_while_a_request_is_looked_at(pair: Pair) -> None:
+    _, _there = pair()
+    answers = [Answer(), Answer(), Answer()]
+    request = Request(1, 5, None, 0, None, None, (), False)
+    request.awaits = tuple(answers)
+    ran: list[object] = []
+    dispatch_module._when_settled(request, lambda: ran.append(request))
+    for answer in answers:
+        assert ran == []
+        answer.settle(1)
+    assert ran == [request]
+    assert request.awaits == ()

@@ -54,6 +54,26 @@ def test_it_sleeps_when_there_is_nothing_to_do(pair: Pair, until: Until) -> None
     assert here.root.eval("1") == 1  # and is woken
 
 
+def test_soon(until: Until) -> None:
+    io = io_thread()
+    done: list[object] = []
+    threads: list[threading.Thread] = []
+
+    def job(argument: object) -> None:
+        threads.append(threading.current_thread())
+        if argument == "again":
+            io.soon((job, "at the next tick"))
+        done.append(argument)
+
+    for wait in (lambda: io._asleep, lambda: True):
+        until(wait)
+        io.soon((job, "again"))
+        until(lambda: len(done) == 2)
+        assert done == ["again", "at the next tick"]
+        done.clear()
+    assert set(threads) == {io._thread}
+
+
 def test_it_finishes_writing_what_did_not_fit(pair: Pair) -> None:
     one, other = socket.socketpair()
     conn = netobj.connect_stream(netobj.SocketStream(one))

@@ -295,3 +295,139 @@ def test_a_cancelled_await_cancels_the_call(gate: Gate) -> None:
     assert result.error
     with pytest.raises(netobj.CallCancelled):
         result.value  # noqa: B018
+
+
+# --- results that are passed on before they are there -------------------------------------------
+
+
+def test_a_pending_result_is_passed_on_without_waiting(gate: Gate, until: Until) -> None:
+    double = netobj.async_(gate.here.root.eval("lambda x, y=0: 2 * x + y"))
+    first = gate.call(10)
+    second = double(first)
+    third = double(first, y=second)
+    assert not third.ready
+    gate.open()
+    assert (third.value, second.value, first.value) == (40, 20, 10)
+    assert double(first).value == 20  # now by its value
+    until(lambda: gate.here.session.flush_releases() or not gate.there.session.boxing.answers)
+
+
+def test_a_synchronous_call_with_a_pending_result(gate: Gate, in_thread: Start) -> None:
+    double = gate.here.root.eval("lambda x: 2 * x")
+    first = gate.call(10)
+    seen: list[int] = []
+    thread = in_thread(lambda: seen.append(double(first)))
+    gate.here.ping()
+    assert seen == []
+    gate.open()
+    thread.join(20)
+    assert seen == [20]
+
+
+def test_what_depends_on_a_failed_result_fails_with_its_error(gate: Gate) -> None:
+    absolute = netobj.async_(gate.here.root.eval("abs"))
+    first = gate.call("fail")
+    second = absolute(first)
+    third = absolute(second)
+    gate.open()
+    for result in (third, second, first):
+        with pytest.raises(LookupError, match="failed"):
+            result.value  # noqa: B018
+    late = absolute(first)  # the error is here: nothing is sent
+    assert late.error
+    with pytest.raises(LookupError, match="failed"):
+        late.value  # noqa: B018
+    with pytest.raises(LookupError, match="failed"):
+        gate.here.root.eval("abs")(first)
+    with pytest.raises(LookupError, match="failed"):
+        netobj.async_(first).real().value  # noqa: B018
+
+
+def test_a_result_that_was_cancelled_or_has_expired_is_passed_on_as_that(
+    gate: Gate, until: Until
+) -> None:
+    absolute = netobj.async_(gate.here.root.eval("abs"))
+    cancelled, expired = gate.call(1), gate.call(2)
+    assert cancelled.cancel()
+    expired.set_expiry(0)
+    assert expired.expired
+    with pytest.raises(netobj.CallCancelled):
+        absolute(cancelled).value  # noqa: B018
+    gate.open()
+    until(lambda: not gate.here.session.pending)
+    with pytest.raises(netobj.AsyncResultTimeout):
+        absolute(expired).value  # noqa: B018
+    assert not expired.ready
+    assert not expired.error
+    until(lambda: gate.here.session.flush_releases() or not gate.there.session.boxing.answers)
+
+
+def test_the_other_side_forgets_every_answer(gate: Gate, until: Until) -> None:
+    gate.open()
+    results = [gate.call(number) for number in range(100)]
+    for number, result in enumerate(results):
+        if number % 3 == 0:
+            result.cancel()
+        elif number % 3 == 1:
+            result.set_expiry(0)
+            assert result.expired or result.ready
+    until(lambda: not gate.here.session.pending)
+    gate.here.root.eval("1")  # carries what is left
+    until(lambda: not gate.there.session.boxing.answers)
+    assert not gate.there.session.running
+
+
+def test_a_result_of_another_connection_goes_by_reference(
+    gate: Gate, pair: Callable[..., Any]
+) -> None:
+    other, _ = pair()
+    gate.open()
+    result = gate.call(3)
+    assert other.root.eval("lambda result: result")(result) is result
+
+
+def test_an_expiry_that_meets_the_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate.open()
+    result = gate.call(3)
+    wait_for = gate.here.wait_for
+    waits: list[object] = []
+
+    def late(waiter: Any, deadline: float | None) -> None:
+        waits.append(deadline)
+        if len(waits) == 1:
+            assert result._claim()  # the reader is about to fill the answer in
+            return
+        result._ticket.append(None)
+        wait_for(waiter, deadline)
+
+    monkeypatch.setattr(gate.here, "wait_for", late)
+    result.set_expiry(1000)
+    result.wait()
+    assert result.value == 3
+    assert waits[1] is None
+
+
+def test_streams_are_awaited_as_what_loops_use(pair: Callable[..., Any]) -> None:
+    class Rows(netobj.Service):
+        @netobj.exposed(stream=True)
+        def rows(self) -> Any:
+            return iter("abc")
+
+        def exposed_echo(self, stream: netobj.Duplex) -> None:
+            for item in stream:
+                stream.send(item)
+
+    here, _ = pair(there=Rows)
+    rows, echo = netobj.async_(here.root.rows), netobj.async_(here.root).echo.open
+
+    async def main() -> None:
+        result = rows()
+        stream = await result
+        assert [item async for item in stream] == ["a", "b", "c"]
+        assert await result is stream
+        async with await echo() as talk:
+            await talk.send(1)
+            assert await talk.receive() == 1
+
+    asyncio.run(main())
+    assert list(rows().value) == ["a", "b", "c"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from netobj.blocking import waiting
-from netobj.blocking.waiting import Waiter, chains, find_waiter, lane_of_thread, numbers
+from netobj.blocking.waiting import Waiter, chains, find_waiter, lane_of_thread, name_of_thread
+from netobj.core.numbers import Numbers, numbers
 
 
 class FakeConnection:
@@ -60,6 +61,24 @@ def test_a_job_interrupts_the_reader_only() -> None:
     assert [argument for _, argument in waiter.jobs] == [1, 2]
 
 
+def test_finish_wakes_the_reader_too() -> None:
+    connection = FakeConnection()
+    waiter = Waiter(connection)
+    waiter.finish()
+    assert waiter.done
+    assert connection.interrupted == []
+    waiter.reading = True
+    waiter.finish()
+    assert connection.interrupted == [waiter]
+
+
+def test_the_name_of_a_thread(in_thread: Callable[..., Any]) -> None:
+    names: list[str] = []
+    in_thread(lambda: names.append(name_of_thread())).join(20)
+    assert names[0].startswith("thread 'Thread-")
+    assert name_of_thread() == name_of_thread() != names[0]
+
+
 def test_the_innermost_waiter_of_the_chain_is_found(chain: int) -> None:
     connection = FakeConnection()
     outer, inner = Waiter(connection), Waiter(connection)
@@ -87,7 +106,7 @@ def test_each_thread_has_a_lane_of_its_own(in_thread: Callable[..., Any]) -> Non
 
 
 def test_numbers_are_renewed_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh = waiting._Numbers()
+    fresh = Numbers()
     monkeypatch.setattr(waiting, "numbers", fresh)
     monkeypatch.setattr(waiting, "chains", {1: []})
     process, first = fresh.process, next(fresh.chains)

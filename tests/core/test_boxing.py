@@ -571,6 +571,7 @@ def test_counts_hold_with_many_threads(count: int) -> None:
         policy=Policy(Config(), "here"),
         make_proxy=_never,
         load_raised=_never,
+        accept_stream=_never,
         guard=threading.RLock(),
         limits=DEFAULT_LIMITS,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fakewire import PUBLIC, FakeWire
-from netobj.core.copies import copy_containers, fetch_copy
+from netobj.core.copies import copied, copy_containers, fetch_copy
 from netobj.core.handle import RemoteObject
 from netobj.errors import NotEncodable
 
@@ -34,6 +34,17 @@ def give(wire: FakeWire, thing: Any) -> Any:
 def test_what_is_here_already_is_returned() -> None:
     numbers = [1]
     assert fetch_copy(numbers) is numbers
+
+
+def test_copies_of_local_data() -> None:
+    inner: list[Any] = [1]
+    thing = object()
+    data = {"k": (inner, {2}, frozenset((3,))), 4: bytearray(b"x"), 5: thing}
+    made = copied(data)
+    assert made == data
+    assert made["k"][0] is not inner
+    assert made[4] is not data[4]
+    assert made[5] is thing
 
 
 def test_plain_data_and_references(wire: FakeWire) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netobj.core.exposure import MARK, Exposure, exposed, exposure_of, service
+from netobj.core.exposure import MARK, Exposure, exposed, exposure_of, service, unwrapped
 
 PLAIN = Exposure()
 
@@ -151,6 +151,48 @@ def test_service_adds_prefixed_aliases() -> None:
     assert (sample.exposed_size, Sample.exposed_fixed()) == (3, 4)  # type: ignore[attr-defined]
     assert not hasattr(Sample, "exposed_hidden")
     assert not hasattr(Sample, "exposed_bar")
+
+
+@pytest.mark.parametrize("name", ["by_value", "arguments_by_value", "concurrent", "stream", "slow"])
+def test_each_declaration_is_noted(name: str) -> None:
+    declared: dict[str, Any] = {name: True}
+
+    class Sample:
+        @exposed(**declared)
+        def one(self) -> None: ...
+
+        @exposed("rpc_", **declared)
+        def two(self) -> None: ...
+
+        @exposed
+        def three(self) -> None: ...
+
+    for method, prefix in (("one", None), ("two", "rpc_")):
+        assert exposure_of(vars(Sample)[method]) == Exposure(prefix, **declared)
+    assert exposure_of(vars(Sample)["three"]) == Exposure()
+
+
+def test_what_is_at_the_bottom() -> None:
+    def function() -> None: ...
+
+    class Sample:
+        method = function
+        fixed = staticmethod(function)
+        size = property(function)
+        partial = functools.partialmethod(function)
+
+    inside = (vars(Sample)[name] for name in ("method", "fixed", "size", "partial"))
+    for attribute in (function, Sample().method, *inside):
+        assert unwrapped(attribute) is function
+    assert unwrapped(len) is len
+    assert unwrapped(7) == 7
+
+
+def test_there_is_a_bound_to_the_layers_that_are_looked_through() -> None:
+    wrapped: Any = len
+    for _ in range(100):
+        wrapped = staticmethod(wrapped)
+    assert type(unwrapped(wrapped)) is staticmethod
 
 
 def test_service_takes_in_inherited_marks_and_nested_classes() -> None:

@@ -29,6 +29,7 @@ import msgpack
 import pytest
 
 from netobj.core import consts, values
+from netobj.core import session as session_module
 from netobj.core.boxing import ByValue, Outgoing
 from netobj.core.config import Config
 from netobj.core.consts import (
@@ -47,9 +48,11 @@ from netobj.core.consts import (
 )
 from netobj.core.describe import Description
 from netobj.core.events import Request
+from netobj.core.flow import FIRST_CREDIT, MOST_BYTES, MOST_CREDIT
 from netobj.core.framing import frame
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
+from netobj.core.promises import Answer, Promise
 from netobj.core.registered import REGISTERED, USER_TYPES, by_value
 from netobj.core.session import Session
 from netobj.core.vinegar_table import Node
@@ -199,6 +202,7 @@ def lone(greeted: bool = True) -> Session:
         Root(),
         link=link,
         make_proxy=proxy_for,
+        make_end=lambda flow: f"stream {flow.number}",
         guard=link.guard,
         sequence=count(1),
         process=bytes(range(16)),
@@ -231,6 +235,55 @@ def _ask(
     session: Session, op: int, path: Any, args: Any, kwargs: Any, chain: Any, more: Any
 ) -> None:
     session.request("token", op, None, path, args, kwargs, chain, **more)
+
+
+class Result(Promise):
+    """The answer to the request 1, which has not come."""
+
+    seq = 1
+    done = forgotten = False
+    pins = 0
+
+    def __init__(self, session: Session) -> None:
+        self.link = session.link
+
+
+def pipe(session: Session) -> None:
+    target = (Result(session),)
+    session.request("token", Op.CALL, target, "read", (7,), None, 7, seq=2)
+
+
+def pass_on(session: Session) -> None:
+    args = (Result(session), 7)
+    session.request("token", Op.CALL, None, "add", args, None, 7, seq=2)
+
+
+def forget(session: Session) -> None:
+    for seq in (1, 2):
+        result = Result(session)
+        result.seq = seq
+        session.boxing.settled(result)
+    session.flush_releases()
+
+
+def announce(two_way: bool) -> Callable[[Session], None]:
+    return lambda session: session.reply(running(session), session.flows.open(two_way))
+
+
+def items(session: Session) -> None:
+    session.flows.send_items(session.flows.open(False), (1, "a"))
+
+
+def end(error: Exception | None) -> Callable[[Session], None]:
+    return lambda session: session.flows.end(session.flows.open(False), error)
+
+
+def credit(session: Session) -> None:
+    session.flows.grant(session.flows.accept(1, False), 16)
+
+
+def stop(session: Session) -> None:
+    session.flows.stop(session.flows.accept(1, False))
 
 
 def reply(*replies: Any) -> Callable[[Session], None]:
@@ -289,6 +342,10 @@ def goodbye(session: Session) -> None:
 MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "root.add(1, 2)": ask(Op.CALL, "add", 1, 2),
     "root.add(1, b=2), 1.5 s left": ask(Op.CALL, "add", 1, kwargs={"b": 2}, time_left=1.5),
+    "root.add(1, 2) for alice": ask(Op.CALL, "add", 1, 2, metadata={"user": "alice"}),
+    "root.open('x'), whose answer others name": ask(Op.CALL, "open", "x", kept=True),
+    "(the answer to 1).read(7)": pipe,
+    "root.add(the answer to 1, 7)": pass_on,
     "async_(root.add)(1, 2)": ask(Op.CALL, "add", 1, 2, lane=3),
     "root.a.b['c'].m('x')": ask(Op.CALL, ["a", "b", ("c",), "m"], "x"),
     "root.name": ask(Op.GET, "name"),
@@ -319,6 +376,14 @@ MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "a ping": lambda session: session.ping("a"),
     "a pong": pong,
     "a goodbye, call 3 not started": goodbye,
+    "the answers to 1 and 2 have come": forget,
+    "a stream": announce(two_way=False),
+    "a two-way stream": announce(two_way=True),
+    "two items": items,
+    "credit for 16 items": credit,
+    "the end of a stream": end(None),
+    "the end of a stream by an error": end(KeyError("k")),
+    "no more items, please": stop,
 }
 
 
@@ -371,13 +436,16 @@ def readable_frames(data: bytes) -> list[Any]:
 
 
 _SHOWN: Final = {
-    "Request": "seq chain lane op target path args kwnames time_left metadata deferred".split(),
+    "Request": (
+        "seq chain lane op target path args kwnames time_left metadata kept awaits deferred"
+    ).split(),
     "Reply": "token ok value deferred".split(),
     "Cancel": "request interrupt".split(),
     "Dropped": "objects".split(),
     "Pong": "token".split(),
     "Hello": [],
     "Goodbye": "reason not_started".split(),
+    "Flowed": "number granted refused received chunks ended error".split(),
 }
 """What of an event the wire has said."""
 
@@ -386,8 +454,9 @@ def shown(event: Any) -> str:
     """An event in words that are the same in each process."""
     name = type(event).__name__
     fields = []
+    source = event.flow if name == "Flowed" else event
     for field in _SHOWN[name]:
-        value = getattr(event, field)
+        value = getattr(source, field)
         text = repr(value.seq if field == "request" else values.complete(value))
         fields.append(f"{field}={text if len(text) < 500 else type(value).__name__}")
     text = re.sub(r" at 0x[0-9a-f]+", "", f"{name}({', '.join(fields)})")
@@ -404,8 +473,17 @@ def events_of(data: bytes) -> list[str]:
     out = Outgoing(boxing)
     for _ in range(2):
         out.box(THING)  # twice, as number 5
-    if data[HEADER_SIZE + 1] == Kind.CANCEL:
+    kind = data[HEADER_SIZE + 1]
+    if kind == Kind.CANCEL:
         running(session)
+    elif kind in (Kind.ITEMS, Kind.END):
+        session.flows.accept(1, two_way=False)
+    elif kind in (Kind.CREDIT, Kind.STOP):
+        session.flows.open(two_way=False)
+    if kind == Kind.FORGET or '"PROMISE"' in json.dumps(readable_frames(data)):
+        for number in (1, 2):
+            answer = boxing.answers[number] = Answer()
+            answer.settle(f"answer {number}")
     events = session.receive_data(data, 0.0)
     if readable_frames(data)[-1] == {"raw frame of so many bytes": BIG_VALUE}:
         assert events == []
@@ -466,13 +544,24 @@ def test_the_page_names_every_field(page: str) -> None:
 
 
 def test_the_page_has_the_numbers_of_the_limits(page: str) -> None:
+    limits = page.split("\nLimits\n---")[1]
     for limit, number in zip(Limit, DEFAULT_LIMITS, strict=True):
-        block = page.split(f"- ``{limit.name}``")[1].split("* -")[0]
+        block = limits.split(f"- ``{limit.name}``")[1].split("* -")[0]
         assert f"{number:,}".replace(",", " ") in block
     assert f"{BIG_VALUE:,}".replace(",", " ") in page
     assert repr(PREAMBLE)[2:-1] in page
     assert f"``0x{RAW_FLAG:08x}``" in page
     assert consts.HEADER_SIZE == 4
+
+
+def test_the_page_has_the_numbers_of_streams_and_metadata(page: str) -> None:
+    assert f"items as it has credit for: {FIRST_CREDIT} to begin with" in page
+    assert f"lets {FIRST_CREDIT} come ahead" in page
+    assert f"(up to {MOST_CREDIT})" in page
+    assert f"{MOST_BYTES // 1024} KiB in all" in page
+    assert f"at most {session_module._MOST_METADATA} pairs" in page
+    assert session_module._LONGEST == 10**9
+    assert "10\\ :sup:`9`" in page
 
 
 def write() -> None:

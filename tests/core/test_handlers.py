@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from types import CoroutineType
 from typing import Any
 
 import pytest
 
 from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
 from netobj.core import values
-from netobj.core.boxing import Raised
+from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX, Op
+from netobj.core.ends import Duplex
 from netobj.core.events import Request
-from netobj.core.exposure import exposed
+from netobj.core.exposure import Exposure, exposed
 from netobj.core.handle import RemoteObject
-from netobj.core.handlers import MAX_FETCH, is_concurrent, perform, walk
+from netobj.core.handlers import (
+    MAX_FETCH,
+    is_concurrent,
+    is_slow,
+    perform,
+    runs_on_loop,
+    walk,
+)
+from netobj.core.outcomes import Awaited, Opened, Streamed
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
 
@@ -396,6 +407,29 @@ class TestPerform:
         with pytest.raises(ProtocolError, match="malformed exception"):
             perform(wire.right.session, request)
 
+    def test_what_the_thread_of_the_call_uses(self, wire: FakeWire) -> None:
+        """Arguments and paths pass through *adapt*."""
+
+        def adapt(value: Any) -> Any:
+            if type(value) is tuple:
+                return tuple(adapt(item) for item in value)
+            if type(value) is dict:
+                return {name: adapt(item) for name, item in value.items()}
+            return value * 2 if type(value) is int else value
+
+        session = wire.right.session
+        assert perform(session, self.request(wire, 1, b=5), adapt) == (2, 10)
+        request = self.request(wire, 21)
+        request.op = Op.PING
+        assert perform(session, request, adapt) == 42
+
+    def test_so_is_the_target(self, wire: FakeWire) -> None:
+        request = self.request(wire, 4)
+        request.deferred = True
+        request.target = values.Deferred(Inner, ())
+        request.path = "double"
+        assert perform(wire.right.session, request) == 8
+
     def test_paths_are_completed_too(self, wire: FakeWire) -> None:
         request = self.request(wire)
         request.deferred = True
@@ -419,6 +453,260 @@ class TestPerform:
 def test_what_may_overlap(wire: FakeWire, path: Any, op: int, expected: bool) -> None:
     request = Request(1, None, 1, op, wire.right.session.boxing.root, path, (), False)
     assert is_concurrent(wire.right.session, request) is expected
+
+
+class Late:
+    """Has methods that are awaited, and such that are streams."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    async def exposed_wait(self) -> int:
+        return 1
+
+    @exposed(by_value=True)
+    async def rows(self) -> list[int]:
+        return [1]
+
+    @exposed(slow=True)
+    def slow(self) -> None: ...
+
+    @exposed(stream=True)
+    def items(self) -> list[int]:
+        return [1, 2]
+
+    @exposed(stream=True)
+    async def later(self) -> list[int]:
+        return [1, 2]
+
+    @exposed(stream=True)
+    async def generated(self) -> AsyncIterator[int]:
+        yield 1
+
+    def exposed_generator(self) -> AsyncIterator[int]:
+        return self.generated()
+
+    def exposed_plain(self) -> Any:
+        return self.exposed_wait()
+
+    def exposed_talk(self, end: Any, *args: Any) -> None: ...
+
+    @exposed(arguments_by_value=True)
+    def copying(self, end: Any, *args: Any, **kwargs: Any) -> None: ...
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+    async def __anext__(self) -> int:
+        return 1
+
+    async def __aenter__(self) -> str:
+        return "entered"
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.heard.append(exc)
+
+
+def outcome(root: object, op: int, path: Any, *args: Any, config: Config | None = None) -> Any:
+    """What performing the request comes to, before a front-end has done anything about it."""
+    wire = make(config, root)
+    wire.left.send(op, path, *args, kept=False)
+    (request,) = wire.right.session.receive_data(wire.left.take(), 0.0)
+    assert isinstance(request, Request)
+    return perform(wire.right.session, request)
+
+
+def done(awaited: Any) -> Any:
+    """What comes of it in the end."""
+    assert type(awaited) is Awaited
+
+    async def wait() -> Any:
+        return await awaited.awaitable
+
+    return awaited.finish(asyncio.run(wait()))
+
+
+class TestWhatIsAwaited:
+    def test_async_def(self) -> None:
+        assert done(outcome(Late(), Op.CALL, "wait")) == 1
+
+    def test_what_returns_a_coroutine(self) -> None:
+        assert done(outcome(Late(), Op.CALL, "plain")) == 1
+
+    def test_not_in_classic_mode_where_a_coroutine_is_an_object(self) -> None:
+        made = outcome(Late(), Op.CALL, "exposed_wait", config=CLASSIC)
+        assert type(made) is CoroutineType
+        made.close()
+
+    def test_but_there_too_where_it_is_declared(self) -> None:
+        assert done(outcome(Late(), Op.CALL, "rows", config=CLASSIC)).value == [1]
+
+    def test_results_by_value(self) -> None:
+        result = done(outcome(Late(), Op.CALL, "rows"))
+        assert type(result) is ByValue
+
+    def test_the_methods_of_asynchronous_generators(self) -> None:
+        wire = make(CLASSIC, Late())
+        items = ask(wire, Op.CALL, "generator")
+        assert wire.left.request(Op.CALL, items.____handle__, "asend", (None,)) == 1
+        assert wire.left.request(Op.CALL, items.____handle__, "aclose", ()) is None
+
+    @pytest.mark.parametrize(
+        ("name", "expected"), [("__anext__", 1), ("__aenter__", "entered"), ("__aexit__", None)]
+    )
+    def test_special_methods(self, name: str, expected: Any) -> None:
+        assert done(outcome(Late(), Op.SPECIAL, None, SPECIAL_INDEX[name])) == expected
+
+    def test_leaving_by_an_exception(self) -> None:
+        root = Late()
+        index = SPECIAL_INDEX["__aexit__"]
+        done(outcome(root, Op.SPECIAL, None, index, KeyError("k")))
+        ((kind, exc, _),) = root.heard
+        assert (kind, type(exc)) == (type(exc), kind)
+
+    def test_awaiting_the_object_itself(self) -> None:
+        root = Late()
+        awaited = outcome(root, Op.SPECIAL, None, SPECIAL_INDEX["__await__"])
+        assert type(awaited) is Awaited
+        assert awaited.awaitable is root
+
+    def test_where_the_policy_refuses_it(self) -> None:
+        with pytest.raises(AccessDenied):
+            outcome(
+                Late(),
+                Op.SPECIAL,
+                None,
+                SPECIAL_INDEX["__await__"],
+                config=Config(allow_safe_attrs=False),
+            )
+
+
+class TestStreams:
+    def test_what_is_declared_one(self) -> None:
+        result = outcome(Late(), Op.CALL, "items")
+        assert type(result) is Streamed
+        assert list(result.items) == [1, 2]
+
+    def test_an_asynchronous_generator(self) -> None:
+        result = outcome(Late(), Op.CALL, "generated")
+        assert type(result) is Streamed
+        assert result.asynchronous
+
+    def test_one_that_has_to_be_awaited_first(self) -> None:
+        result = done(outcome(Late(), Op.CALL, "later"))
+        assert list(result.items) == [1, 2]
+
+    def test_what_is_none(self) -> None:
+        root = Root()
+        root.exposed_table = exposed(stream=True)(lambda: 7)
+        with pytest.raises(TypeError, match="not iterable"):
+            outcome(root, Op.CALL, "table")
+
+
+class TestOpening:
+    @pytest.mark.parametrize("path", [["talk", "open"], ["exposed_talk", "open"]])
+    def test_a_method(self, path: Any) -> None:
+        result = outcome(Late(), Op.CALL, path, 1, 2)
+        assert type(result) is Opened
+        assert result.function.__name__ == "exposed_talk"
+        assert result.args == (1, 2)
+
+    @pytest.mark.parametrize(
+        "path", [["private", "open"], ["talk", "close"], ["talk", "open", "x"]]
+    )
+    def test_nothing_else(self, path: Any) -> None:
+        with pytest.raises((AccessDenied, AttributeError)):
+            outcome(Late(), Op.CALL, path)
+
+    def test_of_a_root_that_declares_something_for_all_its_methods(self) -> None:
+        for exposure in (Exposure(by_value=True), Exposure(stream=True)):
+            root: Any = Late()
+            root.EXPOSURE = exposure
+            assert type(outcome(root, Op.CALL, ["talk", "open"])) is Opened
+
+    def test_arguments_by_value(self) -> None:
+        wire = make(root=Late())
+        opened: list[Any] = []
+        wire.right.answer = lambda request, value: opened.append(value)  # type: ignore[method-assign]
+        wire.left.send(Op.CALL, ["copying", "open"], [1, [2]], kwargs={"more": {3: 4}}, kept=False)
+        wire.settle()
+        (result,) = opened
+        assert (result.args, result.kwargs) == (([1, [2]],), {"more": {3: 4}})
+
+    def test_a_method_as_itself_stays_what_it_is(self) -> None:
+        """What the name leads to can be had, and called later."""
+        wire = make(root=Late())
+        found = ask(wire, Op.GET, ["talk", "open"])
+        end = wire.left.request(Op.CALL, found.____handle__, None, (1,))
+        assert type(end) is Duplex
+        assert list(end) == []
+        end.close()
+
+
+@pytest.mark.parametrize(
+    ("op", "path", "args", "slow", "on_loop"),
+    [
+        (Op.CALL, "wait", (), False, True),
+        (Op.CALL, "exposed_wait", (), False, True),
+        (Op.CALL, "plain", (), False, False),
+        (Op.CALL, "generated", (), False, True),
+        (Op.CALL, "slow", (), True, False),
+        (Op.CALL, ("slow",), (), False, False),
+        (Op.CALL, "nothing", (), False, False),
+        (Op.CALL, None, (), False, False),
+        (Op.GET, "wait", (), False, False),
+        (Op.SPECIAL, None, (SPECIAL_INDEX["__anext__"],), False, True),
+        (Op.SPECIAL, None, (SPECIAL_INDEX["__len__"],), False, False),
+        (Op.SPECIAL, None, (), False, False),
+        (Op.SPECIAL, None, ("1",), False, False),
+        (Op.SPECIAL, None, (-1,), False, False),
+        (Op.SPECIAL, None, (10**6,), False, False),
+    ],
+)
+def test_where_a_call_is_to_run(
+    op: int, path: Any, args: tuple[Any, ...], slow: bool, on_loop: bool
+) -> None:
+    session = make(root=Late()).right.session
+    request = Request(1, None, 1, op, session.boxing.root, path, args, False)
+    assert is_slow(session, request) is slow
+    assert runs_on_loop(session, request) is on_loop
+
+
+def test_where_a_function_is_to_run() -> None:
+    async def task() -> None: ...
+
+    session = make().right.session
+    for target, expected in ((task, True), (exposed(slow=True)(lambda: None), False)):
+        request = Request(1, None, 1, Op.CALL, target, None, (), False)
+        assert runs_on_loop(session, request) is expected
+        assert is_slow(session, request) is not expected
+
+
+def test_of_an_answer_that_is_not_there_nothing_is_known() -> None:
+    session = make().right.session
+    target = values.Deferred(Late, ())
+    for path in (None, "wait", "slow", "build", "count"):
+        request = Request(1, None, 1, Op.CALL, target, path, (), True)
+        assert not runs_on_loop(session, request)
+        assert not is_slow(session, request)
+        assert not is_concurrent(session, request)
+
+
+def test_looking_where_a_call_is_to_run_asks_nobody() -> None:
+    """The class may have a proxy as an attribute; who reads must not ask the peer."""
+
+    class Looked:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError("the reader looked")
+
+    class Holding:
+        exposed_it = Looked()
+
+    session = make().right.session
+    for target, path in ((Holding(), "it"), (Looked(), None), (Looked(), "it")):
+        request = Request(1, None, 1, Op.CALL, target, path, (), False)
+        assert not runs_on_loop(session, request)
+        assert not is_slow(session, request)
 
 
 class Guarded:

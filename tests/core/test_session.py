@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakewire import CLASSIC, Answer, FakeWire, Side, bodies, fields
-from netobj.core import values
+from netobj.core import promises, values
 from netobj.core.config import Config
 from netobj.core.consts import (
     BIG_VALUE,
@@ -27,7 +27,7 @@ from netobj.core.consts import (
 )
 from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
-from netobj.core.framing import frame
+from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
 from netobj.core.session import Session
 from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
@@ -92,6 +92,14 @@ def sent(session: Session) -> list[Any]:
     found = [fields(body) for data in session.out for body in bodies(bytes(data))]
     session.out.clear()
     return found
+
+
+def promise(seq: int) -> msgpack.ExtType:
+    return msgpack.ExtType(Ext.PROMISE, seq.to_bytes(8, "big"))
+
+
+def stream(number: Any, two_way: Any) -> msgpack.ExtType:
+    return msgpack.ExtType(Ext.STREAM, values.pack([number, two_way]))
 
 
 def ask(session: Session, *args: Any, **kwargs: Any) -> tuple[int, Answer]:
@@ -249,6 +257,28 @@ class TestRequests:
         seq = session.request(Answer(), Op.CALL, None, "m", (), None, None, lane=3)
         assert sent(session) == [[Kind.ASYNC_REQUEST, seq, 3, Op.CALL, 0, "m", []]]
 
+    def test_a_kept_one(self) -> None:
+        session = lone()
+        for kwargs, more in ((None, {}), ({"a": 1}, {"time_left": 2}), (None, {"lane": 3})):
+            session.request(Answer(), Op.CALL, None, "m", (), kwargs, 7, kept=True, **more)  # type: ignore[arg-type]
+        first, second, third = sent(session)
+        assert first[7:] == [[], None, None, True]
+        assert second[7:] == [["a"], 2, None, True]
+        assert third[7:] == []  # they always are
+
+    def test_the_target_may_be_any_value(self, wire: FakeWire) -> None:
+        """Where a promise is fulfilled, what it was fulfilled with stands in its place."""
+        wire.right.session.reconfigure(Config(allow_public_attrs=True))
+        for target, path, expected in (("text", "upper", "TEXT"), ((1, 2), "count", 0)):
+            args = () if path == "upper" else (5,)
+            answer = wire.left.send(Op.CALL, path, *args, target=(target,))
+            wire.settle()
+            assert answer.result() == expected
+        root = wire.left.root
+        answer = wire.left.send(Op.CALL, "add", 1, 2, target=(root,))
+        wire.settle()
+        assert answer.result() == 3
+
     def test_a_number_that_was_taken_before(self) -> None:
         session = lone()
         assert session.request("token", Op.GET, None, "a", (), None, 1, seq=77) == 77
@@ -270,11 +300,45 @@ class TestRequests:
         assert wire.right.session.running == {}
         wire.settle()
 
-    def test_metadata_is_kept(self) -> None:
-        items = (Kind.REQUEST, 1, 1, Op.GET, 0, None, [], [], None, "trace")
-        (request,) = lone().receive_data(message(*items), 0.0)
+    def test_metadata(self) -> None:
+        entries = {"user": "alice", "n": None, "big": 2**70, "raw": b"r", "lone": "\ud800"}
+        session = lone()
+        seq = session.request(Answer(), Op.GET, None, "a", (), None, 7, metadata=entries)
+        data = bytes(session.out[0])
+        assert sent(session)[0][:8] == [Kind.REQUEST, seq, 7, Op.GET, 0, "a", [], []]
+        (request,) = lone().receive_data(data, 0.0)
         assert isinstance(request, Request)
-        assert (request.metadata, request.time_left) == ("trace", None)
+        assert (request.metadata, request.time_left, request.kept) == (entries, None, None)
+
+    def test_no_metadata(self) -> None:
+        session = lone()
+        session.request(Answer(), Op.GET, None, "a", (), None, 7, metadata={})
+        session.request(Answer(), Op.GET, None, "a", (), None, 7, metadata={}, kept=True)
+        assert [message[7:] for message in sent(session)] == [[], [[], None, None, True]]
+
+    def test_metadata_has_a_bound_that_its_sender_keeps_to(self) -> None:
+        entries = {f"name {number}": number for number in range(65)}
+        session = lone()
+        with pytest.raises(LimitExceeded, match="at most 64 entries"):
+            session.request(Answer(), Op.GET, None, "a", (), None, 7, metadata=entries)
+        assert session.pending == {}
+        del entries["name 0"]
+        session.request(Answer(), Op.GET, None, "a", (), None, 7, metadata=entries)
+        assert lone().receive_data(bytes(session.out[0]), 0.0)
+
+    @pytest.mark.parametrize("seconds", [math.inf, math.nan, 1e9, 1e300])
+    def test_more_time_than_a_call_can_have_is_no_deadline(self, seconds: float) -> None:
+        session = lone()
+        session.request(Answer(), Op.GET, None, "a", (), None, 7, time_left=seconds)
+        (request,) = lone().receive_data(bytes(session.out[0]), 0.0)
+        assert isinstance(request, Request)
+        assert request.time_left is None
+
+    def test_the_deadline_is_of_the_reader_s_clock(self) -> None:
+        items = (Kind.REQUEST, 1, 1, Op.GET, 0, None, [], [], 1.5)
+        (request,) = lone().receive_data(message(*items), 100.0)
+        assert isinstance(request, Request)
+        assert (request.since, request.deadline) == (100.0, 101.5)
 
     def test_paths_of_several_steps(self, wire: FakeWire) -> None:
         """Attributes and items, in one round trip."""
@@ -299,7 +363,7 @@ class TestRequests:
         "items",
         [
             (),
-            (1,) * 10,
+            (1,) * 11,
             ("1", 1, 1, 0, None, []),
             (-1, 1, 1, 0, None, []),
             (2**63, 1, 1, 0, None, []),
@@ -316,11 +380,43 @@ class TestRequests:
             (1, 1, 1, 0, None, [], [], True),
             (1, 1, 1, 0, None, [], [], math.nan),
             (1, 1, 1, 0, None, [], [], math.inf),
+            (1, 1, 1, 0, None, [], [], None, "trace"),
+            (1, 1, 1, 0, None, [], [], None, [["a", i] for i in range(65)]),
+            (1, 1, 1, 0, None, [], [], None, ["ab"]),
+            (1, 1, 1, 0, None, [], [], None, [[]]),
+            (1, 1, 1, 0, None, [], [], None, [["a"]]),
+            (1, 1, 1, 0, None, [], [], None, [["a", 1, 2]]),
+            (1, 1, 1, 0, None, [], [], None, [[1, 1]]),
+            (1, 1, 1, 0, None, [], [], None, [["a", []]]),
+            (1, 1, 1, 0, None, [], [], None, None, 1),
+            (1, 1, 1, 0, None, [], [], None, None, None),
+            (1, 1, 1, [], None, []),
+            (1, 1, 1, [0, 0], None, []),
+            (1, 1, 1, [promise(5)], None, []),
+            (1, 1, 1, 0, None, [promise(1)], [], None, None, True),
+            (1, 1, 1, 0, None, [msgpack.ExtType(Ext.PROMISE, b"1")]),
+            (1, 1, 1, 0, None, [stream(0, False)]),
+            (1, 1, 1, 0, None, [stream(-1, False)]),
+            (1, 1, 1, 0, None, [stream(2**63, False)]),
+            (1, 1, 1, 0, None, [stream(True, False)]),
+            (1, 1, 1, 0, None, [stream(1, 0)]),
+            (1, 1, 1, 0, None, [stream(1, False), stream(1, True)]),
+            (1, 1, 1, 0, None, [msgpack.ExtType(Ext.STREAM, b"\x91\x01")]),
+            (1, 1, 1, 0, None, [msgpack.ExtType(Ext.STREAM, b"\x01")]),
+            (1, 1, 1, 0, None, [msgpack.ExtType(Ext.STREAM, b"")]),
         ],
     )
     def test_what_is_malformed(self, items: tuple[Any, ...]) -> None:
         with pytest.raises(ProtocolError):
             lone().receive_data(message(Kind.REQUEST, *items), 0.0)
+
+    def test_metadata_that_travels_behind(self) -> None:
+        big = msgpack.ExtType(Ext.BIG_STR, (9).to_bytes(8, "big"))
+        data = message(Kind.REQUEST, 1, 1, 1, 0, None, [], [], None, [["a", big]])
+        session = lone()
+        session.receive_data(data, 0.0)
+        with pytest.raises(ProtocolError, match="values of metadata"):
+            session.receive_data(b"".join(raw_frames(b"x" * 9)), 0.0)
 
     def test_a_number_in_use(self) -> None:
         request = message(Kind.REQUEST, 1, 1, Op.GET, 0, None, [])
@@ -582,7 +678,7 @@ class TestGoodbye:
         (Kind.RELEASE, 1, 10**5000),
         (Kind.RELEASE, 1, True),
         (Kind.ACK, 1),
-        (11,),
+        (16,),
         (255,),
         (-1,),
         (10**5000,),
@@ -872,7 +968,7 @@ junk = st.recursive(
     max_leaves=20,
 )
 messages = st.builds(
-    lambda kind, items: [kind, *items], st.integers(-1, 12), st.lists(junk, max_size=9)
+    lambda kind, items: [kind, *items], st.integers(-1, 17), st.lists(junk, max_size=11)
 )
 
 
@@ -889,6 +985,10 @@ def test_garbage_raises_protocol_errors_only(data: bytes) -> None:
 def test_messages_of_garbage_raise_protocol_errors_only(items: list[Any]) -> None:
     session = lone(CLASSIC)
     session.pending.update({number: Answer() for number in range(5)})
+    for number in range(1, 3):
+        session.flows.open(number == 1)
+        session.flows.accept(number, number == 1)
+        session.boxing.answers[number] = promises.Answer()
     for item in items:
         try:
             session.receive_data(frame(msgpack.packb(item)), 0.0)
@@ -908,6 +1008,15 @@ def test_a_damaged_conversation_raises_protocol_errors_only(data: st.DataObject)
     left.request(Answer(), Op.CALL, root.____handle__, "echo", (thing, {1}, slice(1)), {"k": 1}, 1)
     left.request(Answer(), Op.GET, root.____handle__, ["a", ("b",)], (), None, 1)
     left.ping("token")
+    kept = wire.left.send(Op.CALL, "echo", 1)
+    flow = left.flows.open(True)
+    wire.left.send(Op.CALL, "echo", flow, target=(kept,), metadata={"a": "b"}, time_left=5)
+    left.flows.send_items(flow, (1, thing, "x"))
+    left.flows.grant(flow, 3)
+    left.flows.end(flow, KeyError("k"))
+    left.flows.stop(flow)
+    left.boxing.settled(kept)
+    left.flush_releases()
     stream = bytearray(b"".join(wire.left.take() for _ in range(len(left.out))))
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(places) % len(stream)] = data.draw(st.integers(0, 255))
@@ -953,13 +1062,17 @@ def test_a_message_that_is_refused_takes_no_releases_with_it() -> None:
 
 def test_nothing_is_queued_where_another_thread_took_the_releases() -> None:
     class Emptied(deque[Any]):
+        looks = 2
+
         def __bool__(self) -> bool:  # there was something, a moment ago
-            return True
+            self.looks -= 1
+            return self.looks >= 0
 
     session = lone()
     session.boxing.dead = Emptied()
     assert not session.flush_releases()
     assert not session.out
+    session.boxing.dead = Emptied()
     ask(session)
     assert [fields[0] for fields in sent(session)] == [Kind.REQUEST]
 

@@ -91,17 +91,18 @@ def test_time() -> None:
     assert abs(float(found[1])) < 1
 
 
-def joined(port: int, name: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    args = command("chat.py", "join", "localhost", port, name)
+def joined(program: str, port: int, name: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    args = command(program, "join", "localhost", port, name)
     return process(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def test_chat() -> None:
-    with serving("chat.py", "serve") as port, joined(port, "ada") as ada:
+@pytest.mark.parametrize("program", ["chat.py", "aio_chat.py"])
+def test_chat(program: str) -> None:
+    with serving(program, "serve") as port, joined(program, port, "ada") as ada:
         assert ada.stdin is not None
         assert ada.stdout is not None
         assert ada.stdout.readline() == "* ada has come\n"
-        with joined(port, "bob") as bob:
+        with joined(program, port, "bob") as bob:
             assert bob.stdin is not None
             assert ada.stdout.readline() == "* bob has come\n"
             bob.stdin.write("hello, Ada\n")
@@ -126,6 +127,17 @@ def test_file_monitor(tmp_path: Path) -> None:
             path.unlink()
             assert client.stdout.readline() == f"{path}: 7 -> 0 bytes\n"
             assert client.wait(PATIENCE) == 0
+
+
+def test_readout() -> None:
+    serve = command("readout.py", "serve")
+    with process(serve, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        port = port_in(server.stdout)
+        lines = run("readout.py", "watch", "localhost", port, 1, 3)
+        assert lines == ["1.00 V", "1.25 V", "1.50 V"]
+        assert server.stdout.readline() == "channel 1 is on\n"
+        assert server.stdout.readline() == "channel 1 is off\n"
 
 
 def test_remote_sqlite() -> None:

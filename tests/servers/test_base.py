@@ -360,6 +360,28 @@ def test_subclass_hooks() -> None:
     assert len(handled) == 1
 
 
+def test_connections_and_their_calls() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(netobj.Service):
+        def exposed_wait(self) -> bool:
+            entered.set()
+            return go_on.wait(20)
+
+    with netobj.ThreadedServer(Slow, hostname="localhost") as server:
+        assert server.connections == ()
+        with netobj.connect("localhost", server.port) as conn:
+            result = netobj.async_(conn.root.wait)()
+            assert entered.wait(20)
+            (connection,) = server.connections
+            (call,) = connection.calls
+            assert call.name == "Slow.wait()"
+            assert call.peer == conn.config.endpoints[0]
+            assert call.credentials is None
+            go_on.set()
+            assert result.value is True
+
+
 def test_closing_while_clients_come(in_threads: Callable[..., None]) -> None:
     with netobj.ThreadedServer(EchoService, hostname="localhost") as server:
         port = server.port

@@ -1,14 +1,16 @@
 """Two sessions joined by bytes: no socket, no thread, no sleep.
 
-A :class:`Side` is a link as proxies want one. Its ``request`` carries bytes to and fro until the
-answer is there; what the other side is asked meanwhile runs in between, so that callbacks are
-plain recursion. :attr:`FakeWire.log` says which messages were on the wire.
+A :class:`Side` is a link as proxies and streams want one. Its ``request`` carries bytes to and fro
+until the answer is there; what the other side is asked meanwhile runs in between, so that callbacks
+are plain recursion. What is asynchronous (``async def``, the producers of streams) is a
+:class:`Task` of its side, gone on with when there is nothing to carry. :attr:`FakeWire.log` says
+which messages were on the wire.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any
@@ -20,10 +22,15 @@ from netobj.core.boxing import Raised
 from netobj.core.config import Config
 from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind
 from netobj.core.copies import fetch_copy
-from netobj.core.events import Dropped, Event, Reply, Request
+from netobj.core.ends import AsyncDuplex, Duplex, Incoming
+from netobj.core.events import Dropped, Event, Flowed, Reply, Request
+from netobj.core.flow import Flow
 from netobj.core.handle import Handle
 from netobj.core.handlers import perform
 from netobj.core.netref import proxy_for
+from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.promises import Promise
+from netobj.core.pumping import Batch, pump_async, pump_some
 from netobj.core.service import SlaveService
 from netobj.core.session import Session
 from netobj.errors import ConnectionLost
@@ -32,16 +39,61 @@ CLASSIC = Config().merge({**SlaveService.CONFIG})
 PUBLIC = Config(allow_public_attrs=True, allow_setattr=True, allow_delattr=True)
 
 
-class Answer:
-    """The token of a request: what came back (not the Reply, which refers to its token)."""
+class Answer(Promise):
+    """The token of a request: what came back (not the Reply, which refers to its token).
 
+    A promise, if it was made by :meth:`Side.send`.
+    """
+
+    link: Any = None
+    seq = 0
+    pins = 0
+    forgotten = False
     done = False
     ok = False
+    kept = False
     value: Any = None
     deferred = False
 
     def complete(self, ok: bool, value: Any, deferred: bool) -> None:
         self.ok, self.value, self.deferred, self.done = ok, value, deferred, True
+        if self.kept and not isinstance(value, ConnectionLost):
+            self.link.session.boxing.settled(self)
+
+    def result(self) -> Any:
+        return self.link.outcome(self)
+
+
+class Pause:
+    """Awaiting it lets others go on until *ready*."""
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self._ready = ready
+
+    def __await__(self) -> Iterator[Callable[[], bool]]:
+        yield self._ready
+
+
+class Task:
+    """A coroutine that is gone on with by hand."""
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = work
+        self.ready: Callable[[], bool] = lambda: True
+        self.done = False
+
+    def step(self) -> None:
+        try:
+            self.ready = self._work.send(None)
+        except StopIteration:
+            self.done = True
+
+    def throw(self, exc: BaseException) -> None:
+        """The task is cancelled."""
+        try:
+            self.ready = self._work.throw(exc)
+        except (StopIteration, type(exc)):
+            self.done = True
 
 
 class Side:
@@ -55,11 +107,15 @@ class Side:
         self.waiting = 0
         self.kept: list[int] = []
         self.raw_due = False
+        self.tasks: list[Task] = []
+        self.due: deque[Batch] = deque()  # to be flushed in a moment
+        self.make_end: Callable[[Flow], Any] = end_of
         self.session = Session(
             config,
             root,
             link=self,
             make_proxy=proxy_for,
+            make_end=lambda flow: self.make_end(flow),
             guard=self.guard,
             sequence=count(1),
             process=name.encode(),
@@ -101,6 +157,25 @@ class Side:
                 self.session.let_go(self.kept)
                 self.kept.clear()
 
+    def send(
+        self,
+        op: int,
+        path: Any,
+        *args: Any,
+        target: Handle | tuple[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        kept: bool = True,
+        **more: Any,
+    ) -> Answer:
+        """Queue a request; its answer is a promise until it is there."""
+        token = Answer()
+        token.link = self
+        token.kept = kept or "lane" in more
+        chain = None if "lane" in more else 1
+        seq = self.session.request(token, op, target, path, args, kwargs, chain, kept=kept, **more)
+        token.seq = seq
+        return token
+
     def outcome(self, answer: Answer) -> Any:
         """What an answer means: its value, or the exception that it raises."""
         if isinstance(answer.value, ConnectionLost):
@@ -124,13 +199,98 @@ class Side:
 
     def run(self, request: Request) -> None:
         """Answer *request*, as a front-end does."""
+        for answer in request.awaits:
+            if not answer.settled:
+                answer.when_settled(lambda: self.events.append(request))
+                return
         request.start()
         try:
-            self.session.reply(request, perform(self.session, request))
+            self.answer(request, perform(self.session, request))
         except BaseException as exc:
-            self.session.error(request, exc, self.kept if self.waiting else None)
+            self.fail(request, exc)
         finally:
             request.args = ()
+
+    def answer(self, request: Request, value: object) -> None:
+        """Answer *request* with *value*, or do first what has to be done for it."""
+        if isinstance(value, Awaited):
+            self.spawn(self._await(request, value))
+        elif isinstance(value, Streamed | Opened):
+            flow = self.session.flows.open(type(value) is Opened)
+            flow.request = request
+            try:
+                self.session.reply(request, flow)
+            except BaseException:
+                self.session.flows.drop(flow)
+                raise
+            self.spawn(
+                self._pump(flow, value) if type(value) is Streamed else self._open(flow, value)
+            )
+        else:
+            self.session.reply(request, value)
+
+    def fail(self, request: Request, exc: BaseException) -> None:
+        self.session.error(request, exc, self.kept if self.waiting else None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = Task(work)
+        task.step()
+        if not task.done:
+            self.tasks.append(task)
+
+    async def _await(self, request: Request, value: Awaited) -> None:
+        try:
+            self.answer(request, value.finish(await value.awaitable))
+        except BaseException as exc:
+            self.fail(request, exc)
+
+    async def _pump(self, flow: Flow, value: Any) -> None:
+        batch = Batch(flow, nullcontext(), self.due.append)
+        if value.asynchronous:
+            await pump_async(batch, value.items, lambda: until(lambda: True))
+        else:
+            while not pump_some(batch, value.items):
+                await self.wait_until_async(batch.may_go_on, flow)
+
+    async def _open(self, flow: Flow, value: Any) -> None:
+        end: Any = (AsyncDuplex if value.asynchronous else end_of)(flow)
+        error = None
+        try:
+            result = value.function(end, *value.args, **value.kwargs)
+            if value.asynchronous:
+                await result
+        except BaseException as exc:
+            error = exc
+        end.finish(error)
+
+    def work(self) -> bool:
+        """Go on with one thing of this side's; False if there is nothing."""
+        if self.due:
+            self.due.popleft().flush()
+            return True
+        for task in self.tasks:
+            if task.ready():
+                task.step()
+                if task.done:
+                    self.tasks.remove(task)
+                return True
+        return False
+
+    # --- what streams need of their connection ---------------------------------------------------
+
+    def flush(self) -> None:
+        """The wire carries what is queued by itself."""
+
+    def wait_until(self, ready: Callable[[], bool], flow: Flow) -> None:
+        while not ready():
+            if not self.wire.step():
+                raise AssertionError(f"{self.name} waits for a stream in which nothing happens")
+
+    async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
+        while not ready():
+            await until(ready)
+
+    # --- what comes ------------------------------------------------------------------------------
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Request):
@@ -139,6 +299,8 @@ class Side:
             event.token.complete(event.ok, event.value, event.deferred)
         elif isinstance(event, Dropped):
             event.objects.clear()
+        elif isinstance(event, Flowed):
+            event.flow.notify()
         else:
             self.other_events.append(event)
 
@@ -184,7 +346,8 @@ class FakeWire:
             if side.events:
                 side.handle(side.events.popleft())
                 return True
-        return self.carry(self.left) or self.carry(self.right)
+        carried = self.carry(self.left) or self.carry(self.right)
+        return carried or self.left.work() or self.right.work()
 
     def carry(self, sender: Side) -> bool:
         """Let the next piece of *sender*'s arrive; the events wait for :meth:`step`."""
@@ -227,10 +390,27 @@ class FakeWire:
         left, right = self.left.session.boxing, self.right.session.boxing
         return len(left.exports), len(left.imports), len(right.exports), len(right.imports)
 
+    def under_way(self) -> tuple[int, int, int, int]:
+        """How many: answers that left keeps, and right; streams of left's table, and of right's."""
+        left, right = self.left.session, self.right.session
+        answers = len(left.boxing.answers), len(right.boxing.answers)
+        return *answers, len(left.flows), len(right.flows)
+
     def lose(self, reason: str = "the wire was cut") -> None:
         for side in self.sides:
             for token in side.session.lose(reason):
                 token.complete(False, ConnectionLost(reason), False)
+            for flow in side.session.flows.lose(reason):
+                flow.notify()
+
+
+def end_of(flow: Flow) -> Incoming | Duplex:
+    """What a thread gets of a stream."""
+    return Incoming(flow) if flow.sent_end else Duplex(flow, nullcontext())
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    await Pause(ready)
 
 
 def kinds(data: bytes) -> list[str]:

@@ -1,0 +1,123 @@
+"""Classic mode on an event loop: the other side's whole interpreter, by references.
+
+>>> import asyncio, netobj
+>>> async def main():
+...     async with netobj.aio.Server(netobj.SlaveService, "localhost") as server:
+...         async with netobj.aio.classic.connect("localhost", server.port) as conn:
+...             return await conn.modules.os.path.join("a", "b")
+>>> asyncio.run(main())
+'a/b'
+"""
+
+from __future__ import annotations
+
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from netobj.aio import factory, op
+from netobj.aio.connection import Connection
+from netobj.aio.factory import Connecting
+from netobj.aio.reference import Call
+from netobj.core.service import ClassicClient, VoidService
+from netobj.teleportation import export_function
+
+DEFAULT_SERVER_PORT: Final = 18812
+
+Settings = Mapping[str, Any]
+_NONE: Final[Settings] = {}
+
+
+class Modules:
+    """The modules of the other side, by attribute and item; each is asked for once.
+
+    No I/O: ``modules.os.getpid()`` is one round trip, made when it is awaited.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.__connection = connection
+        self.__cache: dict[str, Call] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.__cache.get(name)
+        if found is None or self.__failed(found):
+            found = self.__cache[name] = self.__connection.root.getmodule(name)
+        return found
+
+    @staticmethod
+    def __failed(call: Call) -> bool:
+        outcome = call.____outcome__
+        return outcome is not None and outcome.done and not outcome.ok
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+
+class Master:
+    """What a connection to a classic server offers; its names are the connection's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.modules = Modules(connection)
+
+    @property
+    def builtins(self) -> Any:
+        """The remote module ``builtins``."""
+        return self.modules["builtins"]
+
+    builtin = builtins
+
+    @property
+    def namespace(self) -> Any:
+        """The remote dictionary in which :meth:`eval` and :meth:`execute` work."""
+        return self._connection.root.namespace
+
+    def eval(self, text: str) -> Any:
+        """The value of a Python expression over there; to be awaited."""
+        return self._connection.root.eval(text)
+
+    def execute(self, text: str) -> Any:
+        """Execute Python source over there; to be awaited."""
+        return self._connection.root.execute(text)
+
+    async def teleport(self, func: Callable[..., Any]) -> Any:
+        """*func* as a function of the other side, also in its :attr:`namespace`."""
+        importer = self.modules["netobj.teleportation"].import_function
+        moved = await importer(export_function(func), self.namespace)
+        await op.setitem(self.namespace, func.__name__, moved)
+        return moved
+
+
+class _Client(VoidService):
+    """The settings of a classic client; exposes nothing."""
+
+    CONFIG = ClassicClient.CONFIG
+
+
+def connect(
+    host: str,
+    port: int = DEFAULT_SERVER_PORT,
+    config: Settings = _NONE,
+    *,
+    ssl: ssl_module.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ipv6: bool = False,
+) -> Connecting:
+    """Connect to a classic server over TCP; see :func:`netobj.aio.connect`."""
+    return factory.connect(
+        host,
+        port,
+        _Client,
+        config,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        ipv6=ipv6,
+        extend=Master,
+    )
+
+
+def unix_connect(path: str, config: Settings = _NONE) -> Connecting:
+    """Connect to a classic server that listens on the Unix socket *path*."""
+    return factory.unix_connect(path, _Client, config, extend=Master)

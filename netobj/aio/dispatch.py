@@ -1,0 +1,551 @@
+"""Running what the peer calls: ``async def`` as tasks, plain functions here or in a worker.
+
+:meth:`Dispatcher.route` is called on the loop for each request, in the order of the wire. A request
+that names answers which are not there yet waits for them. Asynchronous requests of one of the
+peer's threads pass through their lane: they start in order, and plain ones do not overlap. All
+state here belongs to the loop's thread; workers hand back what they have come to with
+``call_soon_threadsafe``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from typing import Any, Final, Protocol
+
+from netobj.aio.chains import find_waiter, outermost, serving, waiting
+from netobj.aio.threads import as_blocking
+from netobj.calls import Call, Scope, scope
+from netobj.core.ends import AsyncDuplex, Duplex
+from netobj.core.events import Cancel, Request
+from netobj.core.flow import Flow
+from netobj.core.handlers import is_concurrent, is_slow, perform, runs_on_loop
+from netobj.core.numbers import numbers
+from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.pumping import Batch, pump_async, pump_some
+from netobj.core.session import Session
+from netobj.errors import AsyncResultTimeout, CallCancelled
+
+FLUSH_SOON: Final = 0.002
+"""Seconds that an item of a plain generator's stream waits for the next at most."""
+
+_CLIENT_WORKERS: Final = 8
+"""Threads at most that a client uses for callbacks which are marked slow."""
+
+
+class Host(Protocol):
+    """What a dispatcher needs of its connection."""
+
+    session: Session
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def guard(self) -> AbstractContextManager[Any]:
+        """Protects the tables of the session."""
+
+    @property
+    def log(self) -> logging.Logger:
+        """Where the connection logs."""
+
+    async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
+        """Wait until *ready*, which changes of *flow* may bring about."""
+
+    def flush(self) -> None:
+        """Write what is queued; from any thread."""
+
+    def flush_soon(self) -> None:
+        """Write what is queued, perhaps with what comes next."""
+
+
+class Dispatcher:
+    """*executor*: where plain functions run; None: on the loop, unless they are marked slow."""
+
+    def __init__(self, link: Host, executor: ThreadPoolExecutor | None) -> None:
+        self._link = link
+        self._session = link.session
+        self._executor = executor
+        self._own_executor: ThreadPoolExecutor | None = None
+        self._lanes: dict[int, deque[Request]] = {}
+        self._held: deque[Request] | None = None
+        self._tasks: dict[Any, asyncio.Task[None]] = {}  # by request, or by stream
+        self._hooks: set[asyncio.Task[None]] = set()
+        self._ended = False
+
+    # --- routing -------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Requests wait from here on until :meth:`open`."""
+        self._held = deque()
+
+    def open(self) -> None:
+        """Requests may run from here on."""
+        held, self._held = self._held, None
+        for request in held or ():
+            self.route(request)
+
+    def route(self, request: Request) -> None:
+        """See to it that *request* runs."""
+        if self._held is not None and not self._waits_here(request.chain):
+            self._held.append(request)
+        elif request.lane is None or is_concurrent(self._session, request):
+            self._when_ready(request, self._run)
+        else:
+            lane = self._lanes.get(request.lane)
+            if lane is not None:
+                lane.append(request)
+            else:
+                self._lanes[request.lane] = deque((request,))
+                self._work_off(request.lane)
+
+    def _waits_here(self, chain: int | None) -> bool:
+        """A call of this side's in *chain* waits for its answer, perhaps for this very request."""
+        pending = list(self._session.pending.values())
+        return chain is not None and any(token.chain == chain for token in pending)
+
+    def _when_ready(self, request: Request, run: Callable[[Request], None]) -> None:
+        """Run *request* when every answer that it names is there."""
+        for answer in request.awaits:
+            if not answer.settled:
+                answer.when_settled(lambda: self._soon_on_loop(self._when_ready, request, run))
+                return
+        run(request)
+
+    def _soon_on_loop(self, function: Callable[..., object], *args: Any) -> None:
+        """Call *function* on the loop; from any thread."""
+        try:
+            self._link.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop has ended, and the connection with it
+            pass
+
+    def _work_off(self, lane: int) -> None:
+        """Begin the first request of *lane*, or give the lane up."""
+        queue = self._lanes.get(lane)
+        if queue:
+            self._when_ready(queue[0], self._run_of_lane)
+        else:
+            self._lanes.pop(lane, None)
+
+    def _run_of_lane(self, request: Request) -> None:
+        self._run(request)
+        if runs_on_loop(self._session, request) or request.seq not in self._session.running:
+            self._leave_lane(request)  # it has started, or is over already
+
+    def _leave_lane(self, request: Request) -> None:
+        """*request* is out of the way of the next one in its lane."""
+        queue = self._lanes.get(request.lane) if request.lane is not None else None
+        if queue and queue[0] is request:
+            queue.popleft()
+            self._link.loop.call_soon(self._work_off, request.lane)
+
+    def _run(self, request: Request) -> None:
+        if request.chain is not None and request.chain in waiting:
+            same = self._session.peer_process == numbers.process
+            waiter = find_waiter(request.chain, self._link, request.seq, same)
+            if waiter is not None:
+                waiter.assign(self, request)
+                return
+        if runs_on_loop(self._session, request):
+            self._start_task(request, self._serve(request))
+        elif self._executor is not None:
+            self._submit(self._executor, request)
+        elif is_slow(self._session, request):
+            self._submit(self._slow_executor(), request)
+        else:
+            copy_context().run(self._run_here, request)
+
+    def run_elsewhere(self, request: Request) -> None:
+        """A thread that was to run *request* has gone; from any thread."""
+        self._soon_on_loop(self._run, request)
+
+    def _slow_executor(self) -> ThreadPoolExecutor:
+        if self._own_executor is None:
+            self._own_executor = ThreadPoolExecutor(_CLIENT_WORKERS, "netobj callback")
+        return self._own_executor
+
+    def _submit(self, executor: ThreadPoolExecutor, request: Request) -> None:
+        try:
+            executor.submit(copy_context().run, self.run_in_thread, request)
+        except RuntimeError as exc:  # it is being shut down
+            self._fail(request, CallCancelled(f"{self._session.side} is closing: {exc}"))
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def _begin(self, request: Request, where: str) -> None:
+        """What the call inherits, in its context. Raises CallCancelled if it is not to run."""
+        call = Call(self._link, request)
+        scope.set(Scope(call, request.deadline, None))
+        serving.set(request.chain)
+        request.where = where
+        if request.deadline is not None and request.deadline <= time.monotonic():
+            raise AsyncResultTimeout("the deadline of the call passed before it started")
+        if request.cancelled or self._session.lost is not None:
+            raise CallCancelled("the call was cancelled before it started")
+
+    async def _serve(self, request: Request) -> None:
+        """Run what is known to be asynchronous, in a task of its own."""
+        task = self._enter_task(request)
+        try:
+            self._begin(request, f"task {task.get_name()!r}")
+            await self._finish(request, perform(self._session, request))
+        except BaseException as exc:
+            self._fail(request, exc)
+            if self._propagates(exc):
+                raise
+        finally:
+            self._leave_task(request)
+            request.args = ()  # what they refer to is not kept alive by contexts that live on
+
+    def _enter_task(self, key: Any) -> asyncio.Task[Any]:
+        """Called in the task of the request or stream *key*: from here on it can be cancelled.
+
+        Not before: a task that is cancelled before its first step runs nothing at all.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[key] = task
+        return task
+
+    def _leave_task(self, key: Any) -> None:
+        del self._tasks[key]
+        if self._ended:
+            self._let_executor_go()
+
+    def _propagates(self, exc: BaseException) -> bool:
+        """Whether *exc* of the peer's call is raised here, too: on the loop, which it ends."""
+        config = self._session.config
+        if isinstance(exc, SystemExit):
+            return config.propagate_SystemExit_locally
+        return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
+
+    async def _finish(self, request: Request, value: Any) -> None:
+        if type(value) is Awaited:
+            value = value.finish(await value.awaitable)
+        if type(value) is Streamed or type(value) is Opened:
+            self._open_stream(request, value)
+        else:
+            self._session.reply(request, value)
+            self._link.flush_soon()
+
+    def _run_here(self, request: Request) -> None:
+        """Run a plain function on the loop."""
+        if not request.start():
+            return
+        try:
+            self._begin(request, "the event loop")
+            value = perform(self._session, request)
+        except BaseException as exc:
+            self._fail(request, exc)
+            if self._propagates(exc):
+                raise
+            return
+        finally:
+            request.args = ()
+        self._go_on(request, value)
+
+    def _go_on(self, request: Request, value: Any) -> None:
+        """*request* has come to *value*, which is not all yet, or can be sent; on the loop."""
+        if request.lane is not None:
+            self._link.loop.call_soon(self._leave_lane, request)
+        if type(value) in _UNFINISHED:
+            self._link.loop.create_task(self._finish_guarded(request, value))
+            return
+        try:
+            self._session.reply(request, value)
+        except Exception as exc:
+            self._fail(request, exc)
+        self._link.flush_soon()
+
+    async def _finish_guarded(self, request: Request, value: Any) -> None:
+        task = self._enter_task(request)
+        request.where = f"task {task.get_name()!r}"
+        try:
+            if request.cancelled or self._session.lost is not None:
+                raise CallCancelled("the call was cancelled")
+            await self._finish(request, value)
+        except BaseException as exc:
+            _close_unawaited(value)
+            self._fail(request, exc)
+            if self._propagates(exc):
+                raise
+        finally:
+            self._leave_task(request)
+
+    def run_in_thread(self, request: Request) -> None:
+        """Run a plain function in this worker thread."""
+        if not request.start():
+            return
+        session = self._session
+        tokens = scope.set(scope.get()), serving.set(serving.get())
+        try:
+            self._begin(request, f"thread {threading.current_thread().name!r}")
+            value = perform(session, request, as_blocking)
+            if type(value) in _UNFINISHED:
+                self._soon_on_loop(copy_context().run, self._go_on, request, value)
+                return
+            session.reply(request, value)
+            value = None
+        except BaseException as exc:
+            self._fail(request, exc)
+        finally:
+            scope.reset(tokens[0])
+            serving.reset(tokens[1])
+            request.args = ()  # what the arguments refer to is not kept alive by our frames
+        self._link.flush()
+        if request.lane is not None:
+            self._soon_on_loop(self._leave_lane, request)
+
+    def _fail(self, request: Request, exc: BaseException) -> None:
+        """Answer *request* with *exc*; from any thread."""
+        if isinstance(exc, asyncio.CancelledError):
+            exc = CallCancelled("the call was cancelled")
+        keep = self._keep_for(request)
+        try:
+            self._session.error(request, exc, keep)
+        except Exception as failure:
+            text = f"{type(failure).__name__}: {failure}"
+            error = RuntimeError(
+                f"the call raised a {type(exc).__name__}, which could not be sent: {text}"
+            )
+            self._session.error(request, error, None)
+        self._link.flush()
+        if request.lane is not None:
+            self._soon_on_loop(self._leave_lane, request)
+
+    def _keep_for(self, request: Request) -> list[int] | None:
+        """Where to note an exception that may come home to an outer call of the chain."""
+        if request.chain is None:
+            return None
+        outer: Any = outermost.get(request.chain)
+        stack = waiting.get(request.chain)
+        if stack and (outer is None or stack[0].since < outer.since):
+            outer = stack[0]
+        return None if outer is None else outer.keep_for(self._session)
+
+    # --- tasks -------------------------------------------------------------------------------
+
+    def _start_task(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
+        if not request.start():  # our goodbye has said that it will not run
+            work.close()
+            return
+        self._link.loop.create_task(work)
+
+    def cancel(self, event: Cancel) -> None:
+        """The peer no longer wants the answer to a request."""
+        event.request.cancelled = True
+        self._cancel_task(event.request)
+
+    def _cancel_task(self, key: Any) -> None:
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+
+    def end(self) -> None:
+        """The connection has ended: nobody waits for what still runs."""
+        for key in list(self._tasks):
+            self._cancel_task(key)
+        for request in list(self._session.running.values()):
+            request.cancelled = True
+        self._lanes.clear()
+        self._ended = True
+        self._let_executor_go()
+
+    def _let_executor_go(self) -> None:
+        if self._own_executor is not None and not self._tasks:  # they close generators in there
+            self._own_executor.shutdown(wait=False)
+
+    async def wait_ended(self, patience: float) -> None:
+        """Wait until the tasks have ended, at most *patience* seconds; not for the one here."""
+        here = asyncio.current_task()
+        tasks = {*self._tasks.values(), *self._hooks} - {here}
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+
+    def run_hook(self, hook: Callable[[Any], Any]) -> asyncio.Task[None] | None:
+        """Call a service's *hook* with the connection; a task, if it is an ``async def``."""
+        try:
+            result = hook(self._link)
+        except Exception:
+            self._link.log.exception("%r raised", hook)
+            return None
+        if not inspect.isawaitable(result):
+            return None
+        task = self._link.loop.create_task(self._logged(hook, result))
+        self._hooks.add(task)
+        task.add_done_callback(self._hooks.discard)
+        return task
+
+    async def _logged(self, hook: Any, result: Any) -> None:
+        try:
+            await result
+        except Exception:
+            self._link.log.exception("%r raised", hook)
+
+    # --- streams -----------------------------------------------------------------------------
+
+    def flowed(self, flow: Flow) -> None:
+        """Something has come for *flow*; a consumer that wants no more cancels its producer."""
+        if flow.refused:
+            self._cancel_task(flow)
+
+    def _open_stream(self, request: Request, value: Streamed | Opened) -> None:
+        """Answer *request* with a new stream, and see to it that it is fed."""
+        two_way = type(value) is Opened
+        with self._link.guard:
+            flow = self._session.flows.open(two_way)
+        flow.request = request
+        try:
+            self._session.reply(request, flow)
+        except BaseException:
+            self._session.flows.drop(flow)
+            raise
+        request.deadline = None  # it was that of the answer
+        scope.set(scope.get()._replace(deadline=None))
+        self._link.flush_soon()
+        if isinstance(value, Opened):
+            self._call_opened(request, value, flow)
+        elif value.asynchronous:
+            self._feed(flow, self._pump_here(flow, value.items))
+        else:
+            self._stream_plain(request, value, flow)
+
+    def _feed(self, flow: Flow, work: Coroutine[Any, Any, None], key: Any = None) -> None:
+        """Let *work* feed *flow* in a task of its own, by default noted under *flow*."""
+        self._link.loop.create_task(self._feed_guarded(flow, work, key or flow))
+
+    async def _feed_guarded(self, flow: Flow, work: Coroutine[Any, Any, None], key: Any) -> None:
+        task = self._enter_task(key)
+        flow.request.where = f"task {task.get_name()!r}"
+        try:
+            await work
+        except BaseException as exc:  # the other side has been told, as the end of the stream
+            if self._propagates(exc):
+                raise
+        finally:
+            self._leave_task(key)
+
+    async def _pump_here(self, flow: Flow, items: Any) -> None:
+        await pump_async(Batch(flow, nullcontext(), self._soon), items, _pause)
+
+    def _soon(self, batch: Batch) -> None:
+        self._link.loop.call_soon(batch.flush)  # it runs when the producer waits for something
+
+    def _stream_plain(self, request: Request, value: Streamed, flow: Flow) -> None:
+        executor = self._executor
+        if executor is None and is_slow(self._session, request):
+            executor = self._slow_executor()
+        if executor is None:
+            self._feed(flow, self._pump_here(flow, _OnLoop(value.items)))
+        else:
+            batch = Batch(flow, threading.Lock(), self._soon_from_thread)
+            self._feed(flow, self._pump_in_threads(batch, value.items, executor))
+
+    def _soon_from_thread(self, batch: Batch) -> None:
+        self._soon_on_loop(self._link.loop.call_later, FLUSH_SOON, batch.flush)
+
+    async def _pump_in_threads(
+        self, batch: Batch, items: Any, executor: ThreadPoolExecutor
+    ) -> None:
+        """Let a worker produce as much as there is credit for, again and again.
+
+        So a consumer that rests occupies no worker. Steps do not overlap.
+        """
+        flow = batch.flow
+        over = False
+        try:
+            while not over:
+                over = await self._step(executor, pump_some, batch, items)
+                if not over:
+                    await self._link.wait_until_async(batch.may_go_on, flow)
+        except BaseException:
+            if not batch.finished:
+                await self._step(executor, pump_some, batch, items, True)
+            raise
+
+    async def _step(
+        self, executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any
+    ) -> Any:
+        """What *function* returns in a worker; waited for also by a task that is cancelled."""
+        work = copy_context().run
+        step = self._link.loop.run_in_executor(executor, work, function, *args)
+        cancelled: asyncio.CancelledError | None = None
+        while not step.done():
+            try:
+                await asyncio.wait((step,))
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
+        return step.result()
+
+    def _call_opened(self, request: Request, value: Opened, flow: Flow) -> None:
+        if value.asynchronous:
+            duplex = AsyncDuplex(flow)  # which may still have something to receive, or to do
+            self._feed(flow, self._serve_opened(value, duplex), duplex)
+            return
+        end = Duplex(flow, threading.Lock())
+        try:
+            executor = self._executor or self._slow_executor()
+            executor.submit(copy_context().run, self._serve_opened_in_thread, value, end)
+        except RuntimeError as exc:  # it is being shut down
+            end.finish(CallCancelled(f"{self._session.side} is closing: {exc}"))
+
+    async def _serve_opened(self, value: Opened, end: AsyncDuplex) -> None:
+        error: BaseException | None = None
+        try:
+            await value.function(end, *value.args, **value.kwargs)
+        except asyncio.CancelledError:
+            error = CallCancelled("the call was cancelled")
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            end.finish(error)
+
+    def _serve_opened_in_thread(self, value: Opened, end: Duplex) -> None:
+        error: BaseException | None = None
+        try:
+            value.function(end, *value.args, **value.kwargs)
+        except BaseException as exc:
+            error = exc
+        finally:
+            end.finish(error)
+
+
+class _OnLoop:
+    """A plain iterator, advanced on the loop."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    async def __anext__(self) -> Any:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+
+async def _pause() -> None:
+    await asyncio.sleep(0)
+
+
+def _close_unawaited(value: Any) -> None:
+    """Let go of a coroutine that nobody will await."""
+    close = getattr(value.awaitable, "close", None) if type(value) is Awaited else None
+    if close is not None:
+        close()
+
+
+_UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
+"""The outcomes of a call that are no values."""

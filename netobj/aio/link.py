@@ -1,0 +1,551 @@
+"""A connection on an event loop, below its public names: requests, what arrives, the end.
+
+Everything here belongs to the loop's thread, but what says otherwise: worker threads of a server
+ask and answer through the session, which is open to every thread, and have the loop write
+(:meth:`Link.flush`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, Final
+
+from netobj.aio import reference
+from netobj.aio.chains import outermost, serving
+from netobj.aio.dispatch import Dispatcher
+from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
+from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
+from netobj.aio.wire import sweeper
+from netobj.calls import scope
+from netobj.core.boxing import Raised
+from netobj.core.config import Config
+from netobj.core.consts import Limit
+from netobj.core.describe import NOTHING
+from netobj.core.ends import AsyncDuplex, AsyncIncoming
+from netobj.core.events import (
+    Cancel,
+    Dropped,
+    Event,
+    Flowed,
+    Goodbye,
+    Hello,
+    Pong,
+    Reply,
+    Request,
+)
+from netobj.core.flow import Flow
+from netobj.core.handle import Handle, ImportedClass
+from netobj.core.netref import proxy_for
+from netobj.core.numbers import numbers
+from netobj.core.session import Session
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+
+CREDIT_PATIENCE: Final = 30.0
+"""Seconds without any answer after which a call that waits for room gives up with Busy."""
+CLOSE_PATIENCE: Final = 1.0
+"""Seconds that the peer has to take what is still to be written when a connection ends."""
+_MUCH: Final = 16 * 1024
+"""Bytes of a message that is not held back until others come along."""
+CLOSED_HERE: Final = "the connection was closed on this side"
+
+
+class Link:
+    """What a connection does below its public names, which are those of
+    :class:`netobj.aio.connection.Connection`.
+    """
+
+    def __init__(
+        self,
+        root: object,
+        transport: asyncio.Transport,
+        config: Config,
+        executor: Any = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
+        self.transport = transport
+        ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
+        changes: dict[str, Any] = {"endpoints": config.endpoints or ends}
+        if config.logger is None:
+            changes["logger"] = logging.getLogger("netobj")
+        self.config = config = config.merge(changes)
+        self.guard: Any = threading.RLock()  # the tables of the session, see boxing
+        self.session = Session(
+            config,
+            root,
+            link=self,
+            make_proxy=reference.reference_for,
+            make_end=_end_of,
+            guard=self.guard,
+            sequence=numbers.requests,
+            process=numbers.process,
+            side=config.connid or f"the {type(root).__name__} side",
+            features=_features(),
+        )
+        self.root_handle = Handle(self, 0, ImportedClass(NOTHING))
+        self.dispatcher = Dispatcher(self, executor)
+        self.service: Any = None
+        self._sweeper = sweeper(self.loop)
+        self._pings: dict[Any, asyncio.Future[None]] = {}
+        self._room: deque[asyncio.Future[None]] = deque()  # tasks that wait until they may send
+        self._progress = 0.0  # when there was room last, while tasks wait for it
+        self._on_close: list[Callable[[Any], object]] = []
+        self._paused = False
+        self._flush_due = False
+        self._closing = False
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._abort: asyncio.TimerHandle | None = None  # in case the peer takes no more bytes
+        self._finished: asyncio.Future[None] = self.loop.create_future()
+        self.flush()
+        self._tick()
+
+    # --- requests ----------------------------------------------------------------------------
+
+    def send(
+        self,
+        op: int,
+        target: Any,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        kept: bool,
+    ) -> Outcome:
+        """Queue a request. Raises as ``Session.request`` does, or when the deadline has passed."""
+        now = time.monotonic()
+        outcome = Outcome(self, kept, (op, path, target), now)
+        left = self._time_left(now)
+        chain = serving.get()
+        if chain is None:
+            chain = next(numbers.chains)
+        outcome.chain = chain
+        seq = outcome.seq = next(numbers.requests)
+        entries = scope.get().metadata
+        self.session.request(
+            outcome, op, target, path, args, kwargs, chain, None, left, seq, entries, kept
+        )
+        return outcome
+
+    def _time_left(self, now: float) -> float | None:
+        deadline = scope.get().deadline
+        left = None if deadline is None else deadline - now
+        if left is not None and left <= 0:
+            raise AsyncResultTimeout("the deadline passed before the call was sent")
+        limit = self.config.sync_request_timeout
+        if limit is None:
+            return left
+        return limit if left is None else min(limit, left)
+
+    async def answer(self, call: reference.Call) -> Any:
+        """Send *call* unless it is sent already, wait, and return the answer or raise it."""
+        if call.____outcome__ is not None:
+            return await self._answer(call)
+        try:
+            if self._paused or self._is_full():
+                await self._await_room()
+            for blocker in reference.blockers(call):
+                await self._wait_for(blocker)
+            thrown = reference.raised_as(call)
+            if thrown is None:
+                return await self._answer(call)
+            with self.thrown(thrown) as marked:
+                reference.throw(call, marked)
+                return await self._answer(call)
+        except BaseException:
+            reference.mark_awaited(call)
+            raise
+
+    async def _answer(self, call: reference.Call) -> Any:
+        outcome = call.____outcome__
+        if outcome is None:
+            try:
+                outcome = reference.start(call)
+            except BaseException:
+                self.flush_soon()  # what it is built upon may have left
+                raise
+        await self._wait_for(outcome)
+        return outcome.result()
+
+    def abandon_soon(self, outcome: Outcome) -> None:
+        """Nobody can ask for *outcome* any more; called by a finalizer, in any thread."""
+        try:
+            self.loop.call_soon_threadsafe(outcome.abandon)
+        except RuntimeError:  # the loop has ended
+            pass
+
+    async def _wait_for(self, outcome: Outcome) -> None:
+        """Wait until *outcome* is there, at most until this task's deadline."""
+        if outcome.done:
+            return
+        limit = self.config.sync_request_timeout
+        deadline = scope.get().deadline
+        if limit is not None:
+            latest = outcome.since + limit
+            deadline = latest if deadline is None else min(latest, deadline)
+        chain = outcome.chain
+        first = outermost.setdefault(chain, outcome) is outcome
+        self.flush_soon()  # not before: a peer in this process may make the next call of the chain
+        try:
+            await outcome.wait(deadline)
+        finally:
+            if first and not outcome.awaited:
+                outermost.pop(chain, None)
+                outcome.let_go()
+
+    # --- room --------------------------------------------------------------------------------
+
+    def _is_full(self) -> bool:
+        session = self.session
+        return len(session.pending) >= session.peer_limits[Limit.REQUESTS] and not self._served()
+
+    def _served(self) -> bool:
+        return serving.get() is not None  # a call inside of a chain is exempt, see the design
+
+    async def _await_room(self) -> None:
+        """Wait while too many bytes wait to be written, or the peer admits no more calls."""
+        deadline = scope.get().deadline
+        if not self._room:
+            self._progress = time.monotonic()
+        while (self._paused or self._is_full()) and self.session.lost is None:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                raise AsyncResultTimeout("the deadline passed before there was room for the call")
+            patience = self._progress + CREDIT_PATIENCE
+            if now >= patience:
+                raise Busy(
+                    f"{self!r} had no room for another call for {CREDIT_PATIENCE:g} s: "
+                    f"{len(self.session.pending)} are in flight, and what waits to be written "
+                    f"is {self.transport.get_write_buffer_size()} bytes"
+                )
+            await self._await_turn(min(patience, deadline or patience) - now)
+
+    async def _await_turn(self, patience: float) -> None:
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._room.append(future)
+        timer = self.loop.call_later(patience, _settle, future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled():  # it was this task's turn, which is another's now
+                self._make_room()
+            raise
+        finally:
+            timer.cancel()
+
+    def _make_room(self) -> None:
+        """Let as many tasks go on as there is room for, those first that came first."""
+        session = self.session
+        self._progress = time.monotonic()
+        room = session.peer_limits[Limit.REQUESTS] - len(session.pending)
+        while self._room and room > 0 and not self._paused:
+            future = self._room.popleft()
+            if not future.done():
+                future.set_result(None)
+                room -= 1
+
+    def _make_room_for_all(self) -> None:
+        waiting, self._room = self._room, deque()
+        for future in waiting:
+            _settle(future)
+
+    def pause_writing(self) -> None:
+        """The transport has more bytes than it likes."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """They have been written."""
+        self._paused = False
+        self._make_room_for_all()  # also for those that are exempt from the count
+
+    # --- from threads (see netobj.core.methods.Link) -----------------------------------------
+
+    def request(
+        self,
+        op: int,
+        handle: Handle | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """A request of a worker thread's: ask, wait, and return the answer or raise it.
+
+        Raises RuntimeError on the loop's own thread, which must not wait.
+        """
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError(
+                "a blocking proxy was used on the event loop of its connection, which would stop "
+                "it for ever: use the reference that netobj.aio gives, and await it"
+            )
+        now = time.monotonic()
+        left = self._time_left(now)
+        waiter = ThreadWaiter(self, (op, path, handle), now)
+        waiter.seq = next(numbers.requests)
+        with waiter.in_chain() as chain:
+            entries = scope.get().metadata
+            self.session.request(
+                waiter, op, handle, path, args, kwargs, chain, None, left, waiter.seq, entries
+            )
+            self.flush()
+            return as_blocking(waiter.wait(None if left is None else now + left))
+
+    def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
+        """*exc*, marked to travel as an exception; in the block it comes home as itself."""
+        return self.session.thrown(exc)
+
+    def proxy_of(self, handle: Handle) -> Any:
+        """The blocking proxy of *handle*'s object."""
+        return proxy_for(handle)
+
+    # --- streams -------------------------------------------------------------------------------
+
+    def wait_until(self, ready: Callable[[], bool], flow: Flow) -> None:
+        """Wait in this thread until *ready*, which changes of *flow* may bring about."""
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError("a stream of threads was waited for on the event loop")
+        wait_in_thread(ready, flow)
+
+    async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
+        """The same on the event loop."""
+        while not ready():
+            future: asyncio.Future[None] = self.loop.create_future()
+
+            def wake(future: asyncio.Future[None] = future) -> None:
+                if threading.get_ident() == self.loop_thread:
+                    _settle(future)
+                else:
+                    self.loop.call_soon_threadsafe(_settle, future)
+
+            flow.subscribe(wake)
+            try:
+                if not ready():
+                    self._sweeper.note(self)
+                    await future
+            finally:
+                flow.unsubscribe(wake)
+
+    # --- what arrives ----------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Apply what has arrived."""
+        session = self.session
+        if session.lost is not None:
+            return
+        try:
+            events = session.receive_data(data, time.monotonic())
+        except ProtocolError as exc:
+            self.broken(exc)
+            return
+        except Exception as exc:
+            self.log.exception("reading a message failed")
+            self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
+            return
+        self._deliver(events)
+        del events
+        if self._room:
+            self._make_room()
+        if session.fault is not None:
+            self.broken(session.fault)
+        if session.out:
+            self.flush_soon()
+        if self.may_release():
+            self._sweeper.note(self)
+
+    def _deliver(self, events: list[Event]) -> None:
+        # By itself, so that no variable keeps alive what nobody waits for any more.
+        for event in events:
+            if type(event) is Reply:
+                event.token.complete(event.ok, event.value, event.deferred)
+            elif type(event) is Request:
+                self.dispatcher.route(event)
+            else:
+                self._handle(event)
+
+    def _handle(self, event: Any) -> None:
+        if isinstance(event, Flowed):
+            event.flow.notify()
+            self.dispatcher.flowed(event.flow)
+        elif isinstance(event, Dropped):
+            event.objects.clear()
+        elif isinstance(event, Cancel):
+            self.dispatcher.cancel(event)
+        elif isinstance(event, Pong):
+            future = self._pings.pop(event.token, None)
+            if future is not None:
+                _settle(future)
+        elif isinstance(event, Hello):
+            assert self.session.root_class is not None
+            self.root_handle.imported = self.session.root_class
+        elif isinstance(event, Goodbye):
+            self.lose(f"{self.peer_name} said goodbye: {event.reason}")
+            for token in event.not_started:
+                token.complete(False, NOT_STARTED, False)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what is queued; from another thread: let the loop do so."""
+        if threading.get_ident() != self.loop_thread:
+            self._flush_from_thread()
+            return
+        out = self.session.out
+        if not out:
+            return
+        if len(out) == 1:
+            data = out.popleft()
+        else:
+            data = b"".join([out.popleft() for _ in range(len(out))])
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _flush_from_thread(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            try:
+                self.loop.call_soon_threadsafe(self._flush_now)
+            except RuntimeError:  # the loop has ended, and the connection with it
+                pass
+
+    def flush_soon(self) -> None:
+        """Write what is queued: now if nothing else is under way, else with what comes next.
+
+        Much is written now, too, so that the transport can say when it is too much.
+        """
+        session = self.session
+        out = session.out
+        if len(session.pending) + len(session.running) <= 1 or (out and len(out[-1]) >= _MUCH):
+            self.flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self.loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_due = False  # before the look at the queue, so that nothing is left behind
+        self.flush()
+
+    def flush_releases(self) -> None:
+        """Send the releases that nothing has carried along."""
+        if self.session.flush_releases():
+            self.flush()
+
+    def note_held(self) -> None:
+        """Something came that may die here, of which the peer is to be told then."""
+        self._sweeper.note(self)
+
+    def may_release(self) -> bool:
+        """Something is held here that may die."""
+        session = self.session
+        held = session.boxing.imports or session.boxing.dead or len(session.flows)
+        return bool(held) and session.lost is None
+
+    def _tick(self) -> None:
+        self._heartbeat = None
+        now = time.monotonic()
+        try:
+            due = self.session.tick(now)
+        except ConnectionLost as exc:
+            self.lose(str(exc))
+            return
+        self.flush()
+        if due is not None:
+            self._heartbeat = self.loop.call_later(max(0.0, due - now), self._tick)
+
+    # --- the end -------------------------------------------------------------------------------
+
+    @property
+    def log(self) -> logging.Logger:
+        """Where this connection logs."""
+        return self.config.logger or logging.getLogger("netobj")
+
+    @property
+    def peer_name(self) -> str:
+        """Who is at the other end, for texts and logs."""
+        address = (self.config.endpoints or (None, None))[1]
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"unix:{address!s}" if address else "a local socket"
+
+    def broken_from_thread(self, exc: ProtocolError) -> None:
+        """As :meth:`broken`, from a worker thread."""
+        self.loop.call_soon_threadsafe(self.broken, exc)
+
+    def broken(self, exc: ProtocolError) -> None:
+        """The peer broke the protocol: end the connection."""
+        if self.session.lost is not None:
+            return
+        self.log.error("the connection to %s was ended: %s", self.peer_name, exc)
+        self.session.goodbye(f"protocol error: {exc}")
+        self.flush()
+        self.lose(f"the peer broke the protocol: {exc}")
+
+    def lose_to_peer(self) -> None:
+        """The peer has closed its end."""
+        self.lose(f"{self.peer_name} closed the connection")
+
+    def wire_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self.lose(f"the connection to {self.peer_name} broke: {exc}" if exc else CLOSED_HERE)
+        assert self._abort is not None
+        self._abort.cancel()
+        _settle(self._finished)
+
+    def lose(self, reason: str) -> None:
+        """End the connection because of *reason*; only the first time counts."""
+        session = self.session
+        if session.lost is not None:
+            return
+        reason = CLOSED_HERE if self._closing else reason
+        for token in session.lose(reason):
+            token.complete(False, LOST, False)
+        for flow in session.flows.lose(reason):
+            flow.notify()
+        for future in self._pings.values():
+            _settle(future)
+        self._pings.clear()
+        self._make_room_for_all()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        self._sweeper.forget(self)
+        self.transport.close()
+        self._abort = self.loop.call_later(CLOSE_PATIENCE, self.transport.abort)
+        self.dispatcher.end()
+        session.discard_tables().clear()
+        if self.service is not None:
+            self.dispatcher.run_hook(self.service.on_disconnect)
+        for callback in self._on_close:
+            callback(self)
+        self._on_close.clear()
+
+    def when_closed(self, callback: Callable[[Any], object]) -> None:
+        """Call *callback* with the connection once it has ended."""
+        self._on_close.append(callback)
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended, and what ran for the peer with it.
+
+        Of that, what does not end when it is cancelled is left to itself after about a second.
+        """
+        await asyncio.shield(self._finished)
+        await self.dispatcher.wait_ended(CLOSE_PATIENCE)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _end_of(flow: Flow) -> AsyncIncoming | AsyncDuplex:
+    flow.link.note_held()
+    return AsyncIncoming(flow) if flow.sent_end else AsyncDuplex(flow)
+
+
+@cache
+def _features() -> tuple[str, ...]:
+    return ("numpy",) if find_spec("numpy") is not None else ()

@@ -1,0 +1,580 @@
+"""References: remote objects on an event loop, as paths that are sent when they are awaited.
+
+``ref.a["b"].c(1)`` builds a tree of nodes and does no I/O; ``await`` sends it, as one request for
+each call in it, all of them at once. A :class:`Reference` stands for an object that the peer has
+sent, a :class:`Path` for what attributes and items lead to from there, a :class:`Call` for the
+result of a call. Attribute names belong to the remote object, so what these classes do is in
+functions, and in names with four underscores.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Generator
+from types import TracebackType
+from typing import Any, Final
+
+from netobj.aio.outcome import Outcome
+from netobj.core.boxing import Raised
+from netobj.core.consts import (
+    BINARY_SPECIALS,
+    IN_PLACE_SPECIALS,
+    REFLECTED_SPECIALS,
+    SPECIAL_INDEX,
+    Op,
+)
+from netobj.core.ends import AsyncDuplex, AsyncIncoming
+from netobj.core.handle import Handle, RemoteObject
+from netobj.core.specials import is_container
+from netobj.errors import NotEncodable
+
+_GET: Final = int(Op.GET)
+_CALL: Final = int(Op.CALL)
+_SPECIAL: Final = int(Op.SPECIAL)
+_PROBED: Final = ("_repr_", "_ipython_", "_asyncio_", "_is_coroutine", "_pytest")
+"""Names that tools look for on any object, without meaning the remote one."""
+
+Step = str | tuple[Any]
+
+
+class Node(RemoteObject):
+    """What stands for something remote; see the module's docstring."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if (name[:2] == "__" and name[-2:] == "__") or name.startswith(_PROBED):
+            raise AttributeError(
+                f"{name} is not looked up on a remote object: netobj.aio.op.getattr asks for it"
+            )
+        return path(self, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return path(self, (key,))
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        base, steps = place(self)
+        return Call(base, steps, _CALL, args, kwargs)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"{name} = ... would need I/O: await netobj.aio.op.setattr(ref, {name!r}, value)"
+        )
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"del would need I/O: await netobj.aio.op.delattr(ref, {name!r})")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "ref[...] = ... would need I/O: await netobj.aio.op.setitem(ref, key, value)"
+        )
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("del ref[...] would need I/O: await netobj.aio.op.delitem(ref, key)")
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"whether {self!r} is true needs I/O: await it, or await netobj.aio.op.truth(ref); "
+            "compare with `is None` to know whether there is one"
+        )
+
+    def __len__(self) -> int:
+        raise TypeError("len() would need I/O: await netobj.aio.op.len(ref)")
+
+    def __contains__(self, item: Any) -> bool:
+        raise TypeError("`in` would need I/O: await netobj.aio.op.contains(ref, item)")
+
+    def __iter__(self) -> Any:
+        raise TypeError("a remote object is iterated with `async for`, which waits for the items")
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return Iteration(self)
+
+    async def __aenter__(self) -> Any:
+        return await enter(self)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        return await leave(self, exc)
+
+    def __dir__(self) -> list[str]:
+        return []
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{self!r} is neither copied nor pickled: await netobj.aio.copy_of(ref) copies plain "
+            "data"
+        )
+
+
+def _refused(name: str) -> Any:
+    function = name.strip("_")
+    plain = function[1:] if name in REFLECTED_SPECIALS else function
+    plain = f"{plain}_" if plain in ("and", "or") else plain
+
+    def refuse(self: Any, *operands: Any) -> Any:
+        raise TypeError(f"{name} of {self!r} would need I/O: await netobj.aio.op.{plain}(...)")
+
+    refuse.__name__ = name
+    return refuse
+
+
+_ORDER: Final = ("__lt__", "__le__", "__gt__", "__ge__")
+for _name in (*BINARY_SPECIALS, *REFLECTED_SPECIALS, *IN_PLACE_SPECIALS, *_ORDER):
+    setattr(Node, _name, _refused(_name))
+
+
+class Reference(Node):
+    """An object of the peer's. There is one for each object, so ``is`` and ``==`` mean identity."""
+
+    __slots__ = ("__weakref__",)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if "__await__" in self.____handle__.imported.description.specials:
+            return special(self, "__await__").__await__()
+        return _at_once(self)
+
+    def __repr__(self) -> str:
+        handle = self.____handle__
+        return (
+            f"<netobj.aio.Reference to a {handle.imported.description.full_name}, id {handle.id}>"
+        )
+
+    def __dir__(self) -> list[str]:
+        return sorted(self.____handle__.imported.description.methods)
+
+
+def _at_once(value: Any) -> Generator[Any, None, Any]:
+    yield from ()
+    return value
+
+
+class _Unsent(Node):
+    """What is not a reference yet, so that it cannot be boxed."""
+
+    __slots__ = ()
+
+    @property
+    def ____handle__(self) -> Handle:  # type: ignore[override]
+        raise NotEncodable(
+            f"{self!r} cannot travel inside of another value: await it first, or pass it as an "
+            "argument of its own"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        raise TypeError(f"comparing {self!r} needs I/O: await it, or await netobj.aio.op.eq(a, b)")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Path(_Unsent):
+    """What *steps* (names; one-tuples for items) lead to from *base*. Each ``await`` reads it."""
+
+    __slots__ = ("____base__", "____entered__", "____steps__")
+    ____base__: Reference | Call
+    ____steps__: tuple[Step, ...]
+    ____entered__: Any
+
+    def __new__(cls, base: Reference | Call, steps: tuple[Step, ...]) -> Path:
+        self = object.__new__(cls)
+        _set_base(self, base)
+        _set_steps(self, steps)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return Call(self.____base__, self.____steps__, _GET, (), {}).__await__()
+
+    def __repr__(self) -> str:
+        return f"<netobj.aio.Path {_shown(self.____base__, self.____steps__)}>"
+
+
+class Call(_Unsent):
+    """The result of a call: sent once, however often it is awaited or built upon."""
+
+    __slots__ = (
+        "____args__",
+        "____base__",
+        "____built__",
+        "____entered__",
+        "____kwargs__",
+        "____op__",
+        "____outcome__",
+        "____steps__",
+        "__weakref__",
+    )
+    ____base__: Reference | Call
+    ____steps__: tuple[Step, ...]
+    ____op__: int
+    ____args__: tuple[Any, ...]
+    ____kwargs__: dict[str, Any]
+    ____built__: bool
+    ____outcome__: Outcome | None
+    ____entered__: Any
+
+    def __new__(
+        cls,
+        base: Reference | Call,
+        steps: tuple[Step, ...],
+        op: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Call:
+        self = object.__new__(cls)
+        put = object.__setattr__
+        put(self, "____base__", base)
+        put(self, "____steps__", steps)
+        put(self, "____op__", op)
+        put(self, "____args__", args)
+        put(self, "____kwargs__", kwargs)
+        put(self, "____built__", False)
+        put(self, "____outcome__", None)
+        if type(base) is Call:
+            put(base, "____built__", True)
+        for arg in (*args, *kwargs.values()) if kwargs else args:
+            if type(arg) is Call:
+                put(arg, "____built__", True)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return link_of(self).answer(self).__await__()  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        outcome = self.____outcome__
+        state = "not sent" if outcome is None else "done" if outcome.done else "under way"
+        return f"<netobj.aio.Call {_shown(self.____base__, self.____steps__)}(...), {state}>"
+
+    def __del__(self) -> None:
+        outcome = self.____outcome__
+        if outcome is not None:
+            if not outcome.done:
+                outcome.link.abandon_soon(outcome)
+        elif not self.____built__ and self.____op__ != _GET:
+            warnings.warn(
+                f"the call {_shown(self.____base__, self.____steps__)}(...) was never awaited, "
+                "so it was not sent",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+_set_base = Path.__dict__["____base__"].__set__
+_set_steps = Path.__dict__["____steps__"].__set__
+_set_handle = RemoteObject.__dict__["____handle__"].__set__
+
+
+def place(node: Any) -> tuple[Reference | Call, tuple[Step, ...]]:
+    """The base of *node* and the steps from there."""
+    if type(node) is Path:
+        return node.____base__, node.____steps__
+    return node, ()
+
+
+def path(node: Any, step: Step) -> Path:
+    """What *step* leads to from *node*."""
+    base, steps = place(node)
+    if type(base) is Call:
+        object.__setattr__(base, "____built__", True)
+    return Path(base, (*steps, step))
+
+
+def link_of(node: Any) -> Any:
+    """The connection of *node*."""
+    base = place(node)[0]
+    while type(base) is Call:
+        base = base.____base__
+    return base.____handle__.link
+
+
+def reference_for(handle: Handle) -> Reference:
+    """The one live reference for *handle*'s object."""
+    with handle.link.guard:
+        reference: Reference | None = None if handle.reference is None else handle.reference()
+        if reference is None:
+            reference = object.__new__(Reference)
+            _set_handle(reference, handle)
+            handle.reference = weakref.ref(reference)
+        return reference
+
+
+def special(node: Any, name: str, *operands: Any, **kwargs: Any) -> Call:
+    """The call of the special method *name* of what *node* stands for."""
+    base, steps = place(node)
+    return Call(base, steps, _SPECIAL, (SPECIAL_INDEX[name], *operands), kwargs)
+
+
+def is_coroutine(reference: Reference) -> bool:
+    """What ``async def`` functions return in classic mode, where nothing is awaited unasked."""
+    return reference.____handle__.imported.description.full_name == "builtins.coroutine"
+
+
+def _shown(base: Any, steps: tuple[Step, ...]) -> str:
+    if type(base) is Call:
+        name = f"{_shown(base.____base__, base.____steps__)}(...)"
+    else:
+        handle = base.____handle__
+        name = "root" if handle.id == 0 else handle.imported.description.name
+    for step in steps:
+        name += f".{step}" if isinstance(step, str) else f"[{step[0]!r}]"
+    return name
+
+
+# --- sending -----------------------------------------------------------------------------------
+
+
+def mark_awaited(call: Call) -> None:
+    """*call* could not be sent, but somebody has awaited it."""
+    object.__setattr__(call, "____built__", True)
+
+
+def blockers(call: Call) -> list[Outcome]:
+    """Answers that *call* needs and that are under way without being kept: to be waited for."""
+    found = []
+    nodes: list[Any] = [call.____base__, *call.____args__, *call.____kwargs__.values()]
+    while nodes:
+        node = place(nodes.pop())[0]
+        if type(node) is not Call:
+            continue
+        outcome = node.____outcome__
+        if outcome is None:
+            nodes += (node.____base__, *node.____args__, *node.____kwargs__.values())
+        elif not outcome.done and not outcome.kept:
+            found.append(outcome)
+    return found
+
+
+def start(call: Call) -> Outcome:
+    """Send *call*, and what it is built upon; only the first time."""
+    unsent = []
+    node: Any = call
+    while type(node) is Call and node.____outcome__ is None:
+        unsent.append(node)
+        node = node.____base__
+    link = link_of(node)
+    for each in reversed(unsent):
+        _start(link, each)
+    assert call.____outcome__ is not None
+    return call.____outcome__
+
+
+def _start(link: Any, call: Call) -> None:
+    needs: list[Call] = []
+    args = tuple([_argument(link, arg, needs) for arg in call.____args__])
+    kwargs = {name: _argument(link, arg, needs) for name, arg in call.____kwargs__.items()}
+    steps = call.____steps__
+    where: Any = None
+    if steps:
+        where = steps[0] if len(steps) == 1 and type(steps[0]) is str else list(steps)
+    target = _target(link, call.____base__)
+    outcome: Outcome = link.send(call.____op__, target, where, args, kwargs, call.____built__)
+    object.__setattr__(call, "____outcome__", outcome)
+    # Nothing is kept alive any longer than the call needs it, over there too.
+    object.__setattr__(call, "____args__", tuple(needs))
+    object.__setattr__(call, "____kwargs__", {})
+
+
+def _target(link: Any, base: Reference | Call) -> Handle | tuple[Any]:
+    """What a request names as its target: an object of the peer's, a promise, or a value."""
+    if type(base) is Call:
+        outcome = base.____outcome__
+        assert outcome is not None
+        answer = outcome.result() if outcome.done else outcome
+        if type(answer) is not Reference or answer.____handle__.link is not link:
+            return (answer,)
+        base = answer
+    return base.____handle__
+
+
+def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
+    kind = type(arg)
+    if kind is Path:
+        arg = Call(arg.____base__, arg.____steps__, _GET, (), {})
+        object.__setattr__(arg, "____built__", True)
+    elif kind is not Call:
+        return arg
+    outcome = arg.____outcome__
+    if outcome is not None and outcome.done:
+        return outcome.result()
+    if link_of(arg) is not link:
+        raise NotEncodable(f"{arg!r} is of another connection: await it before it is passed on")
+    needs.append(arg)
+    return start(arg)
+
+
+# --- iteration and context managers -----------------------------------------------------------
+
+
+class Iteration(AsyncIterator[Any]):
+    """``async for`` over what *node* stands for.
+
+    What its author declared ``stream`` comes in chunks, so do builtin containers; other iterators
+    are asked for one item at a time, since running ahead could change what a program does.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node: Any = node
+        self._pull: Any = None
+        self._close: Any = None
+
+    def __aiter__(self) -> Iteration:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._pull is None:
+            node, self._node, self._pull = self._node, None, _ended
+            self._pull, self._close = await _puller(node)
+        return await self._pull()
+
+    async def aclose(self) -> None:
+        """Leave early: what can be closed over there is."""
+        close, self._close, self._pull = self._close, None, _ended
+        if close is not None:
+            await close()
+
+
+async def _ended() -> Any:
+    raise StopAsyncIteration
+
+
+async def _puller(node: Any) -> tuple[Any, Any]:
+    """An asynchronous function that returns the next item, and one that leaves early, or None."""
+    value: Any = node if type(node) is Reference else await node
+    if type(value) in (AsyncIncoming, AsyncDuplex):
+        return value.__anext__, value.aclose
+    if type(value) is not Reference:
+        return _Local(value), None
+    description = value.____handle__.imported.description
+    name = "__next__"
+    if "__anext__" in description.specials:
+        name = "__anext__"
+    elif "__aiter__" in description.specials:
+        name = "__anext__"
+        value = await special(value, "__aiter__")
+    elif is_container(description):
+        return _Fetching(value), None
+    elif name not in description.specials:
+        value = await special(value, "__iter__")
+    pull = _Remote(value, name)
+    return pull, pull.aclose
+
+
+class _Local:
+    """Items of a value that came whole."""
+
+    def __init__(self, value: Any) -> None:
+        self._items = iter(value)
+
+    async def __call__(self) -> Any:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+class _Remote:
+    """Items of a remote iterator, one by one."""
+
+    def __init__(self, iterator: Any, name: str) -> None:
+        self._iterator = iterator
+        self._name = name
+
+    async def __call__(self) -> Any:
+        return await special(self._iterator, self._name)
+
+    async def aclose(self) -> None:
+        description = self._iterator.____handle__.imported.description
+        for name in ("aclose", "close"):
+            if name in description.methods:
+                await Call(self._iterator, (name,), _CALL, (), {})
+                return
+
+
+_FIRST_CHUNK: Final = 16
+_MOST: Final = 1000
+_GROWTH: Final = 4
+
+
+class _Fetching:
+    """Items of a remote builtin container, in chunks that grow."""
+
+    def __init__(self, container: Reference) -> None:
+        self._source: Any = container
+        self._container = container  # lives until the end, as it would locally
+        self._count = _FIRST_CHUNK
+        self._items: Any = iter(())
+        self._begin: tuple[bool, ...] = (True,)
+        self._end: Any = False
+
+    async def __call__(self) -> Any:
+        while True:
+            for item in self._items:
+                return item
+            if self._end is not False:
+                end, self._end = self._end, True
+                if isinstance(end, BaseException):
+                    raise end
+                raise StopAsyncIteration
+            await self._fetch()
+
+    async def _fetch(self) -> None:
+        args = (self._count, True, *self._begin)
+        answer = await Call(self._source, (), Op.FETCH, args, {})
+        if self._begin:
+            items, self._end, self._source = answer
+            self._begin = ()
+        else:
+            items, self._end = answer
+        self._items = iter(items)
+        self._count = min(_MOST, self._count * _GROWTH)
+
+
+async def enter(node: Any) -> Any:
+    """``async with``: enter what *node* stands for, plain context managers too."""
+    value = node
+    if type(node) is not Reference:  # which would refer to itself
+        value = await node
+        object.__setattr__(node, "____entered__", value)
+    if type(value) is not Reference:
+        return await value.__aenter__()
+    specials = value.____handle__.imported.description.specials
+    return await special(value, "__aenter__" if "__aenter__" in specials else "__enter__")
+
+
+async def leave(node: Any, exc: BaseException | None) -> Any:
+    """The end of ``async with``."""
+    value = node
+    if type(node) is not Reference:
+        value = node.____entered__
+        object.__delattr__(node, "____entered__")
+    if type(value) is not Reference:
+        return await value.__aexit__(type(exc) if exc is not None else None, exc, None)
+    specials = value.____handle__.imported.description.specials
+    name = "__aexit__" if "__aexit__" in specials else "__exit__"
+    if exc is None:
+        return await special(value, name)
+    with value.____handle__.link.thrown(exc) as thrown:
+        return await special(value, name, thrown)
+
+
+def raised_as(call: Call) -> BaseException | None:
+    """The exception that *call* throws into a generator: it travels as one."""
+    args = call.____args__
+    if call.____op__ != _CALL or call.____steps__[-1:] not in (("throw",), ("athrow",)) or not args:
+        return None
+    first = args[0]
+    if isinstance(first, type) and issubclass(first, BaseException):
+        value = args[1] if len(args) > 1 else None
+        return value if isinstance(value, BaseException) else first(*args[1:2])
+    return first if isinstance(first, BaseException) else None
+
+
+def throw(call: Call, thrown: Raised) -> None:
+    """Let *call* throw *thrown*, see :func:`raised_as`."""
+    object.__setattr__(call, "____args__", (thrown,))

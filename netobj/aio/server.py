@@ -1,0 +1,225 @@
+"""A server on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl as ssl_module
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Final
+
+from netobj.aio.connection import Connection
+from netobj.aio.factory import make_connection, settings_for
+from netobj.aio.wire import Wire
+from netobj.core.service import instance_of
+
+Settings = Mapping[str, Any]
+_NONE: Final[Settings] = {}
+
+WORKERS: Final = 32
+"""Threads at most in which plain methods run."""
+
+
+class Server:
+    """Serves *service* to any number of connections, on the running event loop.
+
+    *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
+    instance (shared). ``async def`` methods run as tasks on the loop, plain ones in at most
+    *workers* threads. *host* is the address to bind, by default all; *port* 0 lets the system
+    choose; *path*: a Unix socket instead; *sock*: a socket that is bound already. *ssl*: a
+    context for TLS. *config*: settings of each connection.
+
+    Raises ``ValueError`` for *path* or *sock* together with a host or port, and for unknown
+    settings.
+
+    >>> import asyncio, netobj
+    >>> class Clock(netobj.Service):
+    ...     @netobj.exposed
+    ...     async def wait(self, seconds):
+    ...         await asyncio.sleep(seconds)
+    ...         return "done"
+    >>> async def main():
+    ...     async with Server(Clock, "localhost") as server:
+    ...         async with netobj.aio.connect("localhost", server.port) as conn:
+    ...             return await conn.root.wait(0.01)
+    >>> asyncio.run(main())
+    'done'
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        host: str | None = None,
+        port: int = 0,
+        *,
+        path: str | None = None,
+        sock: socket.socket | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        config: Settings = _NONE,
+        workers: int = WORKERS,
+        backlog: int = 1024,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
+            raise ValueError("one of path, sock, and host with port says where to listen")
+        self.service = service
+        self.logger = logger or logging.getLogger("netobj")
+        self._where = (host, port, path, sock)
+        self._ssl = ssl
+        self._config = settings_for(service, {"logger": self.logger, **config})
+        self._backlog = backlog
+        self._connections: set[Connection] = set()
+        self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect
+        self._ending: set[asyncio.Task[None]] = set()  # until its on_disconnect has returned
+        self._executor = ThreadPoolExecutor(workers, "netobj worker")
+        self._server: asyncio.Server | None = None
+        self._started = False
+        self._stop = asyncio.Event()
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that have not ended; ``calls`` of each are the calls that run."""
+        return tuple(self._connections)
+
+    @property
+    def port(self) -> int:
+        """The port that the server is bound to; 0 for a Unix socket. OSError if not started."""
+        name = self._socket().getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    @property
+    def host(self) -> str:
+        """The address, or the path, that the server is bound to. OSError if not started."""
+        name = self._socket().getsockname()
+        return str(name[0]) if isinstance(name, tuple) else os.fsdecode(name)
+
+    def _socket(self) -> Any:
+        if self._server is None or not self._server.sockets:
+            raise OSError("the server is not listening: it has not been started, or is closed")
+        return self._server.sockets[0]
+
+    async def start(self) -> None:
+        """Bind and accept connections from here on; once.
+
+        Raises OSError where that is impossible, RuntimeError if it has been done before.
+        """
+        if self._started or self._stop.is_set():
+            raise RuntimeError("the server has been started or closed before: make another one")
+        self._started = True
+        loop = asyncio.get_running_loop()
+        host, port, path, sock = self._where
+        options: dict[str, Any] = {"ssl": self._ssl, "backlog": self._backlog}
+        if path is not None:
+            sock = _bind_unix(path)
+        if sock is None:
+            self._server = await loop.create_server(self._wire, host, port, **options)
+        else:
+            sock.setblocking(False)
+            if sock.family == getattr(socket, "AF_UNIX", None):
+                self._server = await loop.create_unix_server(self._wire, sock=sock, **options)
+            else:
+                self._server = await loop.create_server(self._wire, sock=sock, **options)
+        self.logger.info("server started on %s", [s.getsockname() for s in self._server.sockets])
+
+    def _wire(self) -> Wire:
+        return Wire(self._accept)
+
+    def _accept(self, transport: asyncio.Transport) -> Connection | None:
+        try:
+            service = instance_of(self.service)
+            connection = make_connection(transport, service, self._config, self._executor)
+        except Exception:
+            self.logger.exception("accepting a connection failed")
+            transport.abort()
+            return None
+        self._connections.add(connection)
+        connection.when_closed(self._ended)
+        self._follow(self._attaching, self._attach(connection, service))
+        return connection
+
+    def _ended(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._follow(self._ending, connection.wait_closed())
+
+    def _follow(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        """Do *work* in a task that is among *tasks* until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _attach(self, connection: Connection, service: Any) -> None:
+        try:
+            await connection.attach(service)
+        except Exception:
+            self.logger.exception("the service's on_connect raised")
+
+    async def serve_forever(self) -> None:
+        """Start, unless that has been done, and serve until :meth:`close` or cancellation."""
+        if not self._started:
+            await self.start()
+        try:
+            await self._stop.wait()
+        finally:
+            await self.close()
+
+    def stop(self) -> None:
+        """Have :meth:`serve_forever` close the server; to be called on the loop."""
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Stop accepting, and close every connection. Closing twice does no harm.
+
+        Returns after the services' ``on_disconnect``, and when the tasks that ran for the peers
+        have ended, within about a second. Plain methods that run are left to end by themselves.
+        """
+        self._stop.set()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            if self._where[2] is not None:
+                _unlink(self._where[2])
+        for task in self._attaching:
+            task.cancel()
+        closing = [connection.close() for connection in self._connections]
+        for result in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(result, Exception):
+                self.logger.error("closing a connection raised", exc_info=result)
+        if self._ending:
+            await asyncio.wait(set(self._ending))
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _bind_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # for this user alone: other users are strangers
+    try:
+        sock.bind(path)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.umask(mask)
+    return sock
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,178 @@
+"""Running what the peer calls, in the thread that was chosen, and answering it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from netobj.blocking.interrupt import ThreadRun
+from netobj.blocking.pool import Job
+from netobj.blocking.unfinished import UNFINISHED, Unfinished
+from netobj.blocking.waiting import Waiter, chains, context, name_of_thread
+from netobj.calls import Call, Scope, scope
+from netobj.core.config import Config
+from netobj.core.consts import Limit
+from netobj.core.events import Request
+from netobj.core.handlers import perform
+from netobj.core.session import Session
+from netobj.errors import AsyncResultTimeout, CallCancelled
+
+_SHALLOW: Final = 20
+"""Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
+_HEADROOM: Final = 200
+"""Frames that running a call and answering it may take, generously."""
+
+
+class Host(Protocol):
+    """What a dispatcher needs of its connection."""
+
+    session: Session
+    config: Config
+    process: bytes
+
+    def flush(self) -> None:
+        """Write what is queued."""
+
+    def hand_on(self, waiter: Waiter) -> None:
+        """Let workers run the jobs of *waiter*, whose thread waits no longer."""
+
+    def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Call *function*; what it raises is logged."""
+
+
+class Server(Waiter):
+    """The place of the thread that serves a connection.
+
+    ``busy`` is set by whoever reads the connection, when it assigns a job to the free server,
+    and cleared by the server: only one side at a time may change it. The server is free as soon
+    as it begins to answer, so that a peer who makes one call after another finds the same thread
+    each time, as what is bound to a thread (a database, a GUI) needs. ``current`` belongs to the
+    server's thread: its request or lane, None once it is free.
+    """
+
+    __slots__ = ("busy", "current")
+    is_server = True
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.busy = False
+        self.current: Any = None
+
+    def claim(self, job: Job) -> bool:
+        """Give the free server *job*; False if it is busy."""
+        if self.busy or self.done:
+            return False
+        self.busy = True
+        self.assign((self._work, job))
+        return True
+
+    def _work(self, job: Job) -> None:
+        self.current = job[1]
+        try:
+            job[0](job[1])
+        finally:
+            self.answering(self.current)
+
+    def answering(self, request: Any) -> None:
+        """*request* has run; if it was the server's own, the server is free."""
+        if request is not None and self.current is request:
+            self.current = None
+            self.busy = False
+
+
+class Runner:
+    """The half of a dispatcher that runs; :class:`netobj.blocking.dispatch.Dispatcher` routes."""
+
+    def __init__(self, connection: Host) -> None:
+        self._connection = connection
+        self._session = connection.session
+        self._unfinished = Unfinished(connection, self._fail)
+        self.server: Server | None = None
+
+    def run(self, request: Request) -> None:
+        """Run *request* and answer it; raises only what is to be raised here, too."""
+        if not request.start():  # our goodbye has said that it will not run
+            self._free_server(request)
+            return
+        chain, depth = context.chain, context.depth
+        context.chain = request.chain
+        context.depth = depth + 1
+        outer = scope.set(Scope(Call(self._connection, request), request.deadline))
+        request.where = context.name or name_of_thread()
+        try:
+            if request.cancelled or request.deadline is not None or self._session.lost is not None:
+                self._check_wanted(request)
+            if depth >= _SHALLOW:
+                self._check_depth(depth)
+            if self._connection.config.allow_interrupt:
+                run = request.run = ThreadRun()
+                value = run.execute(lambda: perform(self._session, request))
+            else:
+                value = perform(self._session, request)
+            self._free_server(request)
+            if type(value) in UNFINISHED:
+                self._unfinished.go_on(request, value)
+            else:
+                self._session.reply(request, value)
+            value = None
+        except BaseException as exc:
+            self._free_server(request)
+            self._fail(request, exc)
+            if self._propagates(exc):
+                self._connection.flush()
+                raise
+        finally:
+            scope.reset(outer)
+            context.chain, context.depth = chain, depth
+            request.args = ()  # what the arguments refer to is not kept alive by our frames
+        self._connection.flush()
+
+    def _free_server(self, request: Request) -> None:
+        server = self.server
+        if server is not None:
+            server.answering(request)
+
+    def _check_wanted(self, request: Request) -> None:
+        if request.cancelled or self._session.lost is not None:
+            raise CallCancelled("the call was cancelled before it started")
+        assert request.deadline is not None
+        if request.deadline <= time.monotonic():
+            raise AsyncResultTimeout("the deadline of the call passed before it started")
+
+    def _check_depth(self, depth: int) -> None:
+        """Refuse a call while there is still stack enough to refuse it."""
+        try:
+            sys._getframe(sys.getrecursionlimit() - _HEADROOM)
+        except ValueError:  # the stack is not that deep
+            if depth < self._session.config.limits[Limit.DEPTH]:
+                return
+        raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
+
+    def _fail(self, request: Request, exc: BaseException) -> None:
+        keep: list[int] | None = None
+        stack = chains.get(request.chain) if request.chain is not None else None
+        if stack:  # an outer call of the chain waits here: the exception may come home to it
+            keep = stack[0].keep_for(self._session)
+        try:
+            self._session.error(request, exc, keep)
+        except Exception as failure:
+            self._session.error(request, _bare(exc, failure), None)
+
+    def _propagates(self, exc: BaseException) -> bool:
+        config = self._session.config
+        return (isinstance(exc, SystemExit) and config.propagate_SystemExit_locally) or (
+            isinstance(exc, KeyboardInterrupt)
+            and config.propagate_KeyboardInterrupt_locally
+            and not config.allow_interrupt
+            and self.server is not None
+        )
+
+
+def _bare(exc: BaseException, failure: Exception) -> Exception:
+    """What stands for *exc* when it could not be sent itself."""
+    return RuntimeError(
+        f"the call raised a {type(exc).__name__}, which could not be sent: "
+        f"{type(failure).__name__}: {failure}"
+    )

@@ -1,0 +1,265 @@
+"""The call that is being served, and what the calls made meanwhile inherit from it.
+
+A :class:`Scope` belongs to a thread or an asyncio task (it is in a context variable): the call
+that it serves, if any, the deadline of what it does, and the metadata that its calls carry.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+
+from netobj.core.boxing import MAX_NUMBER
+from netobj.core.consts import Op
+from netobj.core.events import Request
+from netobj.core.handle import Handle
+from netobj.core.values import Deferred
+from netobj.errors import AsyncResultTimeout, CallCancelled
+
+
+class Call:
+    """A call of the peer's, while it is served here; :func:`current_call` returns it."""
+
+    __slots__ = ("_request", "connection")
+
+    def __init__(self, connection: Any, request: Request) -> None:
+        self.connection = connection
+        self._request = request
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Call) and self._request is other._request
+
+    def __hash__(self) -> int:
+        return hash(self._request)
+
+    def __repr__(self) -> str:
+        return f"<netobj.Call of {self.name} by {self.connection.peer_name}>"
+
+    @property
+    def name(self) -> str:
+        """What is called, for people."""
+        request = self._request
+        kind = type(request.target)
+        target = PENDING_RESULT if kind is Deferred else kind.__name__
+        return operation_name(request.op, request.path, target)
+
+    @property
+    def peer(self) -> Any:
+        """The address of the caller's end, as the socket has it; None where there is none."""
+        endpoints = self.connection.config.endpoints
+        return None if endpoints is None else endpoints[1]
+
+    @property
+    def credentials(self) -> Any:
+        """What the authenticator found out about the caller."""
+        return self.connection.config.credentials
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the caller has sent along, see :func:`metadata`."""
+        return self._request.metadata or {}
+
+    @property
+    def since(self) -> float:
+        """When it arrived, in seconds of ``time.monotonic()``."""
+        return self._request.since
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when the caller waits, in seconds of ``time.monotonic()``; None: for ever."""
+        return self._request.deadline
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, perhaps negative; None: there is none."""
+        deadline = self._request.deadline
+        return None if deadline is None else deadline - time.monotonic()
+
+    @property
+    def where(self) -> str | None:
+        """The name of the thread or task that runs it; None while it has not started."""
+        return self._request.where
+
+    @property
+    def cancelled(self) -> bool:
+        """True once nobody waits for the answer any more."""
+        left = self.time_left
+        gone: bool = self.connection.closed
+        return self._request.cancelled or gone or (left is not None and left <= 0)
+
+    def check(self) -> None:
+        """Do nothing, or raise once nobody waits for the answer any more.
+
+        Raises AsyncResultTimeout when the deadline has passed, else CallCancelled.
+        """
+        left = self.time_left
+        if left is not None and left <= 0:
+            raise AsyncResultTimeout(f"the deadline of {self.name} passed {-left:.3f} s ago")
+        if self.cancelled:
+            raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
+
+
+class Scope(NamedTuple):
+    """What belongs to the thread or task, see the module's docstring."""
+
+    call: Call | None = None
+    deadline: float | None = None  # seconds of time.monotonic()
+    metadata: Mapping[str, Any] | None = None
+    batch: Any = None  # what gathers the calls of a netobj.batch() block
+
+
+_ROOT: Final = Scope()
+scope: Final[ContextVar[Scope]] = ContextVar("netobj_scope", default=_ROOT)
+
+
+def current_call() -> Call:
+    """The call that this thread or task serves. Raises RuntimeError where it serves none.
+
+    >>> import netobj
+    >>> class Clock(netobj.Service):
+    ...     @netobj.exposed
+    ...     def left(self): return netobj.current_call().time_left
+    >>> with netobj.connect_thread(remote_service=Clock) as conn:
+    ...     conn.root.left() is None
+    ...     with netobj.deadline(60):
+    ...         0 < conn.root.left() <= 60
+    True
+    True
+    """
+    call = scope.get().call
+    if call is None:
+        raise RuntimeError("current_call(): this thread or task serves no call of a peer's")
+    return call
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """In the block, calls have *seconds* from its beginning, or less, and raise after that.
+
+    They raise AsyncResultTimeout (a TimeoutError). What they call in turn inherits what is left.
+    See :func:`current_call` for an example. Raises ValueError for what is no time.
+    """
+    if not seconds >= 0:
+        raise ValueError("deadline: a number of seconds, not negative")
+    outer = scope.get()
+    until = time.monotonic() + seconds
+    if outer.deadline is not None:
+        until = min(until, outer.deadline)
+    token = scope.set(outer._replace(deadline=until))
+    try:
+        yield
+    finally:
+        scope.reset(token)
+
+
+@contextmanager
+def metadata(**entries: Any) -> Iterator[None]:
+    """In the block, calls carry *entries*: names with None, bool, int, float, str or bytes.
+
+    The other side reads them in ``current_call().metadata``; its own calls do not inherit them.
+    Raises TypeError for other values.
+
+    >>> import netobj
+    >>> class Echo(netobj.Service):
+    ...     @netobj.exposed
+    ...     def user(self): return netobj.current_call().metadata["user"]
+    >>> with netobj.connect_thread(remote_service=Echo) as conn, netobj.metadata(user="alice"):
+    ...     conn.root.user()
+    'alice'
+    """
+    for name, value in entries.items():
+        if type(value) not in (type(None), bool, int, float, str, bytes):
+            raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
+    outer = scope.get()
+    token = scope.set(outer._replace(metadata={**(outer.metadata or {}), **entries}))
+    try:
+        yield
+    finally:
+        scope.reset(token)
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+PENDING_RESULT: Final = "a pending result"
+_MOST_STEPS: Final = 50  # of a path, that are shown
+_MOST_SHOWN: Final = 200  # characters of what is asked
+
+
+def operation_name(op: int, path: Any, target: str) -> str:
+    """What a request asks for, in words: ``add`` of a ``Calculator``."""
+    if path is None:
+        steps = target
+    elif type(path) is str:
+        steps = f"{target}.{path}"
+    else:
+        # The path may be the peer's, and anything: iterating over a proxy would ask the peer.
+        known = type(path) in (tuple, list)
+        steps = target + ("".join(map(_step, path[:_MOST_STEPS])) if known else "[...]")
+    if len(steps) > _MOST_SHOWN:
+        steps = f"{steps[:_MOST_SHOWN]}..."
+    return f"{steps}()" if op == Op.CALL else f"{steps} ({_op_name(op)})"
+
+
+def _op_name(op: int) -> str:
+    try:
+        return Op(op).name.lower()
+    except ValueError:
+        return "an unknown operation"
+
+
+def _step(step: Any) -> str:
+    if type(step) is str:
+        return f".{step}"
+    if type(step) in (tuple, list) and len(step) == 1:
+        item = step[0]
+        if type(item) is str or (type(item) is int and abs(item) < MAX_NUMBER):
+            return f"[{item!r}]"
+    return "[...]"
+
+
+class Pending(NamedTuple):
+    """A call of this side's that waits for its answer."""
+
+    seq: int
+    name: str
+    since: float
+    where: str
+
+
+def target_name(target: Handle | Any | None) -> str:
+    """What a request of this side's asks, in words."""
+    if target is None or (type(target) is Handle and target.id == 0):
+        return "root"
+    if type(target) is Handle:
+        return target.imported.description.name
+    return PENDING_RESULT
+
+
+def report(connection: Any, pending: list[Pending], running: list[Call]) -> str:
+    """What :meth:`dump_pending` of connections returns."""
+    now = time.monotonic()
+    lines = [f"{connection!r}:"]
+    for call in sorted(pending, key=lambda one: one.since):
+        lines.append(
+            f"  waits for {call.name} [request {call.seq}] since {now - call.since:.3f} s, "
+            f"in {call.where}"
+        )
+    for served in sorted(running, key=lambda one: one.since):
+        where = f"in {served.where}" if served.where else "not started"
+        lines.append(f"  runs {served.name} since {now - served.since:.3f} s, {where}")
+    if len(lines) == 1:
+        lines.append("  nothing is under way")
+    return "\n".join(lines)
+
+
+def thread_name(ident: int) -> str:
+    """The thread of number *ident*, for people."""
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            return f"thread {thread.name!r}"
+    return f"thread {ident} (ended)"

@@ -1,0 +1,107 @@
+"""What a call may come to besides a value: each says what the front-end has to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from types import CoroutineType, FunctionType, MethodType
+from typing import Any, Final
+
+from netobj.core.exposure import unwrapped
+from netobj.core.lookup import MISSING, find
+
+_CO_ASYNC: Final = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
+
+
+class Awaited:
+    """The result is to be awaited, on an event loop; *finish* makes the outcome of it."""
+
+    __slots__ = ("awaitable", "finish")
+
+    def __init__(self, awaitable: Awaitable[Any], finish: Callable[[Any], object]) -> None:
+        self.awaitable = awaitable
+        self.finish = finish
+
+
+class Streamed:
+    """The items of *items*, a plain or an asynchronous iterator, are to be sent as a stream."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    @property
+    def asynchronous(self) -> bool:
+        """The items come from an asynchronous iterator."""
+        return find(type(self.items), "__anext__") is not MISSING
+
+
+class Opened:
+    """*function* is to be called with its end of a new two-way stream before its arguments."""
+
+    __slots__ = ("args", "function", "kwargs")
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+
+    @property
+    def asynchronous(self) -> bool:
+        """The function is an ``async def``."""
+        return is_async(self.function)
+
+
+class Opener:
+    """What a peer finds under the name ``open`` of a method: opens a two-way stream to it."""
+
+    __slots__ = ("__weakref__", "function")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Opened:
+        return Opened(self.function, args, kwargs)
+
+
+def opener(step: object, function: object) -> Opener | None:
+    """What the *step* of a path means that leads on from a function or method, if it is that."""
+    if step == "open" and type(function) in (FunctionType, MethodType):
+        if find(type(function), "open") is MISSING and not hasattr(function, "open"):
+            return Opener(function)  # type: ignore[arg-type]
+    return None
+
+
+def streamed(result: Any) -> Streamed:
+    """What a method that is declared ``stream`` has returned; TypeError if it cannot be one."""
+    if find(type(result), "__aiter__") is not MISSING:
+        return Streamed(result.__aiter__())
+    items: Iterator[Any] = iter(result)
+    return Streamed(items)
+
+
+def is_async(function: object) -> bool:
+    """True for ``async def`` functions, generators among them, and methods that are such.
+
+    >>> async def task(): ...
+    >>> is_async(task), is_async(len)
+    (True, False)
+    """
+    bottom = unwrapped(function)  # anything else could run code of its own when it is looked at
+    return type(bottom) is FunctionType and bool(bottom.__code__.co_flags & _CO_ASYNC)
+
+
+async def _empty() -> Any:
+    yield
+
+
+_steps: Final = (_empty().asend(None), _empty().aclose())
+for _step in _steps:
+    _step.close()  # else the interpreter warns that nobody awaits it
+
+STEPS: Final = frozenset(map(type, _steps))
+"""The types of what the methods of asynchronous generators return."""
+AWAITABLE: Final = STEPS | {CoroutineType}
+"""The same, and of what ``async def`` functions return."""

@@ -1,0 +1,128 @@
+"""An asyncio server in a thread, for programs that are not asyncio's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from netobj import aio
+from netobj.servers.base import Server, unlink
+
+
+class AsyncServer(Server):
+    """Serves all connections from one event loop; see :class:`netobj.servers.base.Server`.
+
+    ``async def`` methods run on the loop, plain ones in at most *workers* threads. *ssl*: a
+    context for TLS. *new_event_loop*: makes the loop, for example ``uvloop.new_event_loop``.
+
+    >>> import netobj
+    >>> class EchoService(netobj.Service):
+    ...     async def exposed_echo(self, text): return text
+    >>> with AsyncServer(EchoService, hostname="localhost") as server:
+    ...     with netobj.connect("localhost", server.port) as conn:
+    ...         conn.root.echo("hello")
+    'hello'
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        *args: Any,
+        workers: int = aio.server.WORKERS,
+        ssl: Any = None,
+        new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(service, *args, **kwargs)
+        if self.authenticator is not None:
+            raise ValueError("AsyncServer takes no authenticator: use ssl=, a context for TLS")
+        self._workers = workers
+        self._ssl = ssl
+        self._new_event_loop = new_event_loop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: aio.Server | None = None
+
+    @property
+    def connections(self) -> tuple[Any, ...]:
+        """The connections that have not ended."""
+        running = self._running
+        return () if running is None else running.connections
+
+    def start(self) -> None:
+        """Serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
+        self.active = True
+        loop = self._new_event_loop()
+        try:
+            listener = self._take_listener()
+            if listener is not None:
+                loop.run_until_complete(self._serve(listener))
+        except KeyboardInterrupt:
+            self.logger.warning("interrupted: the server closes")
+        except (OSError, ValueError):  # of a listener that is closed meanwhile
+            if not self._closed:
+                raise
+        finally:
+            try:
+                loop.run_until_complete(self._wind_up())
+            finally:
+                loop.close()
+                self.close()
+
+    def _take_listener(self) -> socket.socket | None:
+        with self._lock:
+            return None if self._closed else self.listener
+
+    async def _serve(self, listener: socket.socket) -> None:
+        config = {**self.protocol_config}
+        config["logger"] = config.get("logger") or self.logger
+        server = aio.Server(
+            self.service,
+            sock=listener,
+            ssl=self._ssl,
+            config=config,
+            workers=self._workers,
+            backlog=self.backlog,
+            logger=self.logger,
+        )
+        await server.start()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._running = server
+            if self._closed:
+                server.stop()
+        await server.serve_forever()
+
+    async def _wind_up(self) -> None:
+        """Leave nothing on the loop that would never end."""
+        if self._running is not None:
+            await self._running.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=aio.link.CLOSE_PATIENCE)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+
+    def _accept_method(self, sock: socket.socket) -> None:
+        raise NotImplementedError("the event loop accepts connections")
+
+    def close(self) -> None:
+        """Stop accepting, and close every connection. Closing twice does no harm.
+
+        The thread that runs :meth:`start` does so; it is told here.
+        """
+        with self._lock:
+            loop, server = self._loop, self._running
+            self._loop = None
+            if loop is not None:
+                self._listener = None  # it is the loop's, which closes it
+                if self.socket_path is not None:
+                    unlink(self.socket_path)
+        if loop is not None and server is not None:
+            try:
+                loop.call_soon_threadsafe(server.stop)
+            except RuntimeError:  # the loop has ended meanwhile
+                pass
+        super().close()

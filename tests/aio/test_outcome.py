@@ -1,0 +1,535 @@
+"""Waiting, giving up, and what becomes of an answer that nobody waits for any more."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from looped import counted, joined, run, until
+
+import netobj
+from netobj import aio
+from netobj.core.consts import DEFAULT_LIMITS, Limit
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+
+
+class Slow(netobj.Service):
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.items: list[int] = []
+        self.go = threading.Event()
+        self.opened = asyncio.Event()
+        self.calls: list[netobj.Call] = []
+
+    @netobj.exposed
+    async def wait(self, name: str = "wait") -> str:
+        self.log.append(f"{name} begins")
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.log.append(f"{name} is cancelled")
+            raise
+        finally:
+            self.log.append(f"{name} ends")
+        return name
+
+    @netobj.exposed
+    async def stubborn(self) -> Any:
+        """Ends with an answer although it is cancelled."""
+        self.log.append("begins")
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.log.append("is cancelled")
+        return [1, 2]
+
+    @netobj.exposed(stream=True)
+    async def stubborn_stream(self) -> Any:
+        self.log.append("begins")
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.log.append("is cancelled")
+        return counted(self.items, 100_000)
+
+    @netobj.exposed
+    def plain(self) -> str:
+        call = netobj.current_call()
+        self.calls.append(call)
+        while not call.cancelled:
+            assert not self.go.wait(0.001)
+        try:
+            call.check()
+        except BaseException as exc:
+            self.log.append(type(exc).__name__)
+            raise
+        return "never"
+
+    @netobj.exposed
+    def block(self) -> None:
+        self.log.append("block")
+        assert self.go.wait(20)
+
+    @netobj.exposed
+    def never(self) -> None:
+        self.log.append("never")
+
+    @netobj.exposed
+    async def relayed(self, function: Any) -> Any:
+        return await function()
+
+    @netobj.exposed
+    async def left(self) -> float | None:
+        return netobj.current_call().time_left
+
+    @netobj.exposed
+    async def left_at(self, function: Any) -> Any:
+        return await function()
+
+
+async def _await(node: Any) -> Any:
+    return await node
+
+
+def test_cancelling_a_task_cancels_the_one_over_there(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            task = asyncio.create_task(_await(pair.root.wait()))
+            await until(lambda: slow.log)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await until(lambda: slow.log[-1] == "wait ends")
+            assert slow.log[1] == "wait is cancelled"
+            del task
+
+    run(main(), new_loop)
+
+
+async def _in_vain(root: Any, way: str) -> None:
+    if way == "wait_for":
+        await asyncio.wait_for(root.wait(), 0.02)
+    elif way == "deadline":
+        with netobj.deadline(0.02):
+            await root.wait()
+    elif way == "timeout":
+        async with asyncio.timeout(0.02):
+            await root.wait()
+    else:
+        await root.wait()
+
+
+@pytest.mark.parametrize("way", ["wait_for", "deadline", "timeout", "setting"])
+def test_the_ways_to_run_out_of_time(way: str, new_loop: NewLoop) -> None:
+    if way == "timeout" and not hasattr(asyncio, "timeout"):
+        pytest.skip("asyncio.timeout came with Python 3.11")
+
+    async def main() -> None:
+        slow = Slow()
+        config = {"sync_request_timeout": 0.02} if way == "setting" else {}
+        async with joined(slow, config=config) as pair:
+            with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+                await _in_vain(pair.root, way)
+            await until(lambda: slow.log == [] or slow.log[-1] == "wait ends")
+
+    run(main(), new_loop)
+
+
+def test_a_cancel_that_comes_with_its_request() -> None:
+    """The task over there has not taken its first step yet."""
+
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            for name in ("wait", "stubborn_stream", "plain"):
+                node = getattr(pair.root, name)()
+                tasks = [asyncio.create_task(_await(node)) for _ in range(2)]
+                await asyncio.sleep(0)  # it is sent
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                await pair.is_clean()
+            slow.log.clear()
+            del tasks, task, node
+
+    run(main())
+
+
+def test_one_of_two_tasks_that_wait_is_cancelled() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            node = pair.root.wait()
+            one, other = (asyncio.create_task(_await(node)) for _ in range(2))
+            await until(lambda: slow.log)
+            one.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await one
+            await pair.conn.ping()
+            assert slow.log == ["wait begins"]
+            slow.opened.set()
+            assert await other == await node == "wait"
+            del node, one, other
+
+    run(main())
+
+
+def test_one_of_two_tasks_has_a_deadline() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            node = pair.root.wait()
+            patient = asyncio.create_task(_await(node))
+            await until(lambda: slow.log)
+            with netobj.deadline(0.01), pytest.raises(netobj.AsyncResultTimeout):
+                await node
+            await pair.conn.ping()
+            slow.opened.set()
+            assert await patient == "wait"
+            del node, patient
+
+    run(main())
+
+
+def test_a_node_that_was_cancelled_stays_so() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            node = pair.root.wait()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(node, 0.01)
+            for _ in range(2):
+                with pytest.raises(netobj.CallCancelled, match="nobody waited"):
+                    await node
+            with pytest.raises(netobj.CallCancelled):
+                await node.upper()
+            del node
+
+    run(main())
+
+
+def test_cancelling_a_chain_cancels_what_it_is_built_upon() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            for built in (
+                lambda: pair.root.wait("base").upper(),
+                lambda: pair.root.left_at(pair.root.wait("argument")),
+            ):
+                slow.log.clear()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(built(), 0.01)
+                await until(lambda: not slow.log or slow.log[-1].endswith("ends"))
+                await pair.is_clean()
+
+    run(main())
+
+
+def test_a_plain_function_is_told() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            task = asyncio.create_task(_await(pair.root.plain()))
+            await until(lambda: slow.calls)
+            assert not slow.calls[0].cancelled
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: slow.log)
+            assert slow.log == ["CallCancelled"]
+            with netobj.deadline(0.05), pytest.raises(TimeoutError):
+                await pair.root.plain()
+            await until(lambda: len(slow.log) == 2)
+            assert slow.log[1] in ("AsyncResultTimeout", "CallCancelled")
+            del task
+            slow.calls.clear()
+
+    run(main())
+
+
+def test_what_has_not_started_never_starts() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow, workers=1) as pair:
+            block = asyncio.create_task(_await(pair.root.block()))
+            await until(lambda: slow.log)
+            for _ in range(3):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(pair.root.never(), 0.01)
+            with netobj.deadline(0.01), pytest.raises(TimeoutError):
+                await pair.root.never()
+            slow.go.set()
+            await block
+            await pair.is_clean()
+            assert slow.log == ["block"]
+            del block
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", ["stubborn", "stubborn_stream"])
+def test_what_a_late_answer_brings_is_let_go(name: str) -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            task = asyncio.create_task(_await(getattr(pair.root, name)()))
+            await until(lambda: slow.log)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await until(lambda: slow.log[-1] == "is cancelled")
+            if name == "stubborn_stream":
+                await until(lambda: slow.items == [] or slow.items[-1] == -1)
+            await pair.is_clean()
+            del task
+
+    run(main())
+
+
+def test_the_end_of_the_connection_cancels_what_runs(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow, clean=False) as pair:
+            waiting = asyncio.create_task(_await(pair.root.wait()))
+            plain = asyncio.create_task(_await(pair.root.plain()))
+            await until(lambda: slow.log and slow.calls)
+            pair.conn.transport.abort()
+            for task in (waiting, plain):
+                with pytest.raises(netobj.ConnectionLost):
+                    await task
+            await until(lambda: len(slow.log) == 4)
+            assert sorted(slow.log[1:]) == ["CallCancelled", "wait ends", "wait is cancelled"]
+            with pytest.raises(EOFError):
+                await pair.root.wait()
+            del waiting, plain, task
+
+    run(main(), new_loop)
+
+
+def test_a_deadline_travels_and_is_inherited() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            assert await pair.root.left() is None
+            with netobj.deadline(100):
+                left = await pair.root.left()
+                assert left is not None
+                assert 0 < left <= 100
+
+                async def inherits() -> float | None:
+                    with netobj.deadline(1000):
+                        return await pair.root.left()  # type: ignore[no-any-return]
+
+                inherited = await pair.root.relayed(inherits)
+                assert 0 < inherited <= left
+            with pytest.raises(TimeoutError, match="before the call was sent"), netobj.deadline(0):
+                await pair.root.left()
+
+    run(main())
+
+
+def test_metadata_travels_and_is_not_inherited() -> None:
+    class Meta(netobj.Service):
+        @netobj.exposed
+        async def got(self) -> dict[str, Any]:
+            return dict(netobj.current_call().metadata)
+
+        @netobj.exposed
+        def asked(self, function: Any) -> Any:
+            return (netobj.current_call().metadata["user"], function())
+
+    async def main() -> None:
+        async with joined(Meta()) as pair:
+
+            def mine() -> Any:
+                return len(netobj.current_call().metadata)
+
+            with netobj.metadata(user="alice", number=1):
+                got = await pair.root.got()
+                assert await aio.copy_of(got) == {"user": "alice", "number": 1}
+                assert await pair.root.asked(mine) == ("alice", 0)
+            del got
+
+    run(main())
+
+
+def test_calls_beyond_the_limit_of_the_peer_wait() -> None:
+    class Counts(netobj.Service):
+        def __init__(self) -> None:
+            self.most = self.now = 0
+
+        @netobj.exposed
+        async def enter(self, number: int) -> int:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0)
+            self.now -= 1
+            return number
+
+    async def main() -> None:
+        counts = Counts()
+        limits = list(DEFAULT_LIMITS)
+        limits[Limit.REQUESTS] = 8
+        async with joined(counts, server_config={"limits": tuple(limits)}) as pair:
+            await pair.root.enter(0)  # the limits are known
+            tasks = [asyncio.create_task(_await(pair.root.enter(n))) for n in range(200)]
+            await asyncio.sleep(0)
+            for task in tasks[50:60]:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [n for n in done if not isinstance(n, BaseException)] == [
+                n for n in range(200) if not 50 <= n < 60
+            ]
+            assert counts.most <= 8
+            del tasks, task, done
+
+    run(main())
+
+
+def test_waiting_for_room_ends_with_the_deadline_or_the_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        slow = Slow()
+        limits = list(DEFAULT_LIMITS)
+        limits[Limit.REQUESTS] = 2
+        async with joined(slow, server_config={"limits": tuple(limits)}) as pair:
+            await pair.root.left()
+            tasks = [asyncio.create_task(_await(pair.root.wait())) for _ in range(2)]
+            await until(lambda: len(slow.log) == 2)
+            with netobj.deadline(0.01), pytest.raises(TimeoutError, match="room"):
+                await pair.root.left()
+            monkeypatch.setattr("netobj.aio.link.CREDIT_PATIENCE", 0.01)
+            with pytest.raises(netobj.Busy, match="no room for another call"):
+                await pair.root.left()
+            late = asyncio.create_task(_await(pair.root.left()))
+            monkeypatch.undo()
+            slow.opened.set()
+            await asyncio.gather(*tasks, late)
+            del tasks, late
+
+    run(main())
+
+
+def test_a_call_within_a_chain_is_exempt_from_the_limit() -> None:
+    class Deep(netobj.Service):
+        @netobj.exposed
+        async def down(self, depth: int, back: Any) -> Any:
+            return await back(depth)
+
+    async def main() -> None:
+        limits = list(DEFAULT_LIMITS)
+        limits[Limit.REQUESTS] = 2
+        config = {"limits": tuple(limits)}
+        async with joined(Deep(), config=config, server_config=config) as pair:
+
+            async def back(depth: int) -> Any:
+                return 0 if not depth else 1 + await pair.root.down(depth - 1, back)
+
+            assert await pair.root.down(10, back) == 10
+
+    run(main())
+
+
+def test_callers_wait_while_the_peer_does_not_read() -> None:
+    class Reads(netobj.Service):
+        def __init__(self) -> None:
+            self.got = 0
+
+        @netobj.exposed
+        async def take(self, data: bytes) -> int:
+            self.got += len(data)
+            return len(data)
+
+    async def main() -> None:
+        reads = Reads()
+        async with joined(reads) as pair:
+            there = pair.there
+            await pair.root.take(b"")
+            there.transport.pause_reading()
+            data = bytes(100_000)
+            tasks = [asyncio.create_task(_await(pair.root.take(data))) for _ in range(200)]
+            await until(lambda: pair.conn._paused)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert len(pair.conn.session.pending) < 150  # the others have not been sent
+            there.transport.resume_reading()
+            await asyncio.gather(*tasks)
+            assert reads.got == 200 * len(data)
+            del tasks
+
+    run(main())
+
+
+def test_many_calls_cancelled_at_random_moments_leave_nothing() -> None:
+    class Mixed(netobj.Service):
+        @netobj.exposed
+        async def soon(self, number: int) -> int:
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            return number
+
+        @netobj.exposed
+        def plain(self, number: int) -> int:
+            return number
+
+        @netobj.exposed(stream=True)
+        def stream(self, number: int) -> Iterator[int]:
+            yield from range(number)
+
+        @netobj.exposed(stream=True)
+        async def astream(self, number: int) -> AsyncIterator[int]:
+            for n in range(number):
+                yield n
+                await asyncio.sleep(0)
+
+    async def consume(node: Any) -> int:
+        return len([item async for item in node])
+
+    async def main() -> None:
+        async with joined(Mixed()) as pair:
+            root = pair.root
+            for turn in range(2):
+                tasks = []
+                for n in range(50):
+                    tasks += [
+                        asyncio.create_task(_await(root.soon(n))),
+                        asyncio.create_task(_await(root.plain(n))),
+                        asyncio.create_task(consume(root.stream(n))),
+                        asyncio.create_task(consume(root.astream(n))),
+                    ]
+                for n, task in enumerate(tasks):
+                    if n % 5 == 0:
+                        await asyncio.sleep(0)
+                    if (n + turn) % 3:
+                        task.cancel()
+                for n, result in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+                    assert result == n // 4 or isinstance(result, asyncio.CancelledError), result
+                del tasks, task, result
+            await pair.is_clean()
+
+    run(main())
+
+
+def test_waiting_names_the_task() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with joined(slow) as pair:
+            task = asyncio.create_task(_await(pair.root.wait()), name="the caller")
+            await until(lambda: slow.log)
+            (outcome,) = pair.conn.session.pending.values()
+            assert outcome.where == "task 'the caller'"
+            assert outcome.since <= time.monotonic()
+            slow.opened.set()
+            await task
+            assert outcome.where == "no task"
+            del task, outcome
+            gc.collect()
+
+    run(main())

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from looped import joined, run, until
+
+import netobj
+from netobj.aio import wire
+from netobj.aio.wire import Sweeper, Wire, sweeper
+
+
+class _Connection:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.held = True
+
+    def receive(self, data: bytes) -> None:
+        self.log.append(data)
+
+    def lose_to_peer(self) -> None:
+        self.log.append("end of file")
+
+    def wire_lost(self, exc: Exception | None) -> None:
+        self.log.append(exc)
+
+    def pause_writing(self) -> None:
+        self.log.append("pause")
+
+    def resume_writing(self) -> None:
+        self.log.append("resume")
+
+    def flush_releases(self) -> None:
+        self.log.append("releases")
+
+    def may_release(self) -> bool:
+        return self.held
+
+
+def test_a_wire_tells_its_connection() -> None:
+    connection = _Connection()
+    made = Wire(lambda transport: connection)
+    made.connection_made(asyncio.Transport())
+    made.data_received(b"data")
+    made.pause_writing()
+    made.resume_writing()
+    made.eof_received()
+    made.connection_lost(None)
+    assert connection.log == [b"data", "pause", "resume", "end of file", None]
+
+
+def test_a_wire_whose_connection_could_not_be_made() -> None:
+    made = Wire(lambda transport: None)
+    made.connection_made(asyncio.Transport())
+    made.connection_lost(None)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(wire, "SWEEP", 0.001)
+    return
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_sweeper_looks_as_long_as_something_may_die() -> None:
+    async def main() -> None:
+        sweeping = Sweeper(asyncio.get_running_loop())
+        one, other = _Connection(), _Connection()
+        sweeping.note(one)
+        sweeping.note(other)
+        await until(lambda: len(one.log) > 2 and len(other.log) > 2)
+        one.held = False
+        sweeping.forget(other)
+        await until(lambda: sweeping._timer is None)
+        assert not sweeping._noted
+
+    run(main())
+
+
+def test_there_is_one_sweeper_for_a_loop() -> None:
+    async def main() -> Sweeper:
+        loop = asyncio.get_running_loop()
+        assert sweeper(loop) is sweeper(loop)
+        return sweeper(loop)
+
+    first = run(main())
+    assert run(main()) is not first
+    assert len([loop for loop, _ in wire._sweepers.values() if loop.is_closed()]) <= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_dies_is_told_though_nothing_else_is_sent() -> None:
+    async def main() -> None:
+        async with joined(netobj.SlaveService) as pair:
+            made = await pair.root.eval("[1, 2]")
+            exports = pair.there.session.boxing.exports
+            assert exports
+            del made
+            await until(lambda: not exports)
+
+    run(main())

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.calls import scope
+
+Pair = Callable[..., tuple[netobj.Connection, netobj.Connection]]
+Until = Callable[[Callable[[], object]], None]
+
+
+class Asked(netobj.Service):
+    """Tells what it knows of the call that it serves."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+        self.raised: list[type[BaseException]] = []
+        self.calls = 0
+
+    def exposed_name(self) -> str:
+        call = netobj.current_call()
+        return f"{call.name} in {call.where}"
+
+    def exposed_left(self) -> float | None:
+        return netobj.current_call().time_left
+
+    def exposed_metadata(self) -> Any:
+        return sorted(netobj.current_call().metadata.items())
+
+    def exposed_back(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def exposed_wait(self) -> None:
+        call = netobj.current_call()
+        self.calls += 1
+        self.entered.set()
+        pause = threading.Event()
+        while not self.go_on.is_set():
+            try:
+                call.check()
+            except BaseException as exc:
+                self.raised.append(type(exc))
+                raise
+            pause.wait(0.001)
+
+    def exposed_serves_nothing(self) -> bool:
+        def look() -> None:
+            with pytest.raises(RuntimeError, match="serves no call"):
+                netobj.current_call()
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return True
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def here(pair: Pair, asked: Asked) -> netobj.Connection:
+    return pair(there=asked)[0]
+
+
+def test_the_call_that_is_served(here: netobj.Connection) -> None:
+    assert here.root.name().startswith("Asked.name() in thread 'netobj worker")
+    assert here.root.serves_nothing()
+    with pytest.raises(RuntimeError, match="serves no call"):
+        netobj.current_call()
+
+
+def test_metadata_travels_and_is_not_inherited(pair: Pair) -> None:
+    here, there = pair(Asked, Asked)
+    back = there.root.metadata
+    assert netobj.copy_of(here.root.metadata()) == []
+    with netobj.metadata(user="alice", level=3):
+        assert netobj.copy_of(here.root.metadata()) == [("level", 3), ("user", "alice")]
+        result = netobj.async_(here.root.metadata)()
+        assert here.root.back(lambda: scope.get().metadata) is None
+        there.root.back(lambda: netobj.copy_of(back()))
+    assert netobj.copy_of(result.value) == [("level", 3), ("user", "alice")]
+
+
+def test_a_deadline_travels_and_is_inherited(pair: Pair) -> None:
+    here, there = pair(Asked, Asked)
+    assert here.root.left() is None
+    with netobj.deadline(60):
+        assert 0 < here.root.left() <= 60
+        result = netobj.async_(here.root.left)()
+        assert 0 < here.root.back(there.root.left) <= 60
+        with netobj.deadline(1000):
+            assert here.root.left() <= 60
+    assert 0 < result.value <= 60
+    assert 0 < netobj.timed(here.root.left, 60)().value <= 60
+    assert 0 < here.async_request(1, here.root.left, timeout=60).value <= 60
+
+
+def test_the_setting_and_the_deadline_both_count(pair: Pair, asked: Asked) -> None:
+    here, _ = pair(there=asked, config={"sync_request_timeout": 60})
+    assert 0 < here.root.left() <= 60
+    with netobj.deadline(1000):
+        assert 0 < here.root.left() <= 60
+    with netobj.deadline(30):
+        assert 0 < here.root.left() <= 30
+
+
+def test_a_deadline_that_has_passed_sends_nothing(
+    here: netobj.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = here.root.name
+    monkeypatch.setattr(here.session, "request", None)
+    with netobj.deadline(0):
+        for call in (name, netobj.async_(name)):
+            with pytest.raises(netobj.AsyncResultTimeout, match="before the call was sent"):
+                call()
+    with pytest.raises(netobj.AsyncResultTimeout, match="before the call was sent"):
+        netobj.timed(name, 0)()
+
+
+@pytest.mark.parametrize("how", ["cancel", "deadline", "expiry", "close", "lose"])
+def test_cancellation_reaches_a_plain_function(
+    pair: Pair, asked: Asked, until: Until, how: str
+) -> None:
+    here, there = pair(there=asked)
+    if how == "deadline":
+        with netobj.deadline(0.05), pytest.raises(netobj.AsyncResultTimeout):
+            here.root.wait()
+    else:
+        result = netobj.timed(here.root.wait, 0.05 if how == "expiry" else None)()
+        assert asked.entered.wait(20)
+        if how == "cancel":
+            result.cancel()
+        elif how == "close":
+            here.close()
+        elif how == "lose":
+            there.close()
+    until(lambda: asked.raised)
+    late = how in ("deadline", "expiry")
+    assert asked.raised in ([netobj.CallCancelled], [netobj.AsyncResultTimeout] * late)
+    until(lambda: not there.session.running)
+
+
+def test_a_call_whose_deadline_passed_before_its_turn_never_starts(
+    pair: Pair, asked: Asked, until: Until
+) -> None:
+    here, there = pair(there=asked)
+    first = netobj.async_(here.root.wait)()
+    assert asked.entered.wait(20)
+    second = netobj.timed(here.root.wait, 0.02)()
+    with pytest.raises(netobj.AsyncResultTimeout):
+        second.wait()
+    asked.go_on.set()
+    first.wait()
+    until(lambda: not there.session.running)
+    assert asked.calls == 1
+
+
+def test_what_is_served_while_a_thread_waits_has_a_scope_of_its_own(pair: Pair) -> None:
+    here, _ = pair(there=Asked)
+    seen: list[Any] = []
+
+    def note() -> None:
+        seen.append(netobj.current_call().connection)
+        seen.append(scope.get().metadata)
+
+    with netobj.metadata(user="alice"):
+        here.root.back(note)
+        assert scope.get().call is None
+        assert scope.get().metadata == {"user": "alice"}
+    assert seen == [here, None]
