@@ -189,6 +189,8 @@ class BatchResult(RemoteResult):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what introspection asks for
             raise AttributeError(name)
+        if name in _NAMES:  # what came of the call is an AttributeError itself
+            return getattr(self.____promise__, name)
         if self.____gathering__.over:
             raise AttributeError(f"{name}: {_OVER}")
         return self.____ask__(_GET, name, ())
@@ -231,6 +233,9 @@ def needs_at_once(name: str) -> RuntimeError:
 _OVER: Final = "the netobj.batch block is over: what came of a call in it is the result's value"
 _LATE: Final = frozenset(map(int, (Op.GET, Op.CALL, Op.SET, Op.DELETE)))
 _LATE_SPECIALS: Final = frozenset("__getitem__ __setitem__ __delitem__".split())
+_NAMES: Final = tuple(
+    "value wait ready error expired cancel add_callback set_expiry future".split()
+)
 _OWN: Final = _LATE_SPECIALS | {"__call__", "__repr__", "__dir__"}
 
 
@@ -252,5 +257,5 @@ def _of_result(name: str) -> Any:
 
 for _name in frozenset(SPECIALS) - _OWN:
     setattr(BatchResult, _name, _refused(_name))
-for _name in "value wait ready error expired cancel add_callback set_expiry future".split():
+for _name in _NAMES:
     setattr(BatchResult, _name, _of_result(_name))

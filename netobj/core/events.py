@@ -15,6 +15,7 @@ class Request:
     ``chain`` is the chain it belongs to (a synchronous call) or None; ``lane`` orders the
     asynchronous calls of one of the peer's threads. ``since`` and ``deadline`` are times of the
     reader's clock, in seconds; ``deadline`` and ``time_left`` are None where the call has none.
+    ``target`` came as a value, not by its number, where ``given`` is true.
     ``awaits`` are the answers that it names and that may not be there yet.
     """
 
@@ -26,6 +27,7 @@ class Request:
         "chain",
         "deadline",
         "deferred",
+        "given",
         "kept",
         "kwnames",
         "lane",
@@ -63,6 +65,7 @@ class Request:
         self.time_left: float | None = None
         self.deadline: float | None = None
         self.since = 0.0
+        self.given = False
         self.metadata: Any = None
         self.kept: Answer | None = None  # where the answer is to be kept
         self.awaits: tuple[Answer, ...] = ()

@@ -32,6 +32,7 @@ from netobj.core.outcomes import (
     opener,
     streamed,
 )
+from netobj.core.registered import is_plain_named_tuple
 from netobj.core.rules import Access
 from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
@@ -65,6 +66,12 @@ def perform(
         target = values.complete(target)
         args = values.complete(args)
         path = values.complete(path)
+    if request.given and not session.config.allow_all_attrs:
+        target, path = _reach(session, target, path)
+        if _is_plain(target):
+            if request.op == Op.GET and path is None:
+                return target
+            raise _no_target(session, target)
     if adapt is not None:
         path = adapt(path)
         if operation is not _call:
@@ -77,6 +84,40 @@ def perform(
     if operation is _call:
         return _call(session, target, path, args, kwargs, adapt)
     return operation(session, target, path, args, kwargs)
+
+
+def _reach(session: Session, target: Any, path: Any) -> tuple[object, object]:
+    """Past the items of tuples that *path* begins with; returns the target and path left."""
+    steps = list(path) if type(path) is tuple else [] if path is None else [path]
+    while steps and issubclass(type(target), tuple) and _is_plain(target):
+        step = steps.pop(0)
+        if type(step) is tuple and len(step) == 1:
+            target = target[step[0]]
+        elif type(step) is str and step in getattr(type(target), "_fields", ()):
+            target = getattr(target, step)
+        else:
+            raise _no_target(session, target)
+    return target, tuple(steps) or None
+
+
+def _is_plain(value: object) -> bool:
+    """Whether *value* is of a builtin type that travels by value, or a named tuple."""
+    kind = type(value)
+    return (
+        kind in _PLAIN
+        or kind in (tuple, frozenset)
+        or kind in values.ENCODERS
+        or (issubclass(kind, tuple) and is_plain_named_tuple(kind))
+    )
+
+
+def _no_target(session: Session, target: object) -> AccessDenied:
+    # A str of the caller's choice would be a program: its format() reads any attribute.
+    kind = type(target).__name__
+    return AccessDenied(
+        f"{session.side} refuses operations on a {kind!r} that travels by value: wait for the "
+        "answer and use it on your side (here only items of tuples can be asked for)"
+    )
 
 
 def is_concurrent(session: Session, request: Request) -> bool:

@@ -522,11 +522,10 @@ class Session:
         if len(self.running) >= _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
             raise ProtocolError("more requests are in flight than this side's limit allows")
         chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
-        if type(number) is tuple and len(number) == 1:
-            target = number[0]
-        else:
-            target = self.boxing.home(number)
+        given = type(number) is tuple and len(number) == 1
+        target = number[0] if given else self.boxing.home(number)
         request = Request(seq, chain, lane, op, target, path, args, deferred)
+        request.given = given
         request.since = self._now
         if self.boxing.awaited:
             request.awaits = tuple(self.boxing.awaited)

@@ -234,7 +234,7 @@ async def _await(node: Any) -> Any:
 
 def test_values_that_were_answered_can_be_built_upon() -> None:
     async def main() -> None:
-        async with joined(Bank(), server_config={"allow_public_attrs": True}) as pair:
+        async with joined(Bank(), server_config={"allow_all_attrs": True}) as pair:
             early = pair.root.text()
             assert await early.upper() == "TEXT"
             assert await early.upper() == "TEXT"

@@ -1072,6 +1072,7 @@ def test_dump_pending_tells_who_waits_on_what(pair: Pair, in_thread: Start, unti
     with pytest.raises(netobj.AccessDenied), netobj.batch(here):  # noqa: PT012
         item = here.root.wait(behind)
         text = here.dump_pending()
+        until(lambda: len(there.calls) == 2 and "not started" in there.dump_pending())
         there_text = there.dump_pending()
         go_on.set()
     assert f"waits for root.wait() [request {result.seq}] since " in text

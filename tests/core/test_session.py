@@ -20,6 +20,7 @@ from netobj.core.consts import (
     DEFAULT_LIMITS,
     MINOR_VERSION,
     PREAMBLE,
+    SPECIAL_INDEX,
     Ext,
     Kind,
     Limit,
@@ -30,7 +31,7 @@ from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Req
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
 from netobj.core.session import Session
-from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
+from netobj.errors import AccessDenied, ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
 
 class Root:
@@ -268,7 +269,7 @@ class TestRequests:
 
     def test_the_target_may_be_any_value(self, wire: FakeWire) -> None:
         """Where a promise is fulfilled, what it was fulfilled with stands in its place."""
-        wire.right.session.reconfigure(Config(allow_public_attrs=True))
+        wire.right.session.reconfigure(CLASSIC)
         for target, path, expected in (("text", "upper", "TEXT"), ((1, 2), "count", 0)):
             args = () if path == "upper" else (5,)
             answer = wire.left.send(Op.CALL, path, *args, target=(target,))
@@ -278,6 +279,37 @@ class TestRequests:
         answer = wire.left.send(Op.CALL, "add", 1, 2, target=(root,))
         wire.settle()
         assert answer.result() == 3
+
+    @pytest.mark.parametrize(
+        ("target", "op", "path", "args"),
+        [
+            ("{0.secret}", Op.CALL, "format", (None,)),
+            ("%r", Op.SPECIAL, None, (SPECIAL_INDEX["__mod__"], None)),
+            ((None,), Op.SPECIAL, None, (SPECIAL_INDEX["__repr__"],)),
+            (("%r", None), Op.SPECIAL, [(0,)], (SPECIAL_INDEX["__mod__"], None)),
+            (7, Op.CALL, "bit_length", ()),
+            ((1, 2), Op.CALL, "count", (1,)),
+        ],
+    )
+    def test_values_of_the_peer_are_no_programs(
+        self, wire: FakeWire, target: object, op: Op, path: Any, args: Any
+    ) -> None:
+        """``"{0.secret}".format(thing)`` would read what the policy refuses."""
+        wire.right.session.reconfigure(Config(allow_public_attrs=True))
+        answer = wire.left.send(op, path, *args, target=(target,))
+        wire.settle()
+        with pytest.raises(AccessDenied, match="travels by value"):
+            answer.result()
+
+    def test_items_of_a_tuple_can_be_asked_for(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        for target, path in (((1, root), [(1,), "add"]), ((1, (root, 2)), [(1,), (0,), "add"])):
+            answer = wire.left.send(Op.CALL, path, 1, 2, target=(target,))
+            wire.settle()
+            assert answer.result() == 3
+        answer = wire.left.send(Op.GET, [(0,)], target=((5, 6),))
+        wire.settle()
+        assert answer.result() == 5
 
     def test_a_number_that_was_taken_before(self) -> None:
         session = lone()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import netobj
+from netobj.errors import AccessDenied
 from pairings import Pair, Pairing, wait_until
 
 
@@ -63,6 +64,10 @@ class Shop(netobj.Service):
     @netobj.exposed
     def is_same(self, a: Any, b: Any) -> bool:
         return a is b
+
+    @netobj.exposed
+    def both(self) -> Any:
+        return 1, Link(self, 0)
 
     @netobj.exposed
     def text(self) -> str:
@@ -138,8 +143,22 @@ class TestDependence:
 
         assert results_of(pair, build) == [30, 10, 1]
 
-    def test_on_results_that_are_values(self, pair: Pair) -> None:
-        assert results_of(pair, lambda root: [root.text().upper().title()]) == ["Some Text"]
+    def test_on_items_of_tuples(self, pair: Pair) -> None:
+        def build(root: Any) -> Any:
+            both = root.both()
+            return [both[0], both[1].total(), root.add(both[0], 1)]
+
+        assert results_of(pair, build) == [1, 0, 2]
+
+    def test_not_on_other_values(self, pair: Pair) -> None:
+        (fetch,) = pair.pipelined(lambda root: [root.text().upper()])
+        with pytest.raises(AccessDenied, match="a 'str' that travels by value"):
+            fetch()
+
+    def test_a_missing_attribute_is_told(self, pair: Pair) -> None:
+        (fetch,) = pair.pipelined(lambda root: [root.first().nothing])
+        with pytest.raises(AttributeError, match="nothing"):
+            fetch()
 
     def test_as_arguments(self, pair: Pair) -> None:
         def build(root: Any) -> Any:

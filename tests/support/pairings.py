@@ -11,12 +11,11 @@ import threading
 import time
 from typing import Any
 
-from relay import HANG, Relay
-from skins import AioClient, Background, BlockingClient, Client, ask, wait_until
-
 import netobj
 from netobj import aio
 from netobj.blocking.connection import Connection as BlockingConnection
+from relay import HANG, Relay
+from skins import AioClient, Background, BlockingClient, Client, ask, wait_until
 
 __all__ = ["Background", "Pair", "Pairing", "ask", "wait_until"]
 

@@ -17,11 +17,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from relay import HANG
-
 import netobj
 from netobj import aio
 from netobj.errors import CallCancelled
+from relay import HANG
 
 
 def wait_until(condition: Callable[[], object]) -> None:
