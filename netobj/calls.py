@@ -109,7 +109,7 @@ class Scope(NamedTuple):
     call: Call | None = None
     deadline: float | None = None  # seconds of time.monotonic()
     metadata: Mapping[str, Any] | None = None
-    batch: Any = None  # what gathers the calls of a netobj.batch() block
+    batch: Any = None  # what calls go through in a netobj.batch() block, or in a task
 
 
 _ROOT: Final = Scope()

@@ -12,7 +12,7 @@ from netobj.blocking.results import AsyncResult
 from netobj.core.consts import Op
 from netobj.core.copies import fetch_copy
 from netobj.core.fetching import ChunkedIterator
-from netobj.core.handle import Handle, RemoteMethod, RemoteObject, RemoteResult
+from netobj.core.handle import Handle, RemoteMethod, RemoteObject, RemotePath, RemoteResult
 from netobj.errors import AccessDenied
 
 _CALL: Final = int(Op.CALL)
@@ -41,7 +41,8 @@ class async_:  # noqa: N801  (a function to its users)
     *proxy* may be such a result itself, though it is not there yet: the call is made on it over
     there, and fails as it fails. Attributes and items lead on from *proxy*, without asking, to
     what is called; to read one without calling it, ``await`` it, or use :func:`netobj.batch`.
-    (Names that begin with an underscore, and ``proxy``, are this object's own.)
+    (Names that begin with an underscore, and ``proxy``, are this object's own.) A reference of
+    :mod:`netobj.aio`, which is awaited anyway, is returned as it is.
 
     Calls of one thread run over there in the order in which they were made. The calls are made
     whether or not anybody keeps this wrapper or the results.
@@ -61,6 +62,10 @@ class async_:  # noqa: N801  (a function to its users)
     _path: Any
     _target: Handle | tuple[Any]
     _steps: str  # from the proxy on, for people
+
+    def __new__(cls, proxy: Any) -> Any:
+        # What netobj.aio gives does not wait as it is, so one spelling serves on every server.
+        return proxy if issubclass(type(proxy), RemotePath) else super().__new__(cls)
 
     def __init__(self, proxy: Any) -> None:
         self._steps = ""

@@ -312,9 +312,17 @@ class Link:
         wait_in_thread(ready, flow)
 
     async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
-        """The same on the event loop."""
+        """The same on the event loop.
+
+        Raises AsyncResultTimeout when a ``netobj.deadline`` of this task passes first.
+        """
+        deadline = scope.get().deadline
         while not ready():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
             future: asyncio.Future[None] = self.loop.create_future()
+            timer = None if left is None else self.loop.call_later(left, _settle, future)
 
             def wake(future: asyncio.Future[None] = future) -> None:
                 if threading.get_ident() == self.loop_thread:
@@ -329,6 +337,8 @@ class Link:
                     await future
             finally:
                 flow.unsubscribe(wake)
+                if timer is not None:
+                    timer.cancel()
 
     # --- what arrives ----------------------------------------------------------------------------
 

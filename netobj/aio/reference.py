@@ -25,7 +25,7 @@ from netobj.core.consts import (
     Op,
 )
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
-from netobj.core.handle import Handle, RemoteObject
+from netobj.core.handle import Handle, RemoteObject, RemotePath
 from netobj.core.specials import is_container
 from netobj.errors import NotEncodable
 
@@ -38,7 +38,7 @@ _PROBED: Final = ("_repr_", "_ipython_", "_asyncio_", "_is_coroutine", "_pytest"
 Step = str | tuple[Any]
 
 
-class Node(RemoteObject):
+class Node(RemotePath):
     """What stands for something remote; see the module's docstring."""
 
     __slots__ = ()

@@ -17,6 +17,7 @@ from typing import Any
 from netobj.aio import chains
 from netobj.aio.outcome import LOST, NOT_STARTED
 from netobj.aio.reference import Reference
+from netobj.calls import scope
 from netobj.core import values
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.flow import Flow
@@ -134,13 +135,20 @@ class ThreadWaiter:
 
 
 def wait_in_thread(ready: Callable[[], bool], flow: Flow) -> None:
-    """Block until *ready*, which changes of *flow* may bring about."""
+    """Block until *ready*, which changes of *flow* may bring about.
+
+    Raises AsyncResultTimeout when a ``netobj.deadline`` of this thread passes first.
+    """
+    deadline = scope.get().deadline
     while not ready():
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise AsyncResultTimeout("the deadline passed while a stream was waited for")
         signal = threading.Event()
         flow.subscribe(signal.set)
         try:
             if not ready():
-                signal.wait()
+                signal.wait(left)
         finally:
             flow.unsubscribe(signal.set)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
@@ -70,6 +70,7 @@ class Gathering:
 
     def __init__(self, link: Link, outer: Gathering | None) -> None:
         self.over = False
+        self._chain: int | None = None
         self._link = link
         self._outer = outer
         self._results: list[AsyncResult] = []
@@ -95,7 +96,7 @@ class Gathering:
             raise RuntimeError(_OVER)
         if op not in _LATE and not (op == _SPECIAL and SPECIALS[args[0]] in _LATE_SPECIALS):
             name = SPECIALS[args[0]] if op == _SPECIAL else Op(op).name.lower()
-            raise needs_at_once(name)
+            raise self.needs_at_once(name)
         self._send_held()
         result = BatchResult(self, target, path)
         if op == _GET:
@@ -117,6 +118,13 @@ class Gathering:
         if read is self._held:
             self._held = None
         self._send(read, _GET, (), None)
+
+    def needs_at_once(self, name: str) -> RuntimeError:
+        """Why *name*, a special method or an operation, cannot be had here."""
+        return RuntimeError(
+            f"{name} has to be known at once, and in a netobj.batch block nothing is until its "
+            "end: ask for it behind the block, of the result's value"
+        )
 
     def ask(self) -> None:
         """Write what has gathered: somebody is about to wait for it."""
@@ -148,11 +156,57 @@ class Gathering:
         link = self._link
         target, path = result.____place__
         limit = link.config.sync_request_timeout
-        sent = link.send_async(op, target, path, args, kwargs, limit)
+        sent = link.send_async(op, target, path, args, kwargs, limit, self._chain)
         _set_result(result, sent)
         self._results.append(sent)
         if len(link.session.out) >= _MOST_GATHERED:
             link.flush()
+
+
+class Prompt(Gathering):
+    """What the task of an ``async def`` method asks through blocking proxies, to be awaited.
+
+    Calls leave at once and return without waiting; attributes and items are asked for when they
+    are awaited, called or built upon. So ``await callback(x)`` means the same on every server.
+    All belong to the *chain* of the call that the task serves.
+    What Python needs at once waits, as it does in a thread, and stops the loop meanwhile.
+    """
+
+    def __init__(self, link: Link, chain: int | None) -> None:
+        super().__init__(link, None)
+        self._chain = chain
+        self._others: dict[Link, Prompt] = {}
+
+    def for_link(self, link: Link) -> Gathering | None:
+        if link is self._link:
+            return self
+        return self._others.setdefault(link, Prompt(link, self._chain))
+
+    def request(
+        self,
+        op: int,
+        target: Any,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if type(target) is tuple or op in (_GET, _CALL):
+            return super().request(op, target, path, args, kwargs)
+        token = scope.set(scope.get()._replace(batch=None))
+        try:
+            return self._link.request(op, target, path, args, kwargs)
+        finally:
+            scope.reset(token)
+
+    def needs_at_once(self, name: str) -> RuntimeError:
+        return RuntimeError(f"{name} has to be known at once: await the result first")
+
+    def _send(
+        self, result: BatchResult, op: int, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> None:
+        super()._send(result, op, args, kwargs)
+        self._results.clear()  # each is awaited by itself
+        self._link.flush()
 
 
 class BatchResult(RemoteResult):
@@ -195,6 +249,19 @@ class BatchResult(RemoteResult):
             raise AttributeError(f"{name}: {_OVER}")
         return self.____ask__(_GET, name, ())
 
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        raise self.____gathering__.needs_at_once("__eq__")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        result = self.____promise__
+        self.____gathering__.ask()
+        return result.__await__()
+
     def __setattr__(self, name: str, value: object) -> None:
         self.____ask__(Op.SET, None, (name, value))
 
@@ -222,26 +289,20 @@ _set_place: Final = BatchResult.__dict__["____place__"].__set__
 _set_result: Final = BatchResult.__dict__["____result__"].__set__
 
 
-def needs_at_once(name: str) -> RuntimeError:
-    """Why *name*, a special method or an operation, cannot be had in a batch."""
-    return RuntimeError(
-        f"{name} has to be known at once, and in a netobj.batch block nothing is until its end: "
-        "ask for it behind the block, of the result's value"
-    )
-
-
 _OVER: Final = "the netobj.batch block is over: what came of a call in it is the result's value"
 _LATE: Final = frozenset(map(int, (Op.GET, Op.CALL, Op.SET, Op.DELETE)))
 _LATE_SPECIALS: Final = frozenset("__getitem__ __setitem__ __delitem__".split())
 _NAMES: Final = tuple(
     "value wait ready error expired cancel add_callback set_expiry future".split()
 )
-_OWN: Final = _LATE_SPECIALS | {"__call__", "__repr__", "__dir__"}
+_OWN: Final = _LATE_SPECIALS | {
+    *("__call__", "__repr__", "__dir__", "__await__", "__eq__", "__hash__"),
+}
 
 
 def _refused(name: str) -> Any:
     def special(self: BatchResult, /, *_operands: object) -> NoReturn:
-        raise needs_at_once(name)
+        raise self.____gathering__.needs_at_once(name)
 
     return special
 

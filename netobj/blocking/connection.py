@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
 from netobj.blocking.link import CLOSED_HERE, Link
 from netobj.blocking.pool import Job
@@ -287,6 +288,10 @@ class Connection(Link):
         """As :meth:`sync_request`, without waiting; *timeout* in seconds is its expiry."""
         handle, path = _target(proxy)
         return self.request_async(op, handle, path, args, timeout=timeout)
+
+    def prompt(self, chain: int | None) -> Prompt:
+        """What a task that serves a call of the peer's uses blocking proxies through."""
+        return Prompt(self, chain)
 
     def attach(self, service: Any) -> None:
         """Let *service* hear of the connection, then let the peer's calls run."""

@@ -205,8 +205,12 @@ class Link(Flowing):
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None = None,
         timeout: float | None = None,
+        chain: int | None = None,
     ) -> AsyncResult:
-        """As :meth:`request_async`, but it leaves with the next :meth:`flush`."""
+        """As :meth:`request_async`, but it leaves with the next :meth:`flush`.
+
+        With *chain* it belongs to that chain, and passes through no lane.
+        """
         self._await_credit()
         here = scope.get()
         result = AsyncResult(self)
@@ -220,15 +224,20 @@ class Link(Flowing):
                 time_left = deadline - now
                 result.set_expiry(time_left)
         seq = result.seq = next(numbers.requests)
-        lane = lane_of_thread()
+        lane = lane_of_thread() if chain is None else None
+        entries = here.metadata
         try:
             self.session.request(
-                result, op, target, path, args, kwargs, None, lane, time_left, seq, here.metadata
+                result, op, target, path, args, kwargs, chain, lane, time_left, seq, entries, True
             )
         except Failed as failed:  # a result that it names: so it fails as well, unsent
             result.forgotten = True
             result.complete(False, failed.error, False)
         return result
+
+    def prompt(self, chain: int | None) -> Any:
+        """What a task that serves a call of the peer's uses blocking proxies through."""
+        raise NotImplementedError
 
     def proxy_of(self, handle: Handle) -> Any:
         """The one live proxy of *handle*'s object."""

@@ -35,6 +35,9 @@ class Host(Protocol):
     def flush(self) -> None:
         """Write what is queued."""
 
+    def prompt(self, chain: int | None) -> Any:
+        """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
+
     def hand_on(self, waiter: Waiter) -> None:
         """Let workers run the jobs of *waiter*, whose thread waits no longer."""
 

@@ -39,6 +39,9 @@ class Host(Protocol):
     def flush(self) -> None:
         """Write what is queued."""
 
+    def prompt(self, chain: int | None) -> Any:
+        """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
+
 
 class Unfinished:
     """*fail* answers a request with an exception; from any thread."""
@@ -114,6 +117,7 @@ class Unfinished:
         flow: Flow | None = None
         try:
             run.begin()
+            scope.set(scope.get()._replace(batch=self._connection.prompt(request.chain)))
             if type(outcome) is Awaited:
                 outcome = outcome.finish(await outcome.awaitable)
             if type(outcome) not in UNFINISHED:

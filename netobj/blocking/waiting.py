@@ -60,6 +60,11 @@ class Waiter:
         self.jobs: deque[Job] = deque()
         self.kept: list[tuple[Session, list[int]]] | None = None
 
+    @property
+    def thread(self) -> int | None:
+        """The number of the thread that asks."""
+        return None if self.about is None else self.about[4]
+
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer is there. Called once, by whoever reads the connection."""
         self.ok = ok
@@ -176,13 +181,17 @@ def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Wa
     """The innermost thread that waits in *chain* and is not the one that asks.
 
     The asker is a waiter of this process too when both ends of a connection are here
-    (*same_process*); it is known by the number of its request, unique in the process.
+    (*same_process*); it is known by the number of its request, unique in the process. It waits
+    for this very request, so its outer calls cannot run it either.
     """
     stack = chains.get(chain)
     if not stack:
         return None
+    asking = None
     for waiter in reversed(stack):
-        if not (same_process and waiter.seq == seq and waiter.connection is not connection):
+        if same_process and waiter.seq == seq and waiter.connection is not connection:
+            asking = waiter.thread
+        elif asking is None or waiter.thread != asking:
             return waiter
     return None
 

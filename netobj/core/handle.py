@@ -83,6 +83,12 @@ class RemoteMethod(RemoteObject):
     ____target__: Any  # a reference to the method, once one had to be fetched
 
 
+class RemotePath(RemoteObject):
+    """Base of what is awaited to be sent: what stands for remote things on an event loop."""
+
+    __slots__ = ()
+
+
 class RemoteResult(RemoteObject):
     """Base of what stands for the answer to a call that was made already."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from netobj.core.exposure import unwrapped
 from netobj.core.lookup import MISSING, find
 
+_CO_GENERATOR: Final = 0x20 | 0x200  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR
 _CO_ASYNC: Final = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
 
 
@@ -63,6 +64,12 @@ class Opener:
         self.function = function
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Opened:
+        bottom = unwrapped(self.function)
+        if type(bottom) is FunctionType and bottom.__code__.co_flags & _CO_GENERATOR:
+            raise TypeError(
+                f"{bottom.__name__} is a generator, which is iterated: a two-way stream is opened "
+                "to a method that sends and receives in it"
+            )
         return Opened(self.function, args, kwargs)
 
 

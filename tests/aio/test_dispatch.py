@@ -771,8 +771,6 @@ def test_streams_of_the_client(name: str, stream: bool, kind: str) -> None:
             for number in range(100):
                 yield number
 
-        if kind == "task" and not stream and name == "all_of_plain":
-            pytest.skip("a blocking proxy of an asynchronous generator")
         function: Any = {"plain": plain, "task": task, "slow": plain}[kind]
         function = netobj.exposed(stream=stream, slow=kind == "slow")(function)
         async with joined(Calls()) as pair:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -197,7 +198,7 @@ def entered(thing: Any) -> None:
 @pytest.mark.parametrize(
     "use",
     [
-        len, bool, str, hash, iter, int, float, list, reversed, abs, entered,
+        len, bool, str, iter, int, float, list, reversed, abs, entered,
         lambda result: 1 in result,
         lambda result: result == 1,
         lambda result: result < 1,
@@ -352,3 +353,87 @@ def test_more_than_the_peer_admits_at_once(pair: Pair, until: Until) -> None:
 def test_batch_needs_a_connection() -> None:
     with pytest.raises(TypeError, match="takes a connection, not a int"), netobj.batch(3):  # type: ignore[arg-type]
         pass
+
+
+# --- in the tasks of async def methods ------------------------------------------------------------
+
+
+class Thing:
+    exposed_name = "thing"
+
+    def exposed_double(self, n: int) -> int:
+        return 2 * n
+
+    def exposed_itself(self) -> Thing:
+        return self
+
+    def exposed_fail(self) -> None:
+        raise ValueError("no")
+
+
+class Tasks(netobj.Service):
+    @netobj.exposed
+    async def use(self, thing: Any) -> tuple[Any, ...]:
+        both = await asyncio.gather(thing.double(1), thing.double(2))
+        built = await thing.itself().itself().double(3)
+        return (*both, built, await thing.name, await thing.itself().name)
+
+    @netobj.exposed
+    async def is_same(self, thing: Any) -> bool:
+        return (await thing.itself()) is thing
+
+    @netobj.exposed
+    async def caught(self, thing: Any) -> str:
+        try:
+            await thing.fail()
+        except ValueError as exc:
+            return str(exc)
+        return "nothing"
+
+    @netobj.exposed
+    async def too_early(self, thing: Any) -> str:
+        result = thing.double(1)
+        try:
+            return f"{len(result)}"
+        except RuntimeError as exc:
+            await result
+            return str(exc)
+
+    @netobj.exposed
+    async def size(self, items: Any) -> int:
+        return len(items)
+
+    @netobj.exposed
+    async def deep(self, levels: int, callback: Any) -> int:
+        return 0 if not levels else 1 + await callback(levels - 1, self.deep)
+
+
+def test_in_a_task_calls_and_attributes_are_awaited(pair: Pair) -> None:
+    here, _ = pair(there=Tasks)
+    assert here.root.use(Thing()) == (2, 4, 6, "thing", "thing")
+    assert here.root.is_same(Thing()) is True
+
+
+def test_in_a_task_errors_are_raised_where_they_are_awaited(pair: Pair) -> None:
+    here, _ = pair(there=Tasks)
+    assert here.root.caught(Thing()) == "no"
+    assert here.root.too_early(Thing()) == "__len__ has to be known at once: await the result first"
+
+
+@pytest.mark.filterwarnings("ignore:a blocking netobj proxy:RuntimeWarning")
+def test_in_a_task_what_python_needs_at_once_waits(pair: Pair) -> None:
+    here, _ = pair(there=Tasks)
+    assert here.root.size([1, 2, 3]) == 3
+
+
+def test_in_a_task_calls_belong_to_the_chain_that_it_serves(pair: Pair) -> None:
+    here, _ = pair(there=Tasks)
+    threads = set()
+
+    def callback(levels: int, further: Any) -> int:
+        threads.add(threading.get_ident())
+        deeper: int = further(levels, callback)
+        return deeper
+
+    assert here.root.deep(10, callback) == 10
+    assert threads == {threading.get_ident()}

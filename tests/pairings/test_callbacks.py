@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import netobj
-from pairings import Pair, Pairing, ask
+from pairings import Pair, Pairing
 
 
 class Caller(netobj.Service):
@@ -21,7 +21,7 @@ class Caller(netobj.Service):
 
     @netobj.exposed
     async def each_async(self, callback: Any, count: int) -> Any:
-        return tuple([await ask(callback, n) for n in range(count)])
+        return tuple([await callback(n) for n in range(count)])
 
     @netobj.exposed
     def call_with(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
@@ -33,7 +33,7 @@ class Caller(netobj.Service):
 
     @netobj.exposed
     async def down_async(self, callback: Any, levels: int) -> int:
-        return 0 if not levels else 1 + await ask(callback, levels - 1)
+        return 0 if not levels else 1 + await callback(levels - 1)
 
     @netobj.exposed
     def keep(self, callback: Any) -> None:
@@ -53,7 +53,7 @@ class Caller(netobj.Service):
 
     @netobj.exposed
     async def consume_async(self, produce: Any, count: int) -> Any:
-        return tuple([item async for item in await ask(produce, count)])
+        return tuple([item async for item in await produce(count)])
 
     @netobj.exposed
     def consume_some(self, produce: Any, count: int) -> Any:
@@ -220,7 +220,7 @@ def test_the_client_has_a_service_of_its_own(pairing: Pairing) -> None:
 
         @netobj.exposed
         async def ask_name(self) -> Any:
-            return await ask(self.conn.root.name)
+            return await self.conn.root.name()
 
     class Named(netobj.Service):
         @netobj.exposed

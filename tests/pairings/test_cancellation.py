@@ -12,7 +12,7 @@ import pytest
 import netobj
 from netobj import aio
 from netobj.errors import AsyncResultTimeout, CallCancelled, ConnectionLost
-from pairings import Pair, Pairing, ask, wait_until
+from pairings import Pair, Pairing, wait_until
 
 
 class Thing:
@@ -96,7 +96,7 @@ class Work(netobj.Service):
 
     @netobj.exposed
     async def callback_left_async(self, callback: Any) -> Any:
-        return await ask(callback)
+        return await callback()
 
 
 SERVICE = Work

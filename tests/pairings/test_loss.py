@@ -11,7 +11,7 @@ import pytest
 
 import netobj
 from netobj.errors import ConnectionLost
-from pairings import Pair, Pairing, ask, wait_until
+from pairings import Pair, Pairing, wait_until
 
 
 class Fragile(netobj.Service):
@@ -52,7 +52,7 @@ class Fragile(netobj.Service):
     async def call_back_async(self, callback: Any) -> None:
         self.began += 1
         try:
-            await ask(callback)
+            await callback()
         except Exception as exc:
             self.ended.append(type(exc))
         except asyncio.CancelledError:

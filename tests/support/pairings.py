@@ -15,9 +15,9 @@ import netobj
 from netobj import aio
 from netobj.blocking.connection import Connection as BlockingConnection
 from relay import HANG, Relay
-from skins import AioClient, Background, BlockingClient, Client, ask, wait_until
+from skins import AioClient, Background, BlockingClient, Client, wait_until
 
-__all__ = ["Background", "Pair", "Pairing", "ask", "wait_until"]
+__all__ = ["Background", "Pair", "Pairing", "wait_until"]
 
 
 class Server:

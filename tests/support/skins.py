@@ -362,10 +362,3 @@ def _entered_on(loop: Background, manager: Any) -> Iterator[Any]:
             raise
     else:
         loop.run(leave(None))
-
-
-async def ask(function: Any, *args: Any) -> Any:
-    """In an ``async def`` on either server: call *function* of the peer's, and wait."""
-    if isinstance(function, aio.reference.Node):
-        return await function(*args)
-    return await netobj.async_(function)(*args)
