@@ -101,6 +101,23 @@ def test_what_async_does_not_lead_to(conn: netobj.Connection) -> None:
 # --- buffiter -----------------------------------------------------------------------------------
 
 
+def test_async_of_what_is_awaited_anyway_is_that() -> None:
+    async def main() -> None:
+        async with (
+            netobj.aio.Server(netobj.SlaveService, "localhost") as server,
+            netobj.aio.connect("localhost", server.port) as conn,
+        ):
+            reference = conn.root
+            assert netobj.async_(reference) is reference
+            function = reference.eval
+            assert netobj.async_(function) is function
+            call = function("6 * 7")
+            assert netobj.async_(call) is call
+            assert await netobj.async_(function)("6 * 7") == await call == 42
+
+    asyncio.run(main())
+
+
 def test_buffiter(conn: netobj.Connection) -> None:
     conn.root.execute("def count(n):\n    for i in range(n): yield i")
     count = conn.root.eval("count")

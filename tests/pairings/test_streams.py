@@ -197,6 +197,20 @@ class TestPace:
             service.go_on.set()
         assert list(items) == []
 
+    @pytest.mark.parametrize("method", ["slow_plain", "slow_asynchronous"])
+    def test_a_deadline_ends_the_waiting_for_an_item(
+        self, rows: tuple[Pair, Rows], method: str
+    ) -> None:
+        pair, service = rows
+        items = pair.items(getattr(pair.root, method)(2))
+        assert next(items) == 0
+        with netobj.deadline(0.05), pytest.raises(netobj.AsyncResultTimeout, match="a stream"):
+            next(items)
+        service.go_on.set()
+        assert next(items) == 1  # nothing was lost
+        service.go_on.set()
+        assert list(items) == []
+
     @KINDS
     def test_a_slow_consumer_stops_the_producer(self, rows: tuple[Pair, Rows], method: str) -> None:
         pair, service = rows
