@@ -161,7 +161,7 @@ def metadata(**entries: Any) -> Iterator[None]:
     """In the block, calls carry *entries*: names with None, bool, int, float, str or bytes.
 
     The other side reads them in ``current_call().metadata``; its own calls do not inherit them.
-    Raises TypeError for other values.
+    Raises TypeError for other values; a call with more than 64 entries raises LimitExceeded.
 
     >>> import netobj
     >>> class Echo(netobj.Service):
@@ -202,6 +202,8 @@ def operation_name(op: int, path: Any, target: str) -> str:
         steps = target + ("".join(map(_step, path[:_MOST_STEPS])) if known else "[...]")
     if len(steps) > _MOST_SHOWN:
         steps = f"{steps[:_MOST_SHOWN]}..."
+    if not steps.isprintable():  # the peer's names must not look like other lines of a report
+        steps = steps.encode("unicode_escape", "backslashreplace").decode("ascii")
     return f"{steps}()" if op == Op.CALL else f"{steps} ({_op_name(op)})"
 
 
@@ -228,7 +230,7 @@ class Pending(NamedTuple):
     seq: int
     name: str
     since: float
-    where: str
+    where: str | None  # the thread or task that waits; None: nobody does any more
 
 
 def target_name(target: Handle | Any | None) -> str:
@@ -245,10 +247,12 @@ def report(connection: Any, pending: list[Pending], running: list[Call]) -> str:
     now = time.monotonic()
     lines = [f"{connection!r}:"]
     for call in sorted(pending, key=lambda one: one.since):
-        lines.append(
-            f"  waits for {call.name} [request {call.seq}] since {now - call.since:.3f} s, "
-            f"in {call.where}"
-        )
+        what = f"{call.name} [request {call.seq}]"
+        age = f"{now - call.since:.3f} s"
+        if call.where is None:
+            lines.append(f"  gave up {what} made {age} ago, which is not answered yet")
+        else:
+            lines.append(f"  waits for {what} since {age}, in {call.where}")
     for served in sorted(running, key=lambda one: one.since):
         where = f"in {served.where}" if served.where else "not started"
         lines.append(f"  runs {served.name} since {now - served.since:.3f} s, {where}")

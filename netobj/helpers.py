@@ -126,6 +126,11 @@ class timed:  # noqa: N801  (a function to its users)
     __slots__ = ("__weakref__", "_call", "proxy", "timeout")
 
     def __init__(self, proxy: Any, timeout: float | None) -> None:
+        if issubclass(type(proxy), RemotePath):
+            raise TypeError(
+                f"timed() is for blocking proxies, not for {proxy!r}: await its call in a "
+                "`with netobj.deadline(seconds):` block"
+            )
         self._call = async_(proxy)
         self.proxy = self._call.proxy
         self.timeout = timeout

@@ -232,6 +232,8 @@ class TestForPeople:
             (99, None, "Thing (an unknown operation)"),
             pytest.param(10**5000, None, "Thing (an unknown operation)", id="huge"),
             (Op.CALL, 7, "Thing[...]()"),
+            (Op.CALL, "a\n  runs b", "Thing.a\\n  runs b()"),
+            (Op.CALL, ["\ud800", "\x1b[31m"], "Thing.\\ud800.\\x1b[31m()"),
             (Op.CALL, ((10**5000,),), "Thing[...]()"),
         ],
     )
@@ -275,12 +277,14 @@ class TestForPeople:
         pending = [
             Pending(2, "root.b()", now - 3, "thread 'one'"),
             Pending(1, "root.a()", now - 4, "task 'two'"),
+            Pending(3, "root.c()", now - 2, None),
         ]
         lines = report(Connection(), pending, [call(made) for made in running]).splitlines()
         assert lines == [
             "<a connection>:",
             "  waits for root.a() [request 1] since 4.000 s, in task 'two'",
             "  waits for root.b() [request 2] since 3.000 s, in thread 'one'",
+            "  gave up root.c() [request 3] made 2.000 s ago, which is not answered yet",
             "  runs tuple.early() since 2.000 s, in thread 'worker'",
             "  runs tuple.late() since 1.000 s, not started",
         ]

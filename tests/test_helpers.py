@@ -29,6 +29,18 @@ def test_async_needs_a_remote_object(conn: netobj.Connection) -> None:
         netobj.timed(print, 1)
 
 
+def test_timed_is_not_for_what_is_awaited() -> None:
+    async def main() -> None:
+        async with (
+            netobj.aio.Server(netobj.SlaveService, "localhost") as server,
+            netobj.aio.connect("localhost", server.port) as conn,
+        ):
+            with pytest.raises(TypeError, match=r"await its call in a `with netobj\.deadline"):
+                netobj.timed(conn.root.eval, 1)
+
+    asyncio.run(main())
+
+
 def test_async_of_functions_methods_and_wrappers(conn: netobj.Connection) -> None:
     function = conn.root.eval("lambda *a, **k: (a, k)")
     a, k = netobj.async_(function)(1, x=2).value

@@ -144,5 +144,6 @@ class Connection(Link):
         for token in list(self.session.pending.values()):
             op, path, target = token.name
             name = operation_name(op, path, target_name(target))
-            pending.append(Pending(token.seq, name, token.since, token.where))
+            where = None if token.done else token.where
+            pending.append(Pending(token.seq, name, token.since, where))
         return report(self, pending, list(self.calls))

@@ -7,7 +7,7 @@ import socket
 import ssl as ssl_module
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.wire import Wire
@@ -24,6 +24,14 @@ class Connecting:
     def __init__(self, connecting: Coroutine[Any, Any, Connection]) -> None:
         self._connecting = connecting
         self._connection: Connection | None = None
+
+    if not TYPE_CHECKING:  # checkers know that there is nothing
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"there is no connection yet to read {name!r} of: await netobj.aio.connect(...), "
+                "or enter it with `async with`"
+            )
 
     def __await__(self) -> Generator[Any, None, Connection]:
         return self._connecting.__await__()
@@ -58,6 +66,9 @@ def make_connection(
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and config.credentials is None:
+            config = config.merge({"credentials": tls.getpeercert() or None})
         connection = Connection(service, transport, config, executor)
     except BaseException:
         transport.abort()

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
+from random import random
 from typing import Any, Final
 
-from netobj.aio import reference
+from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving
 from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
@@ -27,7 +28,7 @@ from netobj.aio.wire import sweeper
 from netobj.calls import scope
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import Limit
+from netobj.core.consts import SILENT, Limit
 from netobj.core.describe import NOTHING
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 from netobj.core.events import (
@@ -150,28 +151,31 @@ class Link:
         try:
             if self._paused or self._is_full():
                 await self._await_room()
-            for blocker in reference.blockers(call):
+            for blocker in sending.blockers(call):
                 await self._wait_for(blocker)
-            thrown = reference.raised_as(call)
+            thrown = sending.raised_as(call)
             if thrown is None:
                 return await self._answer(call)
             with self.thrown(thrown) as marked:
-                reference.throw(call, marked)
+                sending.throw(call, marked)
                 return await self._answer(call)
         except BaseException:
-            reference.mark_awaited(call)
+            sending.mark_awaited(call)
             raise
 
     async def _answer(self, call: reference.Call) -> Any:
         outcome = call.____outcome__
         if outcome is None:
             try:
-                outcome = reference.start(call)
+                outcome = sending.start(call)
             except BaseException:
                 self.flush_soon()  # what it is built upon may have left
                 raise
         await self._wait_for(outcome)
-        return outcome.result()
+        answer = outcome.result()
+        if type(answer) is reference.Reference and reference.is_coroutine(answer):
+            return await reference.special(answer, "__await__")
+        return answer
 
     def abandon_soon(self, outcome: Outcome) -> None:
         """Nobody can ask for *outcome* any more; called by a finalizer, in any thread."""
@@ -464,7 +468,9 @@ class Link:
             return
         self.flush()
         if due is not None:
-            self._heartbeat = self.loop.call_later(max(0.0, due - now), self._tick)
+            # Spread, so that thousands that were accepted together do not ping together.
+            delay = max(0.0, due - now) * (1 + random() / 4)
+            self._heartbeat = self.loop.call_later(delay, self._tick)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -497,7 +503,8 @@ class Link:
 
     def lose_to_peer(self) -> None:
         """The peer has closed its end."""
-        self.lose(f"{self.peer_name} closed the connection")
+        silent = "" if self.session.has_greeted() else SILENT
+        self.lose(f"{self.peer_name} closed the connection{silent}")
 
     def wire_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""

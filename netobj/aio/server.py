@@ -66,6 +66,11 @@ class Server:
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
+        if ssl is not None and ssl.protocol == ssl_module.PROTOCOL_TLS_CLIENT:
+            raise ValueError(
+                "ssl is a client's context, which cannot accept connections: a server's is "
+                "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), with a certificate loaded"
+            )
         self.service = service
         self.logger = logger or logging.getLogger("netobj")
         self._where = (host, port, path, sock)

@@ -112,6 +112,7 @@ class ThreadWaiter:
         return self._outcome()
 
     def _give_up(self) -> None:
+        self.done = True
         self.link.session.cancel(self.seq)
         self.link.flush()
 

@@ -43,7 +43,11 @@ def batch(conn: Link) -> Iterator[None]:
     ('?', 2)
     """
     if not isinstance(conn, Link):
-        raise TypeError(f"batch() takes a connection, not a {type(conn).__name__}")
+        raise TypeError(
+            f"batch() takes a netobj.Connection, not a {type(conn).__module__}."
+            f"{type(conn).__name__} (with netobj.aio, calls that are built upon one another "
+            "before they are awaited leave together)"
+        )
     outer = scope.get()
     gathering = Gathering(conn, outer.batch)
     token = scope.set(outer._replace(batch=gathering))

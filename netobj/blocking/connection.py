@@ -10,6 +10,7 @@ from typing import Any
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
 from netobj.blocking.link import CLOSED_HERE, Link
+from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import Job
 from netobj.blocking.results import AsyncResult
 from netobj.blocking.running import Server
@@ -62,6 +63,7 @@ class Connection(Link):
         waiter = Waiter(self)
         self._hello_waiters.append(waiter)
         if not self.session.has_greeted() and not self.closed:  # else nobody will complete it
+            warn_on_loop()
             self.wait_for(waiter, None)
         if not self.session.has_greeted():
             raise ConnectionLost(self.session.lost)
@@ -177,7 +179,8 @@ class Connection(Link):
             if waiter.about is not None:
                 op, path, target, since, thread = waiter.about
                 name = operation_name(op, path, target_name(target))
-                pending.append(Pending(seq, name, since, thread_name(thread)))
+                where = None if waiter.given_up else thread_name(thread)
+                pending.append(Pending(seq, name, since, where))
         return report(self, pending, [Call(self, request) for request in self._requests()])
 
     # --- serving -----------------------------------------------------------------------------

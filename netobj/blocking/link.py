@@ -33,7 +33,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import Limit
+from netobj.core.consts import SILENT, Limit
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -171,6 +171,7 @@ class Link(Flowing):
             if not stack:
                 chains.pop(chain, None)
             if not waiter.done:  # out of time, or interrupted
+                waiter.given_up = True
                 self.hand_on(waiter)
                 self.cancel_request(waiter.seq)
                 self.release_soon()
@@ -313,7 +314,8 @@ class Link(Flowing):
     def receive(self, data: bytes) -> None:
         """Apply what has arrived; called with the role of the reader."""
         if not data:
-            self.lose(f"{self.stream.name} closed the connection")
+            silent = "" if self.session.has_greeted() else SILENT
+            self.lose(f"{self.stream.name} closed the connection{silent}")
             return
         try:
             events = self.session.receive_data(data, time.monotonic())

@@ -115,7 +115,7 @@ class AsyncResult(Waiter, Promise):
 
     def _expire(self) -> None:
         if self._claim():  # else the answer is coming at this very moment
-            self._expired = True
+            self._expired = self.given_up = True
             self.connection.cancel_request(self.seq)
 
     @property
@@ -195,6 +195,7 @@ class AsyncResult(Waiter, Promise):
             return False
         self.connection.cancel_request(self.seq, interrupt)
         if not interrupt:
+            self.given_up = True
             super().complete(False, CallCancelled("the call was cancelled on this side"), False)
             if self._callbacks:
                 self.connection.run_in_worker((AsyncResult._fire, self))

@@ -36,6 +36,7 @@ class Waiter:
         "connection",
         "deferred",
         "done",
+        "given_up",
         "jobs",
         "kept",
         "lock",
@@ -52,6 +53,7 @@ class Waiter:
         self.chain: int | None = None
         self.seq = 0
         self.done = False
+        self.given_up = False  # nobody waits any more, though the answer is still to come
         self.ok = True
         self.answer: Any = None
         self.deferred = False

@@ -246,7 +246,7 @@ class Boxing:
             return msgpack.ExtType(Ext.STREAM, values.pack(items))
         if kind is Raised:
             return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
-        if self.peer_has_numpy and _is_numpy_scalar(kind):
+        if self.peer_has_numpy and is_numpy_scalar(kind):
             return values.encode_numpy_scalar(value, out.box)
         return self.export(value, out)
 
@@ -599,7 +599,8 @@ def _blob_hook(levels_left: int) -> values.ExtHook:
     return ext
 
 
-def _is_numpy_scalar(kind: type) -> bool:
+def is_numpy_scalar(kind: type) -> bool:
+    """Whether *kind* is one of numpy's scalar types, without importing numpy."""
     if getattr(kind, "__module__", None) != "numpy":  # a class may have been made without one
         return False
     return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in kind.__mro__)

@@ -21,6 +21,9 @@ VERSION: Final = "0.1.0"
 PREAMBLE: Final = b"netobj 1\r\n"
 """The first bytes of each side: name, major version, end of line (so that a person reads it)."""
 
+SILENT: Final = ", without a word of netobj: perhaps it is something else, or wants TLS"
+"""What a side adds that sees the other go before its hello."""
+
 MINOR_VERSION: Final = 0
 
 HEADER_SIZE: Final = 4

@@ -139,15 +139,30 @@ class _Sender(_Receiver):
 class _Iterating(_Receiver, Iterator[Any]):
     """Iteration in a thread."""
 
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow)
+        self._turn = [None]  # whoever takes it out may take the next chunk
+
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> Any:
         for item in self._items:
             return item
-        while not self._take():
-            self._flow.link.wait_until(self._flow.may_take, self._flow)
-        return next(self._items)
+        try:
+            self._turn.pop()
+        except IndexError:  # else both would take a chunk, and one would be lost
+            raise ValueError(
+                "another thread waits for the next item of this stream: one at a time may iterate"
+            ) from None
+        try:
+            while True:
+                for item in self._items:  # another thread may have been here
+                    return item
+                if not self._take():
+                    self._flow.link.wait_until(self._flow.may_take, self._flow)
+        finally:
+            self._turn.append(None)
 
     def _ends(self) -> BaseException:
         return StopIteration()
@@ -160,11 +175,11 @@ class _AsyncIterating(_Receiver):
         return self
 
     async def __anext__(self) -> Any:
-        for item in self._items:
-            return item
-        while not self._take():
-            await self._flow.link.wait_until_async(self._flow.may_take, self._flow)
-        return next(self._items)
+        while True:
+            for item in self._items:  # after waiting, too: another task may have been here
+                return item
+            if not self._take():
+                await self._flow.link.wait_until_async(self._flow.may_take, self._flow)
 
     def _ends(self) -> BaseException:
         return StopAsyncIteration()
@@ -176,7 +191,8 @@ class Incoming(_Iterating):
     Items are sent ahead, more of them while this side keeps up; a slow consumer stops the
     producer. Leaving early (:meth:`close`, the end of a ``with`` block, or when nobody has the
     iterator any more) closes the generator over there. An error of the producer's is raised
-    behind the items that it made before. Raises ConnectionLost when the connection ends.
+    behind the items that it made before. Raises ConnectionLost when the connection ends, and
+    ValueError, as generators do, while another thread waits for the next item.
 
     >>> import netobj
     >>> class Rows(netobj.Service):
@@ -239,7 +255,10 @@ class Duplex(_Sender, _Iterating):
             self._send(item)
 
     def receive(self) -> Any:
-        """The next item of the other side's; raises EOFError when it has ended its direction."""
+        """The next item of the other side's; raises EOFError when it has ended its direction.
+
+        Raises ValueError while another thread waits for it, ConnectionLost.
+        """
         for item in self:
             return item
         raise EOFError("the other side has ended the stream")

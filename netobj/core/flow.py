@@ -123,10 +123,13 @@ class Flow:
             pass
 
     def notify(self) -> None:
-        """The flow has changed; called by whoever reads the connection, or ends it."""
-        while self._subscribers:
+        """The flow has changed; called by whoever reads the connection, or ends it.
+
+        Who subscribes again meanwhile has looked at the change already, and waits for the next.
+        """
+        for _ in range(len(self._subscribers)):
             try:
-                callback = self._subscribers.pop()
+                callback = self._subscribers.pop(0)
             except IndexError:  # unsubscribed just now
                 return
             callback()

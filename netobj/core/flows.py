@@ -189,7 +189,9 @@ class Flows:
 
     def receive_items(self, message: tuple[Any, ...], deferred: bool, size: int) -> Flow | None:
         """Items have come, in a message of *size* bytes. Raises ProtocolError."""
-        _, number, items = message if len(message) == 3 else (0, 0, None)
+        if len(message) != 3:
+            raise ProtocolError("a message with items has 3 fields")
+        _, number, items = message
         flow = self._sender(number)
         if type(items) is not tuple or not items or flow.received + len(items) > flow.allowed:
             raise ProtocolError("a stream brought no items, or more than were granted")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import ByValue
+from netobj.core.boxing import ByValue, is_numpy_scalar
 from netobj.core.consts import BINARY_SPECIALS, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
@@ -101,12 +101,13 @@ def _reach(session: Session, target: Any, path: Any) -> tuple[object, object]:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether *value* is of a builtin type that travels by value, or a named tuple."""
+    """Whether *value* is of a type that travels by value, and of no class of the user's."""
     kind = type(value)
     return (
         kind in _PLAIN
         or kind in (tuple, frozenset)
         or kind in values.ENCODERS
+        or is_numpy_scalar(kind)  # some of them are strs
         or (issubclass(kind, tuple) and is_plain_named_tuple(kind))
     )
 
@@ -208,15 +209,18 @@ def _call(
     policy = session.policy
     if path is None:
         function = policy.special_method(target, "__call__")
-        opened = target if is_async(target) else function
-        exposure = exposure_of(target)
+        meant: Any = target
     else:
         function = walk(policy, target, path)
         if type(function) is not MethodType and policy.has_own_rules(function):
             function = policy.special_method(function, "__call__")
-        opened = function.function if type(function) is Opener else function
-        exposure = exposure_of(opened) or session.exposure_of_root(target)
-    if adapt is not None and not is_async(opened):
+        meant = function
+    if type(meant) is Opener:
+        meant = meant.function
+    exposure = exposure_of(meant)
+    if exposure is None and path is not None:
+        exposure = session.exposure_of_root(target)
+    if adapt is not None and not (is_async(meant) or is_async(function)):
         args, kwargs = adapt(args), adapt(kwargs)
     if exposure is not None and exposure.arguments_by_value:
         args = copy_containers(args)
@@ -306,8 +310,20 @@ def _leave(session: Session, obj: object, name: str, exc: BaseException | None) 
 
 
 def _await(session: Session, obj: Any) -> object:
-    session.policy.special_method(obj, "__await__")
+    begin = session.policy.special_method(obj, "__await__")
+    if session.policy.has_own_rules(obj) or getattr(begin, "__name__", "") != "__await__":
+        obj = _AwaitedBy(begin)
     return Awaited(obj, _itself)
+
+
+class _AwaitedBy:
+    """Awaits what an object's rule or the prefix means by ``__await__``."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Any:
+        return self._begin()
 
 
 def _copied_by(copier: Callable[[Any], object], name: str) -> Callable[[Session, object], object]:

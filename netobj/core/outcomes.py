@@ -7,7 +7,7 @@ from types import CoroutineType, FunctionType, MethodType
 from typing import Any, Final
 
 from netobj.core.exposure import unwrapped
-from netobj.core.lookup import MISSING, find
+from netobj.core.lookup import MISSING, find, type_name
 
 _CO_GENERATOR: Final = 0x20 | 0x200  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR
 _CO_ASYNC: Final = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
@@ -83,8 +83,14 @@ def opener(step: object, function: object) -> Opener | None:
 
 def streamed(result: Any) -> Streamed:
     """What a method that is declared ``stream`` has returned; TypeError if it cannot be one."""
-    if find(type(result), "__aiter__") is not MISSING:
+    kind = type(result)
+    if find(kind, "__aiter__") is not MISSING:
         return Streamed(result.__aiter__())
+    if find(kind, "__iter__") is MISSING and find(kind, "__getitem__") is MISSING:
+        raise TypeError(
+            f"a method that is declared stream=True has returned a {type_name(kind)!r} object, "
+            "which is not iterable: let it yield items, or return an iterator"
+        )
     items: Iterator[Any] = iter(result)
     return Streamed(items)
 

@@ -5,8 +5,8 @@ thread or task hears of it. Rule 2: nothing here waits, looks at a clock or runs
 
 Threads: sending (:meth:`request`, :meth:`reply`, :meth:`error` ...) is open to every thread at
 once; what is to be written gathers in :attr:`Session.out`, a deque to which each message is
-appended in one atomic step. :meth:`receive_data` and :meth:`tick` belong to whoever reads the
-connection at the time.
+appended in one atomic step. :meth:`receive_data` (see :mod:`netobj.core.receiving`) and
+:meth:`tick` belong to whoever reads the connection at the time.
 """
 
 from __future__ import annotations
@@ -19,58 +19,30 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing, ByValue, Outgoing, Raised
+from netobj.core.boxing import SCALARS, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
-from netobj.core.consts import (
-    BIG_VALUE,
-    DEFAULT_LIMITS,
-    MINOR_VERSION,
-    PREAMBLE,
-    ROOT_ID,
-    Kind,
-    Limit,
-)
+from netobj.core.consts import BIG_VALUE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
 from netobj.core.copies import copied
-from netobj.core.describe import Description
-from netobj.core.events import (
-    Cancel,
-    Dropped,
-    Event,
-    Flowed,
-    Goodbye,
-    Hello,
-    Pong,
-    Reply,
-    Request,
-)
+from netobj.core.events import Request
 from netobj.core.exposure import Exposure
 from netobj.core.flow import Flow
 from netobj.core.flows import Flows
-from netobj.core.framing import FrameReader, frame, raw_frames
-from netobj.core.handle import Handle, ImportedClass
-from netobj.core.promises import Answer
+from netobj.core.framing import frame, raw_frames
+from netobj.core.handle import Handle
+from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
 from netobj.core.vinegar import Dumper, Loader
 from netobj.core.vinegar_classes import instance_dict
-from netobj.errors import ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
+from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
 
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _REPLY: Final = int(Kind.REPLY)
-_SMALL: Final = frozenset((int, str, bytes, type(None)))
-_SMALLEST_FRAME: Final = 1024
-_FEWEST_ITEMS: Final = 64
-_LONGEST: Final = 1e9  # seconds that a call may have, if it says so
-_MOST_METADATA: Final = 64  # entries of a call's metadata
 _RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
 _ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
 _NUMBER: Final = 9  # bytes of a number, at the most
 _LONGEST_REASON: Final = 200  # characters of a goodbye, so that it fits the smallest frame
 
 _ORIGIN: Final = "__netobj_origin__"  # in an exception: which session it came over, its number
-
-_CHAIN_ROOM: Final = 16
-"""Calls inside of chains are exempt from the sender's count of calls in flight. The receiver
-cannot tell them apart for sure, so it ends a connection only far above that count."""
 
 Path = None | str | list[Any]
 """What leads from the target to what is meant: None (the target itself), one attribute, or a
@@ -79,7 +51,7 @@ list of steps: a str is an attribute, a one-item tuple an item."""
 Wire = bytes | memoryview
 
 
-class Session:
+class Session(Receiving):
     """One side of one connection.
 
     *root* is what the peer reaches as its root; *link* goes into every handle and stream;
@@ -103,7 +75,7 @@ class Session:
         side: str,
         features: tuple[str, ...] = (),
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.side = side
         self.policy = Policy(config, side)
         self.loader = Loader(config, self._left_home, self._came_from, side)
@@ -120,24 +92,8 @@ class Session:
         self.flows = Flows(link, self._send, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
         self.out: deque[Wire] = deque()
-        self.pending: dict[int, Any] = {}  # our requests: seq -> the front-end's token
-        self.running: dict[int, Request] = {}  # the peer's requests that are not answered
-        self.lost: str | None = None  # why the connection is at its end
-        self.fault: ProtocolError | None = None  # of the peer's, behind events that still count
-        self.greeted = False
-        self.peer_process: bytes = b""
-        self.peer_limits = DEFAULT_LIMITS
-        self._unchecked = _smallest(DEFAULT_LIMITS)
-        self.peer_features: tuple[str, ...] = ()
-        self.root_class: ImportedClass | None = None
-        self.last_heard: float | None = None
-        self._now = 0.0
         self._pinged_at: float | None = None
         self._sequence = sequence
-        self._reader = FrameReader(config.limits[Limit.FRAME])
-        self._size = 0  # bytes of the message being applied
-        self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
-        self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
         self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = _Left()
         self.out.append(PREAMBLE)
@@ -237,9 +193,12 @@ class Session:
         until :meth:`let_go`, so that it comes home as the very object.
         """
         self.running.pop(request.seq, None)
+        config = self.config
+        if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
+            config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
             if self.lost is None:
-                self._send([Kind.ERROR, request.seq, (self._dump(exc, keep),)], 2)
+                self._send([Kind.ERROR, request.seq, (self._dump(exc, keep, config),)], 2)
         finally:
             if request.kept is not None:
                 request.kept.settle(None, exc)
@@ -405,234 +364,6 @@ class Session:
         for number in keep:
             self._left.pop(number, None)
 
-    # --- in ------------------------------------------------------------------------------
-
-    def has_greeted(self) -> bool:
-        """True once the peer's hello has come."""
-        return self.greeted
-
-    def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """Apply what has arrived (*now* in seconds of any steady clock).
-
-        After a fault of the peer's the connection is to be ended, see :meth:`lose`. Raises
-        ProtocolError if nothing came before the fault; else returns what did, and :attr:`fault`
-        is the error.
-        """
-        self._now = self.last_heard = now
-        events: list[Event] = []
-        try:
-            self._reader.feed(data)
-            self._apply_all(events)
-        except ProtocolError as exc:
-            if self.lost is not None:  # the tables are being emptied: nothing fits any more
-                return events
-            if not events:
-                raise
-            self.fault = exc
-        return events
-
-    def _apply_all(self, events: list[Event]) -> None:
-        while True:
-            if self._arriving is None:
-                body = self._reader.next_message()
-                if body is None:
-                    break
-                self._size = len(body)
-                message = self.boxing.unbox(body)
-                if self.boxing.big:
-                    self._arriving = (message, self.boxing.big)
-                    continue
-                deferred = self.boxing.deferred
-            else:
-                if not self._receive_big(*self._arriving):
-                    break
-                message, deferred = self._arriving[0], True
-                self._arriving = None
-            self._apply(message, deferred, events)
-        if self._pongs:
-            self._answer_pings()
-
-    def _answer_pings(self) -> None:
-        try:
-            for token in self._pongs:
-                self._queue([int(Kind.PONG), token])
-        except LimitExceeded as exc:
-            raise ProtocolError(f"the peer does not accept what its own ping holds: {exc}") from exc
-        self._pongs.clear()
-
-    def _receive_big(self, _message: tuple[Any, ...], big: list[values.BigValue]) -> bool:
-        while big:
-            data = self._reader.next_raw(big[0].size)
-            if data is None:
-                return False
-            big.pop(0).data = data
-            self._size += len(data)
-        return True
-
-    def _apply(self, message: tuple[Any, ...], deferred: bool, events: list[Event]) -> None:
-        kind = message[0]
-        if type(kind) is not int:
-            raise ProtocolError("a message begins with the number of its kind")
-        if self.boxing.awaited and kind not in (_REQUEST, _ASYNC):
-            raise ProtocolError("only requests may name the answers to others")
-        if kind == _REPLY and len(message) == 3:
-            events.append(Reply(self._answered(message[1]), True, message[2], deferred))
-            return
-        if kind in (_REQUEST, _ASYNC):
-            events.append(self._receive_request(message, deferred))
-            return
-        receive = _FLOWING.get(kind)
-        if receive is not None and self.greeted:
-            flow = receive(self.flows, message, deferred, self._size)
-            if flow is not None:
-                events.append(Flowed(flow))
-            return
-        apply = _APPLY.get(kind)
-        if apply is None:
-            shown = kind if 0 <= kind < 256 else "beyond all"
-            raise ProtocolError(f"the kind of message {shown} is not one of the protocol's")
-        if not self.greeted and kind != Kind.HELLO:
-            raise ProtocolError("a message came before the hello")
-        event = apply(self, message, deferred)
-        if event is not None:
-            events.append(event)
-
-    def _answered(self, seq: Any) -> Any:
-        if not self.greeted:
-            raise ProtocolError("a message came before the hello")
-        if type(seq) is not int or not 0 <= seq < MAX_NUMBER:  # hashing a proxy would ask the peer
-            raise ProtocolError("the peer answered what is no number of a request")
-        try:
-            return self.pending.pop(seq)
-        except KeyError:
-            raise ProtocolError(f"the peer answered the request {seq}, never made") from None
-
-    def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
-        if not self.greeted:
-            raise ProtocolError("a message came before the hello")
-        if not 7 <= len(message) <= 11:
-            raise ProtocolError("a request has 7 to 11 fields")
-        kind, seq, thread, op, number, path, args = message[:7]
-        if type(seq) is not int or type(thread) is not int or type(op) is not int:
-            raise ProtocolError("the numbers of a request are integers")
-        if type(args) is not tuple or not 0 <= seq < MAX_NUMBER:
-            raise ProtocolError("a request has a number of 63 bits and a tuple of arguments")
-        if seq in self.running:
-            raise ProtocolError(f"the request {seq} is running already")
-        if len(self.running) >= _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
-            raise ProtocolError("more requests are in flight than this side's limit allows")
-        chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
-        given = type(number) is tuple and len(number) == 1
-        target = number[0] if given else self.boxing.home(number)
-        request = Request(seq, chain, lane, op, target, path, args, deferred)
-        request.given = given
-        request.since = self._now
-        if self.boxing.awaited:
-            request.awaits = tuple(self.boxing.awaited)
-        if len(message) > 7:
-            self._receive_extras(request, message[7:])
-        if lane is not None or request.kept is not None:
-            self._keep(request)
-        self.running[seq] = request
-        return request
-
-    def _receive_extras(self, request: Request, extras: tuple[Any, ...]) -> None:
-        names = extras[0]
-        if type(names) is not tuple or any(type(name) is not str for name in names):
-            raise ProtocolError("keyword names are a tuple of str")
-        if len(names) > len(request.args):
-            raise ProtocolError("there are more keyword names than arguments")
-        request.kwnames = names
-        if len(extras) > 1:
-            time_left = extras[1]
-            number = type(time_left) in (int, float) and abs(time_left) < _LONGEST
-            if time_left is not None and not number:
-                raise ProtocolError("the time left is a number of seconds")
-            if time_left is not None:
-                request.time_left = time_left
-                request.deadline = self._now + time_left
-        if len(extras) > 2 and extras[2] is not None:
-            request.metadata = _metadata(extras[2])
-        if len(extras) > 3:
-            if type(extras[3]) is not bool:
-                raise ProtocolError("whether a request is kept is a truth value")
-            request.kept = Answer() if extras[3] else None
-
-    def _keep(self, request: Request) -> None:
-        answers = self.boxing.answers
-        if request.seq in answers:
-            raise ProtocolError(f"the answer to the request {request.seq} is still kept")
-        if len(answers) >= 2 * _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
-            raise ProtocolError("more answers are kept than this side's limit allows")
-        request.kept = answers[request.seq] = Answer()
-
-    def _receive_forget(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
-        answers = map(self.boxing.forget, message[1:])
-        dropped: list[object] = [answer for answer in answers if not answer.is_plain]
-        return Dropped(dropped) if dropped else None
-
-    def _receive_error(self, message: tuple[Any, ...], deferred: bool) -> Reply:
-        if len(message) != 3:
-            raise ProtocolError("an error has 3 fields")
-        return Reply(self._answered(message[1]), False, message[2], deferred)
-
-    def _receive_hello(self, message: tuple[Any, ...], _deferred: bool) -> Hello:
-        if self.greeted:
-            raise ProtocolError("a second hello came")
-        if len(message) < 7:
-            raise ProtocolError("a hello has at least 7 fields")
-        _, minor, process, _session, limits, features, description = message[:7]
-        numbers = (minor, *limits) if type(limits) is tuple else ()
-        if len(numbers) <= len(Limit) or any(type(n) is not int or n < 0 for n in numbers):
-            raise ProtocolError("a hello carries the limits as integers")
-        if limits[Limit.FRAME] < _SMALLEST_FRAME:
-            raise ProtocolError(f"a peer accepts frames of {_SMALLEST_FRAME} bytes at the least")
-        if limits[Limit.ITEMS] < _FEWEST_ITEMS:
-            raise ProtocolError(f"a peer accepts {_FEWEST_ITEMS} items at the least")
-        if type(process) is not bytes or type(features) is not tuple:
-            raise ProtocolError("a hello carries the process as bytes and a tuple of features")
-        self.root_class = ImportedClass(Description.from_wire(description))
-        self.peer_process = process
-        self.peer_limits = limits
-        self._unchecked = _smallest(limits)
-        self.boxing.set_peer_limits(limits)
-        self.flows.set_peer_limit(limits[Limit.REQUESTS])
-        self.peer_features = tuple(name for name in features if type(name) is str)
-        self.boxing.peer_has_numpy = "numpy" in self.peer_features
-        self.greeted = True
-        return Hello()
-
-    def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
-        flat = message[1:]
-        if len(flat) % 2 or any(type(n) is not int or not 0 <= n < MAX_NUMBER for n in flat):
-            raise ProtocolError("a release is pairs of an id and a count")
-        dropped = self.boxing.release(list(zip(flat[::2], flat[1::2], strict=True)))
-        return Dropped(dropped) if dropped else None
-
-    def _receive_cancel(self, message: tuple[Any, ...], _deferred: bool) -> Cancel | None:
-        if len(message) != 3 or type(message[1]) is not int or type(message[2]) is not bool:
-            raise ProtocolError("a cancel carries the number of a request and a flag")
-        request = self.running.get(message[1])
-        return None if request is None else Cancel(request, message[2])
-
-    def _receive_ping(self, message: tuple[Any, ...], deferred: bool) -> None:
-        if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
-            raise ProtocolError("a ping carries one small value")
-        self._pongs[message[1]] = None  # equal pings that came at once get one answer
-
-    def _receive_pong(self, message: tuple[Any, ...], deferred: bool) -> Pong:
-        if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
-            raise ProtocolError("a pong carries one small value")
-        return Pong(message[1])
-
-    def _receive_goodbye(self, message: tuple[Any, ...], _deferred: bool) -> Goodbye:
-        if len(message) != 3 or type(message[1]) is not str or type(message[2]) is not tuple:
-            raise ProtocolError("a goodbye carries a reason and numbers of requests")
-        if any(type(seq) is not int for seq in message[2]):
-            raise ProtocolError("a goodbye carries a reason and numbers of requests")
-        not_started = [self.pending.pop(seq, None) for seq in message[2]]
-        return Goodbye(message[1], [token for token in not_started if token is not None])
-
     # --- time and end ----------------------------------------------------------------------
 
     def tick(self, now: float) -> float | None:
@@ -699,62 +430,29 @@ class _Left(dict[int, BaseException]):
         return number
 
 
-def _smallest(limits: tuple[int, ...]) -> int:
-    """The bytes of a message which breaks no limit, whatever is in it."""
-    return min(limits[Limit.FRAME], limits[Limit.ITEMS])
-
-
-_STREAM_NAMED: Final = "a stream cannot be passed on before it has come"
+_STREAM_NAMED: Final = "a stream cannot be used or passed on before it has come: wait for it"
 
 
 def _meant(value: object) -> object:
     """What later requests mean by an answer: what is sent, so of what travels as a copy, a copy."""
-    return copied(value.value) if type(value) is ByValue else value
+    if type(value) is not ByValue:
+        return value
+    try:
+        return copied(value.value)
+    except RecursionError:
+        raise NotEncodable(
+            "a container that contains itself cannot be copied, nor one hundreds of levels deep"
+        ) from None
 
 
 def _add_extras(
     message: list[Any], time_left: float | None, metadata: Mapping[str, Any] | None, kept: bool
 ) -> None:
     """Behind a request's arguments and keyword names, what else there is to say."""
-    if time_left is not None and not abs(time_left) < _LONGEST:
+    if time_left is not None and not abs(time_left) < LONGEST:
         time_left = None
     message += [[]] * (8 - len(message)) + [time_left]
-    if metadata and len(metadata) > _MOST_METADATA:
-        raise LimitExceeded(f"the metadata of a call has at most {_MOST_METADATA} entries")
+    if metadata and len(metadata) > MOST_METADATA:
+        raise LimitExceeded(f"the metadata of a call has at most {MOST_METADATA} entries")
     if metadata or kept:
         message += [[[*pair] for pair in metadata.items()] if metadata else None, kept]
-
-
-def _metadata(pairs: Any) -> dict[str, Any]:
-    """The metadata of a call. Raises ProtocolError."""
-    if type(pairs) is not tuple or len(pairs) > _MOST_METADATA:
-        raise ProtocolError("metadata is an array of few pairs")
-    metadata: dict[str, Any] = {}
-    for pair in pairs:
-        if type(pair) is not tuple or list(map(type, pair))[:1] != [str] or len(pair) != 2:
-            raise ProtocolError("metadata is pairs of a name and a value")
-        if type(pair[1]) not in _METADATA_VALUES:
-            raise ProtocolError("values of metadata are None, bool, int, float, str or bytes")
-        metadata[pair[0]] = pair[1]
-    return metadata
-
-
-_METADATA_VALUES: Final = SCALARS | {str, bytes}
-
-_FLOWING: Final[dict[int, Callable[..., Flow | None]]] = {
-    Kind.ITEMS: Flows.receive_items,
-    Kind.CREDIT: Flows.receive_credit,
-    Kind.END: Flows.receive_end,
-    Kind.STOP: Flows.receive_stop,
-}
-
-_APPLY: Final[dict[int, Callable[[Session, tuple[Any, ...], bool], Event | None]]] = {
-    Kind.HELLO: Session._receive_hello,
-    Kind.ERROR: Session._receive_error,
-    Kind.RELEASE: Session._receive_release,
-    Kind.CANCEL: Session._receive_cancel,
-    Kind.PING: Session._receive_ping,
-    Kind.PONG: Session._receive_pong,
-    Kind.GOODBYE: Session._receive_goodbye,
-    Kind.FORGET: Session._receive_forget,
-}

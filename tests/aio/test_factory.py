@@ -142,3 +142,23 @@ def test_settings_come_from_the_service_and_the_caller() -> None:
 def test_a_connecting_that_is_never_awaited_says_so() -> None:
     with pytest.warns(RuntimeWarning, match="never awaited"):
         aio.connect("localhost", 1)
+
+
+def test_a_connecting_that_is_used_before_it_is_awaited() -> None:
+    connecting = aio.connect("localhost", 1)
+    with pytest.raises(AttributeError, match="no connection yet to read 'root' of: await"):
+        connecting.root  # type: ignore[attr-defined]  # noqa: B018
+    connecting._connecting.close()  # else it warns, see above
+
+
+def test_who_goes_without_a_hello_may_want_tls() -> None:
+    async def main() -> None:
+        one, other = socket.socketpair()
+        with other:
+            conn = await aio.connect_socket(one)
+            other.shutdown(socket.SHUT_WR)
+            with pytest.raises(netobj.ConnectionLost, match="closed the connection, without a"):
+                await conn.root.anything()
+            await conn.close()
+
+    run(main())

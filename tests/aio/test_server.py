@@ -81,6 +81,8 @@ def test_what_cannot_be() -> None:
         aio.Server(Echo, "localhost", path="x")
     with pytest.raises(ValueError, match="unknown configuration keys nonsense"):
         aio.Server(Echo, config={"nonsense": 1})
+    with pytest.raises(ValueError, match="a client's context, which cannot accept"):
+        aio.Server(Echo, ssl=ssl.create_default_context())
 
     async def main() -> None:
         async with aio.Server(Echo, "127.0.0.1") as server:
@@ -190,6 +192,31 @@ def test_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext], new_loop: NewLoop)
                 await aio.connect("localhost", server.port, ssl=untrusting)
 
     run(main(), new_loop)
+
+
+def test_the_certificate_of_a_client_is_its_credentials() -> None:
+    authority = trustme.CA()
+    here = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(here)
+    authority.configure_trust(here)
+    here.verify_mode = ssl.CERT_REQUIRED
+    there = ssl.create_default_context()
+    authority.configure_trust(there)
+    authority.issue_cert("alice@example.org").configure_cert(there)
+
+    class WhoAmI(netobj.Service):
+        @netobj.exposed
+        async def me(self) -> Any:
+            return netobj.current_call().credentials["subjectAltName"]
+
+    async def main() -> None:
+        async with (
+            aio.Server(WhoAmI, "localhost", ssl=here) as server,
+            aio.connect("localhost", server.port, ssl=there) as conn,
+        ):
+            assert await conn.root.me() == (("email", "alice@example.org"),)
+
+    run(main())
 
 
 def test_plain_text_where_tls_is_expected(

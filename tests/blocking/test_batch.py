@@ -351,7 +351,7 @@ def test_more_than_the_peer_admits_at_once(pair: Pair, until: Until) -> None:
 
 
 def test_batch_needs_a_connection() -> None:
-    with pytest.raises(TypeError, match="takes a connection, not a int"), netobj.batch(3):  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes a netobj\.Connection, not a"), netobj.batch(3):  # type: ignore[arg-type]
         pass
 
 

@@ -97,6 +97,14 @@ def test_the_root_of_a_peer_that_goes_before_its_hello() -> None:
             conn.root  # noqa: B018
 
 
+def test_who_goes_without_a_hello_may_want_tls() -> None:
+    one, other = socket.socketpair()
+    with other, netobj.connect_stream(SocketStream(one)) as conn:
+        other.shutdown(socket.SHUT_WR)
+        with pytest.raises(netobj.ConnectionLost, match="closed the connection, without a word"):
+            conn.root  # noqa: B018
+
+
 def test_both_sides_have_a_root(pair: Pair) -> None:
     here, there = pair(netobj.SlaveService, netobj.SlaveService)
     assert here.root.eval("1 + 1") == 2

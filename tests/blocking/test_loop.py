@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -65,7 +66,9 @@ if pid:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 os._exit(0)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    quiet = ["-W", "ignore::DeprecationWarning"]  # of forking where threads run
+    command = [sys.executable, *quiet, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -100,6 +103,20 @@ def test_a_blocking_proxy_on_a_loop_warns_once(pair: Pair) -> None:
     with pytest.warns(RuntimeWarning, match=r"netobj\.aio") as caught:
         asyncio.run(twice(here))
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_waiting_for_a_hello_on_a_loop_warns_before_it_waits() -> None:
+    one, other = socket.socketpair()
+
+    async def main() -> None:
+        conn = netobj.connect_stream(netobj.SocketStream(one))
+        with conn, other, pytest.raises(RuntimeWarning, match=r"netobj\.aio"):
+            conn.root  # noqa: B018
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(main())
 
 
 @pytest.mark.usefixtures("fresh")

@@ -172,6 +172,21 @@ class TestIncoming:
         assert list(rows) == []
         assert root.closed == 2
 
+    def test_one_thread_at_a_time_waits_for_the_next_item(
+        self, wire: FakeWire, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else two of them could take a chunk each, and the items of one would be lost."""
+        rows = stream(wire, name, 3)
+        wait = wire.left.wait_until
+
+        def meanwhile(ready: Callable[[], bool], flow: Flow) -> None:
+            with pytest.raises(ValueError, match="another thread waits for the next item"):
+                next(rows)
+            wait(ready, flow)
+
+        monkeypatch.setattr(wire.left, "wait_until", meanwhile)
+        assert list(rows) == [0, 1, 2]
+
     def test_leaving_early_closes_the_generator(
         self, wire: FakeWire, root: Root, name: str
     ) -> None:
@@ -458,6 +473,27 @@ def loop(wire: FakeWire) -> Loop:
 
 
 class TestAsyncIncoming:
+    def test_several_tasks_share_the_items(self) -> None:
+        async def share() -> None:
+            arrived = asyncio.Event()
+
+            class Link:
+                async def wait_until_async(self, ready: Any, flow: Flow) -> None:
+                    await arrived.wait()
+
+            flow = Flow(Link(), -1, sends=False, receives=True)
+            items = AsyncIncoming(flow)
+            tasks = [asyncio.ensure_future(items.__anext__()) for _ in range(2)]
+            await asyncio.sleep(0)  # both wait
+            flow.chunks.extend([((1, 2, 3), False), ((4, 5, 6), False)])
+            flow.ended = True
+            arrived.set()
+            got = await asyncio.gather(*tasks)
+            got += [item async for item in items]
+            assert sorted(got) == [1, 2, 3, 4, 5, 6]
+
+        asyncio.run(share())
+
     def test_all_items_come_in_order(self, wire: FakeWire, loop: Loop, name: str) -> None:
         async def main() -> list[int]:
             return [item async for item in stream(wire, name, 1000)]

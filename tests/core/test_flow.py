@@ -152,6 +152,21 @@ class TestSubscribers:
         flow.notify()
         assert sorted(called) == [1, 2]
 
+    def test_who_subscribes_again_meanwhile_waits_for_the_next_change(self) -> None:
+        """Else a thread that was woken in vain would keep the reader busy."""
+        flow = sending()
+        called: list[int] = []
+
+        def callback() -> None:
+            called.append(1)
+            flow.subscribe(callback)
+
+        flow.subscribe(callback)
+        flow.notify()
+        assert called == [1]
+        flow.notify()
+        assert called == [1, 1]
+
     def test_who_is_not_interested_any_more(self) -> None:
         flow = sending()
         called: list[int] = []
@@ -167,8 +182,8 @@ class TestSubscribers:
 
     def test_one_that_goes_while_all_are_told(self) -> None:
         class Emptied(list[Callable[[], object]]):
-            def __bool__(self) -> bool:
-                return True
+            def __len__(self) -> int:
+                return 1
 
         flow = sending()
         flow._subscribers = Emptied()

@@ -28,8 +28,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 import pytest
 
-from netobj.core import consts, values
-from netobj.core import session as session_module
+from netobj.core import consts, receiving, values
 from netobj.core.boxing import ByValue, Outgoing
 from netobj.core.config import Config
 from netobj.core.consts import (
@@ -559,8 +558,8 @@ def test_the_page_has_the_numbers_of_streams_and_metadata(page: str) -> None:
     assert f"lets {FIRST_CREDIT} come ahead" in page
     assert f"(up to {MOST_CREDIT})" in page
     assert f"{MOST_BYTES // 1024} KiB in all" in page
-    assert f"at most {session_module._MOST_METADATA} pairs" in page
-    assert session_module._LONGEST == 10**9
+    assert f"at most {receiving.MOST_METADATA} pairs" in page
+    assert receiving.LONGEST == 10**9
     assert "10\\ :sup:`9`" in page
 
 

@@ -28,7 +28,7 @@ from netobj.core.handlers import (
     runs_on_loop,
     walk,
 )
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import Awaited, Opened, Opener, Streamed
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
 
@@ -507,6 +507,31 @@ class Late:
         self.heard.append(exc)
 
 
+class Converses:
+    async def talk(self, end: Any, *args: Any) -> None: ...
+
+
+async def _number(value: int) -> int:
+    return value
+
+
+class AwaitedByPrefix:
+    """Two things that may be meant by awaiting it, of which the second is open."""
+
+    def __await__(self) -> Any:
+        return _number(1).__await__()
+
+    def exposed___await__(self) -> Any:
+        return _number(2).__await__()
+
+
+class AwaitedByRule(AwaitedByPrefix):
+    def _netobj_getattr(self, name: str) -> Any:
+        if name == "__await__":
+            return self.exposed___await__
+        raise AccessDenied(name)
+
+
 def outcome(root: object, op: int, path: Any, *args: Any, config: Config | None = None) -> Any:
     """What performing the request comes to, before a front-end has done anything about it."""
     wire = make(config, root)
@@ -570,6 +595,14 @@ class TestWhatIsAwaited:
         assert type(awaited) is Awaited
         assert awaited.awaitable is root
 
+    def test_awaiting_goes_by_the_objects_own_rule(self) -> None:
+        assert done(outcome(AwaitedByRule(), Op.SPECIAL, None, SPECIAL_INDEX["__await__"])) == 2
+
+    def test_awaiting_what_the_prefix_means_by_it(self) -> None:
+        config = Config(allow_safe_attrs=False)
+        index = SPECIAL_INDEX["__await__"]
+        assert done(outcome(AwaitedByPrefix(), Op.SPECIAL, None, index, config=config)) == 2
+
     def test_where_the_policy_refuses_it(self) -> None:
         with pytest.raises(AccessDenied):
             outcome(
@@ -599,7 +632,7 @@ class TestStreams:
     def test_what_is_none(self) -> None:
         root = Root()
         root.exposed_table = exposed(stream=True)(lambda: 7)
-        with pytest.raises(TypeError, match="not iterable"):
+        with pytest.raises(TypeError, match=r"stream=True has returned a 'int'.*not iterable"):
             outcome(root, Op.CALL, "table")
 
 
@@ -632,6 +665,24 @@ class TestOpening:
         wire.settle()
         (result,) = opened
         assert (result.args, result.kwargs) == (([1, [2]],), {"more": {3: 4}})
+
+    def test_what_was_fetched_keeps_what_the_method_declares(self) -> None:
+        wire = make(root=Late())
+        found = ask(wire, Op.GET, ["copying", "open"])
+        opened: list[Any] = []
+        wire.right.answer = lambda request, value: opened.append(value)  # type: ignore[method-assign]
+        wire.left.send(Op.CALL, None, [1, [2]], target=found.____handle__, kept=False)
+        wire.settle()
+        (result,) = opened
+        assert result.args == ([1, [2]],)
+
+    def test_the_arguments_of_a_fetched_async_def_are_not_for_this_thread(self) -> None:
+        wire = make()
+        session, function = wire.right.session, Opener(Converses().talk)
+        request = Request(1, None, 1, Op.CALL, function, None, (1,), False)
+        result: Any = perform(session, request, adapt=lambda value: value and "adapted")
+        assert type(result) is Opened
+        assert result.args == (1,)
 
     def test_a_method_as_itself_stays_what_it_is(self) -> None:
         """What the name leads to can be had, and called later."""
@@ -759,3 +810,13 @@ def test_private_names_are_not_shown_by_dir_itself() -> None:
     with pytest.raises(AccessDenied):
         ask(make(root=root), Op.GET, "__dir__")
     assert "_hidden" not in ask(make(root=root), Op.DIR)
+
+
+def test_scalars_of_numpy_are_no_targets_either() -> None:
+    """Some of them are strs, whose format() reads any attribute."""
+    numpy = pytest.importorskip("numpy")
+    session = make().right.session
+    request = Request(1, None, 1, Op.GET, numpy.str_("{0}"), "format", (), False)
+    request.given = True
+    with pytest.raises(AccessDenied, match="travels by value"):
+        perform(session, request)

@@ -304,6 +304,15 @@ class TestPipelining:
         with pytest.raises(RuntimeError, match="changed size"):
             answer.result()
 
+    def test_a_container_that_contains_itself_is_no_copy(self, wire: FakeWire) -> None:
+        rows = wire.right.session.boxing.root.rows
+        rows.append(rows)
+        answer = wire.left.send(CALL, "rows")
+        wire.settle()
+        with pytest.raises(NotEncodable, match="contains itself"):
+            answer.result()
+        rows.clear()
+
     def test_a_stream_cannot_be_passed_on_before_it_has_come(self, wire: FakeWire) -> None:
         right = wire.right.session
         first = wire.left.send(CALL, "add", 1)
@@ -314,7 +323,7 @@ class TestPipelining:
         assert isinstance(request, Request)
         right.reply(request, right.flows.open(False))
         wire.settle()
-        with pytest.raises(NotEncodable, match="a stream cannot be passed on"):
+        with pytest.raises(NotEncodable, match="passed on before it has come"):
             second.result()
 
     def test_what_stands_for_a_result_is_its_promise(self, wire: FakeWire) -> None:

@@ -225,6 +225,7 @@ class TestHello:
             (Kind.REPLY, 1, 1),
             (Kind.ERROR, 1, 1),
             (Kind.PING, None),
+            (Kind.STOP, 1),
         ],
     )
     def test_nothing_comes_before_it(self, items: tuple[Any, ...]) -> None:

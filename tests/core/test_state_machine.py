@@ -18,6 +18,7 @@ from netobj.core.boxing import ByValue
 from netobj.core.config import Config
 from netobj.core.consts import Op
 from netobj.core.ends import AsyncDuplex
+from netobj.core.events import Reply
 from netobj.core.exposure import exposed
 from netobj.core.flow import Flow
 from netobj.core.handle import RemoteObject
@@ -420,6 +421,9 @@ class Pipelines(RuleBasedStateMachine):
         self.wire.lose()
         for side in self.wire.sides:
             assert len(side.session.flows) == 0
+            for event in side.events:
+                if isinstance(event, Reply):  # an answer that has come is one
+                    side.handle(event)
             side.events.clear()
             while side.work():
                 pass

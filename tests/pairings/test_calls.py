@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import Any
 
@@ -211,6 +212,18 @@ class TestUnderWay:
         started.result()
         wait_until(lambda: not pair.served.calls)
         assert "nothing is under way" in pair.client.connection.dump_pending()
+
+    def test_a_call_that_was_given_up_is_told_from_one_that_is_waited_for(
+        self, pair: Pair, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with netobj.deadline(0.05), pytest.raises(netobj.AsyncResultTimeout):
+            pair.get(pair.root.wait("gate"))
+        here = pair.client.connection.dump_pending()
+        assert re.search(r"gave up root\.wait\(\) \[request \d+\] made .* not answered yet", here)
+        assert "waits for" not in here
+        pair.get(pair.root.open_gate("gate"))
+        wait_until(lambda: "nothing is under way" in pair.client.connection.dump_pending())
+        assert "AsyncResultTimeout" not in caplog.text  # it is the caller's own affair
 
     def test_the_server_lists_its_connections(self, pairing: Pairing) -> None:
         pair = pairing.join(Works)
