@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final, Protocol
 
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
@@ -110,11 +111,13 @@ class Dispatcher:
         pending = list(self._session.pending.values())
         return chain is not None and any(token.chain == chain for token in pending)
 
-    def _when_ready(self, request: Request, run: Callable[[Request], None]) -> None:
-        """Run *request* when every answer that it names is there."""
-        for answer in request.awaits:
+    def _when_ready(self, request: Request, run: Callable[[Request], None], seen: int = 0) -> None:
+        """Run *request* when every answer that it names behind *seen* is there."""
+        for index in range(seen, len(request.awaits)):
+            answer = request.awaits[index]
             if not answer.settled:
-                answer.when_settled(lambda: self._soon_on_loop(self._when_ready, request, run))
+                again = (self._when_ready, request, run, index + 1)
+                answer.when_settled(partial(self._soon_on_loop, *again))
                 return
         run(request)
 

@@ -250,11 +250,12 @@ def _unsettled(request: Request) -> bool:
     return not all(answer.settled for answer in request.awaits)
 
 
-def _when_settled(request: Request, go_on: Callable[[], object]) -> None:
-    """Call *go_on*, which must not wait, when all is there that *request* names."""
-    for answer in request.awaits:
+def _when_settled(request: Request, go_on: Callable[[], object], seen: int = 0) -> None:
+    """Call *go_on*, which must not wait, when all is there that *request* names behind *seen*."""
+    for index in range(seen, len(request.awaits)):
+        answer = request.awaits[index]
         if not answer.settled:
-            answer.when_settled(partial(_when_settled, request, go_on))
+            answer.when_settled(partial(_when_settled, request, go_on, index + 1))
             return
     request.awaits = ()
     go_on()

@@ -297,6 +297,7 @@ def test_a_handler_that_does_not_end_does_not_keep_the_server(
     entered, blocked = threading.Event(), threading.Event()
 
     async def main() -> None:
+        before = len(asyncio.all_tasks())
         server = aio.Server(Stubborn, "localhost")
         await server.start()
         conn = await aio.connect("localhost", server.port)
@@ -309,7 +310,7 @@ def test_a_handler_that_does_not_end_does_not_keep_the_server(
             assert isinstance(result, netobj.ConnectionLost)
         go.set()
         await conn.close()
-        await until(lambda: len(asyncio.all_tasks()) == 2)  # this one, and what waits for it
+        await until(lambda: len(asyncio.all_tasks()) == before)
 
     run(main())
 
