@@ -88,8 +88,12 @@ class Call:
     def cancelled(self) -> bool:
         """True once nobody waits for the answer any more."""
         left = self.time_left
+        return self._unwanted() or (left is not None and left <= 0)
+
+    def _unwanted(self) -> bool:
+        """The caller has given it up, or is gone."""
         gone: bool = self.connection.closed
-        return self._request.cancelled or gone or (left is not None and left <= 0)
+        return self._request.cancelled or gone
 
     def check(self) -> None:
         """Do nothing, or raise once nobody waits for the answer any more.
@@ -99,7 +103,7 @@ class Call:
         left = self.time_left
         if left is not None and left <= 0:
             raise AsyncResultTimeout(f"the deadline of {self.name} passed {-left:.3f} s ago")
-        if self.cancelled:
+        if self._unwanted():  # not once more by the clock, which goes on
             raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
 
 

@@ -103,6 +103,17 @@ class TestCall:
         with pytest.raises(CallCancelled):
             served.check()
 
+    def test_it_looks_at_the_clock_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A deadline that passes meanwhile is none that somebody has cancelled for."""
+        times = iter((9.999, 10.001))
+        monkeypatch.setattr("netobj.calls.time", SimpleNamespace(monotonic=lambda: next(times)))
+        made = request()
+        made.deadline = 10.0
+        served = call(made)
+        served.check()
+        with pytest.raises(AsyncResultTimeout):
+            served.check()
+
     def test_its_time_is_over(self) -> None:
         made = request()
         made.deadline = time.monotonic() - 1
