@@ -672,6 +672,7 @@ def test_whoever_leaves_early_closes_the_generator(name: str, way: str) -> None:
                     break
             elif way == "aclose":
                 stream = await node
+                await until(lambda: streams.log)  # one that never began has nothing to close
                 await stream.aclose()
                 with pytest.raises(StopAsyncIteration):
                     await anext(stream)
@@ -700,6 +701,7 @@ def test_whoever_leaves_early_closes_the_generator(name: str, way: str) -> None:
                 del task
             else:
                 stream = await node
+                await until(lambda: streams.log)
             node = stream = None
             await until(lambda: streams.log and streams.log[-1] == -1)
             assert len(streams.log) < 10_000
