@@ -82,7 +82,8 @@ class Call:
     @property
     def where(self) -> str | None:
         """The name of the thread or task that runs it; None while it has not started."""
-        return self._request.where
+        where = self._request.where
+        return thread_name(where) if isinstance(where, int) else where
 
     @property
     def cancelled(self) -> bool:
@@ -107,13 +108,45 @@ class Call:
             raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
 
 
-class Scope(NamedTuple):
-    """What belongs to the thread or task, see the module's docstring."""
+class Scope:
+    """What belongs to the thread or task, see the module's docstring. Never changed once made.
 
-    call: Call | None = None
-    deadline: float | None = None  # seconds of time.monotonic()
+    *connection* and *request* are those of the call that is served, if any; *deadline* is in
+    seconds of ``time.monotonic()``; ``metadata`` is what calls carry, ``batch`` what they go
+    through in a ``netobj.batch()`` block, or in a task. ``chain`` and ``depth`` hold only in the
+    *thread* of that number: a context may be copied into other threads.
+    """
+
+    chain: int | None = None
     metadata: Mapping[str, Any] | None = None
-    batch: Any = None  # what calls go through in a netobj.batch() block, or in a task
+    batch: Any = None
+
+    def __init__(
+        self,
+        connection: Any = None,
+        request: Request | None = None,
+        deadline: float | None = None,
+        thread: int = 0,
+        depth: int = 0,
+    ) -> None:
+        self.connection = connection
+        self.request = request
+        self.deadline = deadline
+        self.thread = thread
+        self.depth = depth
+        if request is not None:
+            self.chain = request.chain
+
+    def but(self, **changes: Any) -> Scope:
+        """A copy with *changes*."""
+        changed = Scope()
+        vars(changed).update(vars(self), **changes)
+        return changed
+
+    @property
+    def call(self) -> Call | None:
+        """The call that is served."""
+        return None if self.request is None else Call(self.connection, self.request)
 
 
 _ROOT: Final = Scope()
@@ -153,7 +186,7 @@ def deadline(seconds: float) -> Iterator[None]:
     until = time.monotonic() + seconds
     if outer.deadline is not None:
         until = min(until, outer.deadline)
-    token = scope.set(outer._replace(deadline=until))
+    token = scope.set(outer.but(deadline=until))
     try:
         yield
     finally:
@@ -179,7 +212,7 @@ def metadata(**entries: Any) -> Iterator[None]:
         if type(value) not in (type(None), bool, int, float, str, bytes):
             raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
     outer = scope.get()
-    token = scope.set(outer._replace(metadata={**(outer.metadata or {}), **entries}))
+    token = scope.set(outer.but(metadata={**(outer.metadata or {}), **entries}))
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
 from netobj.aio.threads import as_blocking
-from netobj.calls import Call, Scope, scope
+from netobj.calls import Scope, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
 from netobj.core.flow import Flow
@@ -183,8 +183,7 @@ class Dispatcher:
 
     def _begin(self, request: Request, where: str) -> None:
         """What the call inherits, in its context. Raises CallCancelled if it is not to run."""
-        call = Call(self._link, request)
-        scope.set(Scope(call, request.deadline, None))
+        scope.set(Scope(self._link, request, request.deadline))
         serving.set(request.chain)
         request.where = where
         if request.deadline is not None and request.deadline <= time.monotonic():
@@ -410,7 +409,7 @@ class Dispatcher:
             self._session.flows.drop(flow)
             raise
         request.deadline = None  # it was that of the answer
-        scope.set(scope.get()._replace(deadline=None))
+        scope.set(scope.get().but(deadline=None))
         self._link.flush_soon()
         if isinstance(value, Opened):
             self._call_opened(request, value, flow)

@@ -50,7 +50,7 @@ def batch(conn: Link) -> Iterator[None]:
         )
     outer = scope.get()
     gathering = Gathering(conn, outer.batch)
-    token = scope.set(outer._replace(batch=gathering))
+    token = scope.set(outer.but(batch=gathering))
     try:
         yield
     except Exception:
@@ -196,7 +196,7 @@ class Prompt(Gathering):
     ) -> Any:
         if type(target) is tuple or op in (_GET, _CALL):
             return super().request(op, target, path, args, kwargs)
-        token = scope.set(scope.get()._replace(batch=None))
+        token = scope.set(scope.get().but(batch=None))
         try:
             return self._link.request(op, target, path, args, kwargs)
         finally:

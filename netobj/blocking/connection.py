@@ -80,10 +80,10 @@ class Connection(Link):
         the service's ``on_disconnect`` and, first of all, the setting ``before_closed``.
         """
         try:
-            if not self._ended and self.config.before_closed is not None and self._closes_first():
+            if not self.ended and self.config.before_closed is not None and self._closes_first():
                 self._call_before_closed()
         finally:
-            if not self._ended:
+            if not self.ended:
                 self._closing = True
                 self.say_goodbye("the other side closed the connection")
             self.lose(CLOSED_HERE, finish=False)
@@ -237,6 +237,7 @@ class Connection(Link):
             self._serve_all_by_hand()
             return
         server = Server(self)
+        server.only_reader_gives = True
         self.dispatcher.server = server
         try:
             while not self.closed:
@@ -316,6 +317,7 @@ class Connection(Link):
 
     def _reconfigure(self, config: Config) -> None:
         self.config = config
+        self._limit = config.sync_request_timeout
         self.session.reconfigure(config)
         if config.serve is Serve.CALLER:
             self.dispatcher.serve_by_caller()

@@ -52,7 +52,7 @@ class Dispatcher(Runner):
         """Hand *request* to a thread."""
         if request.awaits and request.lane is None and _unsettled(request):
             _when_settled(request, partial(self._route_later, request))
-        elif not self._route_to_waiter(request):
+        elif request.chain not in chains or not self._route_to_waiter(request):
             if self._held is None or not self._hold(request):
                 self._route_freely(request)
 
@@ -186,7 +186,7 @@ class Dispatcher(Runner):
             if self.server is server:
                 self.server = None
             server.done = True
-            return server.jobs.popleft() if server.jobs else self._take_waiting()
+            return server.jobs.pop(0) if server.jobs else self._take_waiting()
 
     def put_back(self, job: Job) -> None:
         """*job* cannot be run by the thread that took it: it is the next one's."""

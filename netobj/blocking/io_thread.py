@@ -45,12 +45,10 @@ class Watched(Protocol):
     stream: Stream
     noted: bool  # it is a candidate; set by who notes it, cleared by the I/O thread
     readers_left: int  # how many readers have come and gone
+    ended: bool  # it is to be forgotten
 
     def is_read(self) -> bool:
         """Somebody reads it at the moment."""
-
-    def is_over(self) -> bool:
-        """It has ended and is to be forgotten."""
 
     def io_read(self) -> bool:
         """Read and dispatch what has arrived; False if somebody else is reading."""
@@ -212,7 +210,7 @@ class IOThread:
             self._closing.append(connection)
 
     def _start_writing(self, connection: Watched) -> None:
-        if connection.io_write() and not connection.is_over():
+        if connection.io_write() and not connection.ended:
             self._writing.add(connection)
             self._register(connection)
 
@@ -253,7 +251,7 @@ class IOThread:
         if not connection.io_read():
             self._armed.discard(connection)
             self._register(connection)
-            if not connection.is_over():
+            if not connection.ended:
                 self._candidates[connection] = connection.readers_left
                 connection.noted = True
 
@@ -269,7 +267,7 @@ class IOThread:
         for connection, readers_left in list(self._candidates.items()):
             # In this order: a reader that leaves after the next line notes the connection again.
             connection.noted = False
-            if connection.is_over() or connection in self._armed or connection.is_read():
+            if connection.ended or connection in self._armed or connection.is_read():
                 del self._candidates[connection]
             elif connection.readers_left != readers_left:
                 connection.noted = True
@@ -295,7 +293,7 @@ class IOThread:
             self._heartbeat(connection, now)
 
     def _heartbeat(self, connection: Watched, now: float) -> None:
-        if connection in self._watched and not connection.is_over():
+        if connection in self._watched and not connection.ended:
             due = connection.tick(now)
             if due is not None:
                 timer = self._timer_of[connection] = [due, next(self._numbers), connection]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
+from threading import get_ident
 from typing import Any, Final
 
 from netobj.blocking import io_thread as io_thread_module
@@ -27,13 +28,13 @@ from netobj.blocking.results import AsyncResult, Failed
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import FOREVER, Waiter, chains, context, lane_of_thread
+from netobj.blocking.waiting import FOREVER, Waiter, chains, lane_of_thread
 from netobj.blocking.writer import Writer
 from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT, Limit
+from netobj.core.consts import SILENT
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -88,10 +89,10 @@ class Link(Flowing):
             features=_features(),
         )
         self.config = config
+        self._limit = config.sync_request_timeout
         self._hello_waiters: list[Waiter] = []
         self._pings: dict[Any, Waiter] = {}
         self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
-        self._ended = False
         self._finished = False
         self._closing = False
         self._close_begun = False  # before_closed is called once
@@ -127,28 +128,30 @@ class Link(Flowing):
                 return batch.request(op, handle, path, args, kwargs)
         if "asyncio" in _modules:
             warn_on_loop()
-        waiter = Waiter(self)
+        session = self.session
         now = time.monotonic()
-        waiter.about = (op, path, handle, now, threading.get_ident())
-        limit = self.config.sync_request_timeout
-        deadline = None
-        if timeout is not None or limit is not None or here.deadline is not None:
-            deadline = _earliest(now, timeout, limit, here)
-        time_left = None if deadline is None else deadline - now
-        chain = context.chain
+        thread = get_ident()
+        deadline = time_left = None
+        if timeout is not None or self._limit is not None or here.deadline is not None:
+            deadline = _earliest(now, timeout, self._limit, here)
+            time_left = None if deadline is None else deadline - now
+        waiter = Waiter(self)
+        waiter.about = (op, path, handle, now, thread)
+        chain = here.chain if here.thread == thread else None
         outermost = chain is None
         if chain is None:
-            self._await_credit()
+            if len(session.pending) >= session.most_pending:
+                self._await_credit()
             chain = next(numbers.chains)
             stack = chains[chain] = [waiter]
         else:
             stack = chains.setdefault(chain, [])
             stack.append(waiter)
         try:
-            if self.writer.interrupted_here():
+            if self.writer.owner == thread:
                 raise reentrant()
             seq = waiter.seq = next(numbers.requests)
-            self.session.request(
+            session.request(
                 waiter, op, handle, path, args, kwargs, chain, None, time_left, seq, here.metadata
             )
             self.flush()
@@ -194,7 +197,7 @@ class Link(Flowing):
         """
         result = self.send_async(op, target, path, args, kwargs, timeout)
         self.flush()
-        while self.writer.congested() and not self._ended and not self.reads_here():
+        while self.writer.congested() and not self.ended and not self.reads_here():
             self._await_room()
         return result
 
@@ -217,7 +220,7 @@ class Link(Flowing):
         result = AsyncResult(self)
         now = time.monotonic()
         known = () if type(target) is tuple else target
-        result.about = (op, path, known, now, threading.get_ident())
+        result.about = (op, path, known, now, get_ident())
         time_left = None
         if timeout is not None or here.deadline is not None:
             deadline = _earliest(now, timeout, None, here)
@@ -273,12 +276,12 @@ class Link(Flowing):
     def _await_credit(self) -> None:
         """Wait, while the peer admits no more calls at once, for an answer to any of them."""
         session = self.session
-        if len(session.pending) < session.peer_limits[Limit.REQUESTS]:
+        if len(session.pending) < session.most_pending:
             return
         self.flush()  # what a batch has gathered may be all that can be answered
         patience = time.monotonic() + CREDIT_PATIENCE
         pending = len(session.pending)
-        while pending >= session.peer_limits[Limit.REQUESTS] and not self._ended:
+        while pending >= session.most_pending and not self.ended:
             self._await_room()
             if len(session.pending) < pending:
                 patience = time.monotonic() + CREDIT_PATIENCE
@@ -313,12 +316,13 @@ class Link(Flowing):
 
     def receive(self, data: bytes) -> None:
         """Apply what has arrived; called with the role of the reader."""
+        session = self.session
         if not data:
-            silent = "" if self.session.has_greeted() else SILENT
+            silent = "" if session.has_greeted() else SILENT
             self.lose(f"{self.stream.name} closed the connection{silent}")
             return
         try:
-            events = self.session.receive_data(data, time.monotonic())
+            events = session.receive_data(data, time.monotonic())
         except ProtocolError as exc:
             self._broken(exc)
             return
@@ -338,9 +342,9 @@ class Link(Flowing):
                 self.flowed(event.flow)
             else:
                 self._handle(event)
-        if self.session.fault is not None:
-            self._broken(self.session.fault)
-        if self.session.out:
+        if session.fault is not None:
+            self._broken(session.fault)
+        if session.out:
             self.flush()
 
     def _handle(self, event: Any) -> None:
@@ -418,10 +422,6 @@ class Link(Flowing):
 
     # --- the end ---------------------------------------------------------------------------------
 
-    def is_over(self) -> bool:
-        """The connection has ended."""
-        return self._ended
-
     def is_alone(self) -> bool:
         """There is no other connection in this process."""
         return len(live) == 1
@@ -446,9 +446,9 @@ class Link(Flowing):
     def lose(self, reason: str, finish: bool = True) -> None:
         """End the connection because of *reason*; only the first time counts. Never waits."""
         with self._end_lock:
-            if self._ended:
+            if self.ended:
                 return
-            self._ended = True
+            self.ended = True
         live.discard(self)
         # The peer may answer our goodbye by closing before we have come to do so ourselves.
         for waiter in self.session.lose(CLOSED_HERE if self._closing else reason):
@@ -491,7 +491,7 @@ class Link(Flowing):
 
     def abandon_after_fork(self) -> None:
         """In a child: this connection is the parent's; nothing is sent or shut down."""
-        self._ended = self._finished = True
+        self.ended = self._finished = True
         self._end_lock = threading.Lock()  # another thread of the parent may have held it
         self.stream.close()
         reason = "the connection belongs to the parent process; connect anew"

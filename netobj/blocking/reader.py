@@ -13,6 +13,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from threading import get_ident
 from typing import Any
 
 from netobj.blocking.pool import Job, pool
@@ -32,6 +33,7 @@ class Reader(ABC):
         self.stream = stream
         self.noted = False  # see Watched in netobj.blocking.io_thread
         self.readers_left = 0
+        self.ended = False
         self._reader = threading.Lock()
         self._reader_thread = 0  # who has the role, while it waits or reads for itself
         self._sleepers: dict[Waiter, None] = {}
@@ -49,10 +51,6 @@ class Reader(ABC):
     @abstractmethod
     def lose(self, reason: str) -> None:
         """End the connection because of *reason*."""
-
-    @abstractmethod
-    def is_over(self) -> bool:
-        """The connection has ended."""
 
     @abstractmethod
     def is_alone(self) -> bool:
@@ -79,7 +77,7 @@ class Reader(ABC):
         """
         while True:
             while waiter.jobs:
-                function, argument = waiter.jobs.popleft()
+                function, argument = waiter.jobs.pop(0)
                 function(argument)
                 if waiter.is_server and not waiter.jobs:
                     return
@@ -93,20 +91,24 @@ class Reader(ABC):
 
     def turn(self, waiter: Waiter, deadline: float | None) -> None:
         """Read for *waiter* if nobody else reads, else sleep; until there is news, or a wake."""
-        if self._reader.acquire(blocking=False):
-            try:
-                self._reader_thread = threading.get_ident()
-                self._read_for(waiter, deadline)
-            finally:
-                self._leave_reading()
-        else:
+        if not self._reader.acquire(False):
             self._sleep(waiter, deadline)
+            return
+        try:
+            self._reader_thread = get_ident()
+            if deadline is None and self.stream.wakes_on_shutdown:
+                if waiter.only_reader_gives or self.is_alone():
+                    self._read_plainly(waiter)
+            if not (waiter.done or waiter.jobs or self.ended):
+                self._read_for(waiter, deadline)
+        finally:
+            self._leave_reading()
 
     def hand_on(self, waiter: Waiter) -> None:
         """Let workers run the jobs of *waiter*, whose thread waits no longer."""
         while waiter.jobs:
             try:
-                job = waiter.jobs.popleft()
+                job = waiter.jobs.pop(0)
             except IndexError:  # another thread does so, too
                 return
             self.run_in_worker(job)
@@ -141,7 +143,7 @@ class Reader(ABC):
 
     def reads_here(self) -> bool:
         """True in the thread that is in the midst of reading: a finalizer or signal handler."""
-        return self._reader_thread == threading.get_ident()
+        return self._reader_thread == get_ident()
 
     def _leave_reading(self) -> None:
         self._reader_thread = 0
@@ -160,36 +162,53 @@ class Reader(ABC):
                 sleeper.wake()
                 return
 
-    def _read_for(self, waiter: Waiter, deadline: float | None) -> None:
-        stream, writer = self.stream, self.writer
-        plain = stream.wakes_on_shutdown and deadline is None and self.is_alone()
-        while not (waiter.done or waiter.jobs or self.is_over()):
-            waiter.reading = True
+    def _read_plainly(self, waiter: Waiter) -> None:
+        """Read until there is news for *waiter*, or something cannot be written at once.
+
+        Blocked in ``recv``, which only the peer or the end of the connection can end.
+        """
+        while True:
+            # First: whoever gives the waiter something after this sees it reading, and nudges.
+            self._plain_reader = waiter.reading = True
             try:
-                if plain and not writer.blocked:
-                    self._plain_reader = True
-                    if waiter.has_news():  # given before it could see us reading
-                        return
-                    data: bytes | None = stream.recv()
-                else:
-                    self._wait_readable(waiter, deadline)
-                    data = stream.recv_now()
+                if waiter.done or waiter.jobs or self.ended or self.writer.blocked:
+                    return
+                data = self.stream.recv()
             except OSError as exc:
-                self.lose(f"reading from {stream.name} failed: {exc}")
+                self._reading_failed(exc)
                 return
             finally:
-                waiter.reading = self._plain_reader = False
+                self._plain_reader = waiter.reading = False
+            self.receive(data)
+            if self._garbage and not waiter.has_news():
+                self._drop_in_worker()  # this thread goes on reading, perhaps for ever
+
+    def _read_for(self, waiter: Waiter, deadline: float | None) -> None:
+        """The same until *deadline*; also writes. Other threads can end the waiting."""
+        while not (waiter.done or waiter.jobs or self.ended):
+            waiter.reading = True
+            try:
+                self._wait_readable(waiter, deadline)
+                data = self.stream.recv_now()
+            except OSError as exc:
+                self._reading_failed(exc)
+                return
+            finally:
+                waiter.reading = False
             if data is not None:
                 self.receive(data)
                 if self._garbage and not waiter.has_news():
-                    self._drop_in_worker()  # this thread goes on reading, perhaps for ever
+                    self._drop_in_worker()
             elif deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _reading_failed(self, exc: OSError) -> None:
+        self.lose(f"reading from {self.stream.name} failed: {exc}")
 
     def _wait_readable(self, waiter: Waiter, deadline: float | None) -> None:
         if self._waker is None:
             self._waker = Waker()
-        if not (waiter.done or waiter.jobs or self.is_over()):
+        if not (waiter.done or waiter.jobs or self.ended):
             timeout = None if deadline is None else _left(deadline)
             blocked = self.writer.blocked
             wait(self.stream, read=True, write=blocked, timeout=timeout, also=self._waker.fd)
@@ -211,7 +230,7 @@ class Reader(ABC):
         """Read what has arrived, if nobody else reads; never waits."""
         if self._reader.acquire(blocking=False):
             try:
-                self._reader_thread = threading.get_ident()
+                self._reader_thread = get_ident()
                 self._read_now()
             finally:
                 self._leave_reading()
@@ -221,12 +240,12 @@ class Reader(ABC):
         if not self._reader.acquire(blocking=False):
             return False
         try:
-            self._reader_thread = threading.get_ident()
+            self._reader_thread = get_ident()
             self._read_now()
         finally:
             self._drop_in_worker()
             self._leave_reading()
-        return not self.is_over()
+        return not self.ended
 
     def _drop_in_worker(self) -> None:
         """Let a worker run the finalizers of what the peer holds no longer."""
@@ -235,7 +254,7 @@ class Reader(ABC):
             pool.submit((deque.clear, garbage))
 
     def _read_now(self) -> None:
-        if self.is_over():
+        if self.ended:
             return
         try:
             data = self.stream.recv_now()
@@ -245,7 +264,7 @@ class Reader(ABC):
             if data == b"":
                 self.receive(data)
         except OSError as exc:
-            self.lose(f"reading from {self.stream.name} failed: {exc}")
+            self._reading_failed(exc)
 
     def wake_reader(self) -> None:
         """The connection has ended: let a reader that waits in the kernel notice."""

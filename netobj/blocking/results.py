@@ -34,30 +34,19 @@ class AsyncResult(Waiter, Promise):
     7
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_callbacks",
-        "_deadline",
-        "_expired",
-        "_fetched",
-        "_ticket",
-        "_turn",
-        "forgotten",
-        "link",
-        "pins",
-    )
+    # What few results need is in the class, so that making one costs little.
+    pins = 0  # see netobj.core.promises
+    forgotten = False
+    _deadline: float | None = None
+    _expired = False
+    _fetched: tuple[bool, Any] | None = None
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.link = connection
-        self.pins = 0  # see netobj.core.promises
-        self.forgotten = False
         self._callbacks: list[Callable[[AsyncResult], object]] = []
-        self._deadline: float | None = None
-        self._expired = False
         self._ticket = [None]  # for the answer, the expiry or cancel(), whichever is first
         self._turn = threading.Lock()  # held by the one thread that waits in the connection
-        self._fetched: tuple[bool, Any] | None = None
 
     def __repr__(self) -> str:
         state = "expired" if self.expired else "ready" if self.done else "pending"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Final, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.pool import Job
 from netobj.blocking.unfinished import UNFINISHED, Unfinished
-from netobj.blocking.waiting import Waiter, chains, context, name_of_thread
-from netobj.calls import Call, Scope, scope
+from netobj.blocking.waiting import Waiter, chains
+from netobj.calls import Scope, scope
 from netobj.core.config import Config
 from netobj.core.consts import Limit
 from netobj.core.events import Request
@@ -51,11 +52,10 @@ class Server(Waiter):
     ``busy`` is set by whoever reads the connection, when it assigns a job to the free server,
     and cleared by the server: only one side at a time may change it. The server is free as soon
     as it begins to answer, so that a peer who makes one call after another finds the same thread
-    each time, as what is bound to a thread (a database, a GUI) needs. ``current`` belongs to the
-    server's thread: its request or lane, None once it is free.
+    each time, as what is bound to a thread (a database, a GUI) needs. So is ``current``, its
+    request or lane, None while it is free.
     """
 
-    __slots__ = ("busy", "current")
     is_server = True
 
     def __init__(self, connection: Any) -> None:
@@ -68,19 +68,17 @@ class Server(Waiter):
         if self.busy or self.done:
             return False
         self.busy = True
-        self.assign((self._work, job))
+        self.current = job[1]
+        if type(self.current) is Request:
+            self.assign(job)
+        else:
+            self.assign((self._work_off, job))
         return True
 
-    def _work(self, job: Job) -> None:
-        self.current = job[1]
+    def _work_off(self, job: Job) -> None:
         try:
             job[0](job[1])
         finally:
-            self.answering(self.current)
-
-    def answering(self, request: Any) -> None:
-        """*request* has run; if it was the server's own, the server is free."""
-        if request is not None and self.current is request:
             self.current = None
             self.busy = False
 
@@ -99,43 +97,44 @@ class Runner:
         if not request.start():  # our goodbye has said that it will not run
             self._free_server(request)
             return
-        chain, depth = context.chain, context.depth
-        context.chain = request.chain
-        context.depth = depth + 1
-        outer = scope.set(Scope(Call(self._connection, request), request.deadline))
-        request.where = context.name or name_of_thread()
+        session, connection = self._session, self._connection
+        outer = scope.get()
+        thread = request.where = get_ident()
+        depth = outer.depth + 1 if outer.thread == thread else 0
+        token = scope.set(Scope(connection, request, request.deadline, thread, depth))
         try:
-            if request.cancelled or request.deadline is not None or self._session.lost is not None:
+            if request.cancelled or request.deadline is not None or session.lost is not None:
                 self._check_wanted(request)
             if depth >= _SHALLOW:
                 self._check_depth(depth)
-            if self._connection.config.allow_interrupt:
+            if session.config.allow_interrupt:
                 run = request.run = ThreadRun()
-                value = run.execute(lambda: perform(self._session, request))
+                value = run.execute(lambda: perform(session, request))
             else:
-                value = perform(self._session, request)
+                value = perform(session, request)
             self._free_server(request)
             if type(value) in UNFINISHED:
                 self._unfinished.go_on(request, value)
             else:
-                self._session.reply(request, value)
+                session.reply(request, value)
             value = None
         except BaseException as exc:
             self._free_server(request)
             self._fail(request, exc)
             if self._propagates(exc):
-                self._connection.flush()
+                connection.flush()
                 raise
         finally:
-            scope.reset(outer)
-            context.chain, context.depth = chain, depth
+            scope.reset(token)
             request.args = ()  # what the arguments refer to is not kept alive by our frames
-        self._connection.flush()
+        connection.flush()
 
     def _free_server(self, request: Request) -> None:
+        """*request* has run: if it was the server's own, the server is free."""
         server = self.server
-        if server is not None:
-            server.answering(request)
+        if server is not None and server.current is request:
+            server.current = None
+            server.busy = False
 
     def _check_wanted(self, request: Request) -> None:
         if request.cancelled or self._session.lost is not None:

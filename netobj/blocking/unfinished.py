@@ -17,8 +17,7 @@ from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import event_loop
 from netobj.blocking.pool import pool
 from netobj.blocking.tasks import TaskRun
-from netobj.blocking.waiting import name_of_thread
-from netobj.calls import Call, Scope, scope
+from netobj.calls import Scope, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Request
 from netobj.core.flow import Flow
@@ -101,8 +100,8 @@ class Unfinished:
 
     def _as_call(self, flow: Flow, work: Callable[[], None]) -> None:
         request = flow.request
-        request.where = name_of_thread()
-        outer = scope.set(Scope(Call(self._connection, request)))
+        request.where = threading.get_ident()
+        outer = scope.set(Scope(self._connection, request))
         try:
             work()
         except BaseException:  # the other side has been told, as the end of the stream
@@ -117,7 +116,7 @@ class Unfinished:
         flow: Flow | None = None
         try:
             run.begin()
-            scope.set(scope.get()._replace(batch=self._connection.prompt(request.chain)))
+            scope.set(scope.get().but(batch=self._connection.prompt(request.chain)))
             if type(outcome) is Awaited:
                 outcome = outcome.finish(await outcome.awaitable)
             if type(outcome) not in UNFINISHED:
@@ -132,7 +131,7 @@ class Unfinished:
         run.answered()
         self._connection.flush()
         if flow is not None:
-            scope.set(scope.get()._replace(deadline=None))
+            scope.set(scope.get().but(deadline=None))
             await self._feed(run, flow, outcome)
         request.run = None  # a cycle, which would keep alive what the call was about
 

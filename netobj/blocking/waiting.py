@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
@@ -29,38 +28,24 @@ class Waiter:
     operation, path and target that was asked for, when (``time.monotonic()``), by which thread.
     """
 
-    __slots__ = (
-        "about",
-        "answer",
-        "chain",
-        "connection",
-        "deferred",
-        "done",
-        "given_up",
-        "jobs",
-        "kept",
-        "lock",
-        "ok",
-        "reading",
-        "seq",
-    )
-
     is_server = False
+    only_reader_gives = False  # no thread but the one that reads gives it jobs
+
+    # What few waiters need is in the class, so that making one costs little.
+    about: tuple[int, Any, Any, float, int] | None = None
+    seq = 0
+    done = False
+    given_up = False  # nobody waits any more, though the answer is still to come
+    ok = True
+    answer: Any = None
+    deferred = False
+    lock: Any = None
+    reading = False
+    kept: list[tuple[Session, list[int]]] | None = None
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.about: tuple[int, Any, Any, float, int] | None = None
-        self.chain: int | None = None
-        self.seq = 0
-        self.done = False
-        self.given_up = False  # nobody waits any more, though the answer is still to come
-        self.ok = True
-        self.answer: Any = None
-        self.deferred = False
-        self.lock: Any = None
-        self.reading = False
-        self.jobs: deque[Job] = deque()
-        self.kept: list[tuple[Session, list[int]]] | None = None
+        self.jobs: list[Job] = []
 
     @property
     def thread(self) -> int | None:
@@ -73,7 +58,8 @@ class Waiter:
         self.answer = answer
         self.deferred = deferred
         self.done = True
-        self.wake()
+        if self.lock is not None:
+            self.wake()
 
     def finish(self) -> None:
         """What is waited for has come about, perhaps by another thread than the reader."""
@@ -85,7 +71,8 @@ class Waiter:
     def assign(self, job: Job) -> None:
         """Give the waiting thread a job to run."""
         self.jobs.append(job)
-        self.wake()
+        if self.lock is not None:
+            self.wake()
         if self.reading:
             self.connection.interrupt_reader(self)
 
@@ -129,18 +116,13 @@ class Waiter:
             self.lock = lock
 
 
-class ThreadContext(threading.local):
-    """What belongs to the thread: the chain it serves, how deep, its lane for ordered calls, and
-    what people call it.
-    """
+class _ThreadContext(threading.local):
+    """What belongs to the thread: its lane for ordered calls."""
 
-    chain: int | None = None
-    depth = 0
     lane = 0
-    name = ""
 
 
-context: Final = ThreadContext()
+_context: Final = _ThreadContext()
 _lanes: Final = count(1)
 
 
@@ -160,16 +142,9 @@ def lane_of_thread() -> int:
     lane = _lane_of_task.get()
     if lane:
         return lane
-    if not context.lane:
-        context.lane = next(_lanes)
-    return context.lane
-
-
-def name_of_thread() -> str:
-    """The calling thread, for people."""
-    if not context.name:
-        context.name = f"thread {threading.current_thread().name!r}"
-    return context.name
+    if not _context.lane:
+        _context.lane = next(_lanes)
+    return _context.lane
 
 
 # --- chains ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from typing import Final
 
 from netobj.blocking.streams import Stream, Wire
@@ -27,14 +28,14 @@ class Writer:
         self._out = out
         self._on_blocked = on_blocked
         self._lock = threading.Lock()
-        self._owner = 0
+        self.owner = 0  # the thread that writes
         self._backlog: deque[Wire] = deque()
         self.blocked = False  # the stream took less than there was
 
     def flush(self) -> None:
         """Write what is queued, as far as it fits. Raises OSError."""
         while self._out and not self.blocked:
-            if not self._lock.acquire(blocking=False):
+            if not self._lock.acquire(False):
                 return
             if self._write_locked():
                 self._on_blocked()
@@ -55,17 +56,17 @@ class Writer:
 
     def _write_locked(self) -> bool:
         """Write and give the lock back; True if something is left."""
-        self._owner = threading.get_ident()
+        self.owner = get_ident()
         try:
             self._write()
             return self.blocked
         finally:
-            self._owner = 0
+            self.owner = 0
             self._lock.release()
 
     def interrupted_here(self) -> bool:
         """True in a thread that is in the midst of writing: a finalizer or signal handler."""
-        return self._owner == threading.get_ident()
+        return self.owner == get_ident()
 
     def congested(self) -> bool:
         """True while more than MAX_QUEUED bytes wait."""
@@ -80,23 +81,20 @@ class Writer:
 
     def _write(self) -> None:
         backlog, out = self._backlog, self._out
-        while True:
-            if not backlog:
-                if not out:
-                    break
-                if len(out) == 1:
-                    data = out.popleft()
-                    sent = self._stream.send_now((data,))
-                    if sent < len(data):
-                        backlog.append(memoryview(data)[sent:])
-                        self.blocked = True
-                        return
-                    continue
-            while out:
-                backlog.append(out.popleft())
-            if not self._advance(self._stream.send_now(list(backlog))):
-                self.blocked = True
-                return
+        while out or backlog:
+            if len(out) == 1 and not backlog:
+                data = out.popleft()
+                sent = self._stream.send_now((data,))
+                if sent < len(data):
+                    backlog.append(memoryview(data)[sent:])
+                    self.blocked = True
+                    return
+            else:
+                while out:
+                    backlog.append(out.popleft())
+                if not self._advance(self._stream.send_now(list(backlog))):
+                    self.blocked = True
+                    return
         self.blocked = False
 
     def _advance(self, sent: int) -> bool:

@@ -71,7 +71,9 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         facts = self._facts.get(id(tp))
         if facts is not None and facts.ref() is tp and type(name) is str:
             real = facts.names.get(name)
-            if real is not None and self._open[Access.GET]:
+            if real is None and name in facts.marked and self._is_still_marked(tp, facts, name):
+                real = name
+            if real is not None and self._readable:
                 try:
                     return getattr(obj, real)
                 except AttributeError as error:

@@ -176,6 +176,7 @@ class Boxing:
         self.big: list[values.BigValue] = []  # of the message being unboxed
         self.deferred = False  # the message being unboxed needs values.complete()
         self._limits = limits
+        self._most_items = limits[Limit.ITEMS]
         self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
@@ -421,11 +422,23 @@ class Boxing:
         :attr:`big` holds the big values whose bytes follow, :attr:`deferred` says whether
         values.complete() must run. Raises ProtocolError.
         """
-        self.big = []
-        self.awaited = []
-        self.deferred = False
         self._depth = 0
-        message = values.unpack_message(body, self._ext, self._limits[Limit.ITEMS])
+        if self.deferred:  # else what is reset here was not touched
+            self.big = []
+            self.awaited = []
+            self.deferred = False
+        try:
+            message: Any = msgpack.unpackb(
+                body,
+                use_list=False,
+                ext_hook=self._ext,
+                object_pairs_hook=values.refuse_map,
+                strict_map_key=False,
+                max_array_len=self._most_items,
+                max_map_len=0,
+            )
+        except values.UNPACKING as exc:
+            raise values.malformed(exc) from exc
         if type(message) is not tuple or not message:
             raise ProtocolError("a message is an array that begins with its kind")
         return message
@@ -444,10 +457,10 @@ class Boxing:
         return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
 
     def _unpack_plain(self, data: bytes) -> Any:
-        return values.unpack_message(data, self._ext, self._limits[Limit.ITEMS])
+        return values.unpack_message(data, self._ext, self._most_items)
 
     def _unpack_copied(self, data: bytes) -> Any:
-        return values.unpack_copy(data, self._ext_in_copy, self._limits[Limit.ITEMS])
+        return values.unpack_copy(data, self._ext_in_copy, self._most_items)
 
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
@@ -540,7 +553,7 @@ class Boxing:
             return handle
 
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
-        items = values.unpack_message(data, _ext_in_reference, self._limits[Limit.ITEMS])
+        items = values.unpack_message(data, _ext_in_reference, self._most_items)
         number, class_id, *rest = items
         if (
             type(number) is not int

@@ -74,6 +74,10 @@ class Op(IntEnum):
     PING = 13  # args = (data,): the data, by way of the dispatcher
 
 
+OPEN: Final = "open"
+"""The name under which a method opens a two-way stream to itself; meant by a path of steps."""
+
+
 class Ext(IntEnum):
     """msgpack extension codes of values (0 to 63) and of references (64 to 127)."""
 

@@ -19,28 +19,17 @@ class Request:
     ``awaits`` are the answers that it names and that may not be there yet.
     """
 
-    __slots__ = (
-        "_ticket",
-        "args",
-        "awaits",
-        "cancelled",
-        "chain",
-        "deadline",
-        "deferred",
-        "given",
-        "kept",
-        "kwnames",
-        "lane",
-        "metadata",
-        "op",
-        "path",
-        "run",
-        "seq",
-        "since",
-        "target",
-        "time_left",
-        "where",
-    )
+    # What few requests have is in the class, so that making one costs little.
+    kwnames: tuple[str, ...] = ()
+    time_left: float | None = None
+    deadline: float | None = None
+    given = False
+    metadata: Any = None
+    kept: Answer | None = None  # where the answer is to be kept
+    awaits: tuple[Answer, ...] = ()
+    cancelled = False
+    run: Any = None  # the front-end's, while it can be stopped
+    where: str | int | None = None  # what runs it: a task's name, or a thread's name or number
 
     def __init__(
         self,
@@ -52,6 +41,7 @@ class Request:
         path: Any,
         args: tuple[Any, ...],
         deferred: bool,
+        since: float = 0.0,
     ) -> None:
         self.seq = seq
         self.chain = chain
@@ -61,18 +51,8 @@ class Request:
         self.path = path
         self.args = args
         self.deferred = deferred
-        self.kwnames: tuple[str, ...] = ()
-        self.time_left: float | None = None
-        self.deadline: float | None = None
-        self.since = 0.0
-        self.given = False
-        self.metadata: Any = None
-        self.kept: Answer | None = None  # where the answer is to be kept
-        self.awaits: tuple[Answer, ...] = ()
-        self.cancelled = False
+        self.since = since
         self._ticket = [None]  # whoever takes it out decides whether the request runs
-        self.run: Any = None  # the front-end's, while it can be stopped
-        self.where: str | None = None  # the thread or task that runs it
 
     def start(self) -> bool:
         """Claim the request, in one atomic step: True for the one who may run it, or drop it."""

@@ -17,8 +17,8 @@ from netobj.core.consts import Kind
 from netobj.core.flow import Flow
 from netobj.errors import Busy, ProtocolError, StreamClosed
 
-Send = Callable[[list[Any], int, bool], None]
-"""Queues a message; boxes the tuple at a place in it, to a list or to its lone item."""
+Send = Callable[..., None]
+"""Queues a message: its kind, the number of a flow and, where there is one, a value."""
 
 
 class Flows:
@@ -105,7 +105,7 @@ class Flows:
 
     def _send_items(self, flow: Flow, items: tuple[Any, ...]) -> None:
         try:
-            self._send([int(Kind.ITEMS), flow.number, items], 2, False)
+            self._send(Kind.ITEMS, flow.number, (*items,))
         except Exception:
             if len(items) == 1:
                 raise
@@ -117,7 +117,7 @@ class Flows:
 
     def grant(self, flow: Flow, count: int) -> None:
         """Let the peer send *count* items more."""
-        self._send([int(Kind.CREDIT), flow.number, (count,)], 2, True)
+        self._send(Kind.CREDIT, flow.number, count)
 
     def end(self, flow: Flow, error: BaseException | None = None) -> None:
         """This side sends no more, because of *error* if there is one; only the first time counts.
@@ -139,16 +139,16 @@ class Flows:
     def _send_end(self, flow: Flow) -> None:
         error, flow.last_words = flow.last_words, None
         if error is None:
-            self._send([int(Kind.END), (flow.number,)], 1, True)
+            self._send(Kind.END, flow.number)
         else:
             try:
-                self._send([int(Kind.END), flow.number, (self._raised(error),)], 2, True)
+                self._send(Kind.END, flow.number, self._raised(error))
             except Exception as exc:
                 error = RuntimeError(
                     f"a stream ended with a {type(error).__name__}, which could not be sent: "
                     f"{type(exc).__name__}: {exc}"
                 )
-                self._send([int(Kind.END), flow.number, (self._raised(error),)], 2, True)
+                self._send(Kind.END, flow.number, self._raised(error))
         self._forget_if_over(flow)
 
     def stop(self, flow: Flow) -> None:
@@ -159,7 +159,7 @@ class Flows:
         flow.chunks.clear()
         flow.error = None
         if not flow.over and not flow.ended:
-            self._send([int(Kind.STOP), (flow.number,)], 1, True)
+            self._send(Kind.STOP, flow.number)
 
     def give_up(self, flow: Flow) -> None:
         """Nobody here has *flow* any more, and the peer has been told."""

@@ -6,12 +6,14 @@ anywhere; what has arrived is kept and resumed.
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from netobj.core.consts import HEADER_SIZE, LENGTH_MASK, PREAMBLE, RAW_FLAG
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
 
 RAW_CHUNK: Final = LENGTH_MASK
+_read_header: Final = struct.Struct(">I").unpack_from
 _COMPACT_AFTER: Final = 64 * 1024  # consumed bytes that are worth moving the rest forward
 _VERSION_DIGITS: Final = 4
 
@@ -44,10 +46,19 @@ class FrameReader:
     b'abc'
     """
 
-    __slots__ = ("_data", "_position", "_preamble_due", "_raw", "_raw_frame_left", "max_frame")
+    __slots__ = (
+        "_data",
+        "_position",
+        "_preamble_due",
+        "_raw",
+        "_raw_frame_left",
+        "filled",
+        "max_frame",
+    )
 
     def __init__(self, max_frame: int, preamble: bool = True) -> None:
         self.max_frame = max_frame
+        self.filled = False  # something is left of what was fed
         self._data: bytes | bytearray = b""
         self._position = 0
         self._preamble_due = preamble
@@ -59,8 +70,18 @@ class FrameReader:
         """True when part of a frame has arrived and the rest has not."""
         return self._position < len(self._data) or self._raw is not None
 
+    def take(self, data: bytes) -> bytes | None:
+        """Take what the stream delivered, and return the next message: feed and next_message."""
+        if not self.filled and len(data) > HEADER_SIZE and not self._preamble_due:
+            (length,) = _read_header(data)
+            if length == len(data) - HEADER_SIZE and length <= self.max_frame:
+                return data[HEADER_SIZE:]  # one whole message, as most often
+        self.feed(data)
+        return self.next_message()
+
     def feed(self, data: bytes) -> None:
         """Take what the stream delivered, of any length."""
+        self.filled = True
         if self._position >= len(self._data):
             self._data = data
             self._position = 0
@@ -81,19 +102,22 @@ class FrameReader:
         if self._preamble_due and not self._read_preamble():
             return None
         data = self._data
-        start = self._position + HEADER_SIZE
+        position = self._position
+        start = position + HEADER_SIZE
         if start > len(data):
-            if self._position == len(data):
+            if position == len(data):
                 self._data, self._position = b"", 0  # an idle connection holds no buffer
+                self.filled = False
             return None
-        length = int.from_bytes(data[self._position : start], "big")
+        (length,) = _read_header(data, position)
         if length > self.max_frame:
             self._refuse(length)
         end = start + length
         if end > len(data):
             return None
         self._position = end
-        return bytes(data[start:end])
+        body = data[start:end]
+        return body if type(body) is bytes else bytes(body)
 
     def next_raw(self, size: int) -> bytes | None:
         """The *size* bytes of a big value, or None until all have come.

@@ -17,7 +17,7 @@ from typing import Any, Final
 from netobj.core import values
 from netobj.core.access import Policy
 from netobj.core.boxing import ByValue, is_numpy_scalar
-from netobj.core.consts import BINARY_SPECIALS, SPECIALS, Op
+from netobj.core.consts import BINARY_SPECIALS, OPEN, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
 from netobj.core.exposure import Exposure, exposure_of
@@ -211,7 +211,10 @@ def _call(
         function = policy.special_method(target, "__call__")
         meant: Any = target
     else:
-        function = walk(policy, target, path)
+        if type(path) is str and path != OPEN:
+            function = policy.getattr(target, path)
+        else:
+            function = walk(policy, target, path)
         if type(function) is not MethodType and policy.has_own_rules(function):
             function = policy.special_method(function, "__call__")
         meant = function

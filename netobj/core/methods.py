@@ -18,7 +18,7 @@ from netobj.core.arguments import (
 )
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SPECIAL_INDEX, Described, Op
+from netobj.core.consts import OPEN, SPECIAL_INDEX, Described, Op
 from netobj.core.describe import Description
 from netobj.core.handle import Handle, RemoteMethod
 from netobj.errors import AccessDenied, ConnectionLost
@@ -38,10 +38,6 @@ NEVER_REMOTE: Final = frozenset(
     )
 )
 """Names that libraries probe for and that make no sense at a distance: they are not there."""
-
-
-OPEN: Final = "open"
-"""The name under which a method opens a two-way stream to itself; meant by a path of steps."""
 
 
 class Link(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import CoroutineType, FunctionType, MethodType
 from typing import Any, Final
 
+from netobj.core.consts import OPEN
 from netobj.core.exposure import unwrapped
 from netobj.core.lookup import MISSING, find, type_name
 
@@ -75,7 +76,7 @@ class Opener:
 
 def opener(step: object, function: object) -> Opener | None:
     """What the *step* of a path means that leads on from a function or method, if it is that."""
-    if step == "open" and type(function) in (FunctionType, MethodType):
+    if step == OPEN and type(function) in (FunctionType, MethodType):
         if find(type(function), "open") is MISSING and not hasattr(function, "open"):
             return Opener(function)  # type: ignore[arg-type]
     return None

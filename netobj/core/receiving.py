@@ -38,8 +38,6 @@ MOST_METADATA: Final = 64
 """Entries of a call's metadata."""
 
 _REQUEST: Final = int(Kind.REQUEST)
-_ASYNC: Final = int(Kind.ASYNC_REQUEST)
-_REPLY: Final = int(Kind.REPLY)
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALLEST_FRAME: Final = 1024
 _FEWEST_ITEMS: Final = 64
@@ -65,10 +63,12 @@ class Receiving:
         self.greeted = False
         self.peer_process: bytes = b""
         self.peer_limits = DEFAULT_LIMITS
+        self.most_pending = DEFAULT_LIMITS[Limit.REQUESTS]  # calls that the peer admits at once
         self.peer_features: tuple[str, ...] = ()
         self.root_class: ImportedClass | None = None
         self.last_heard: float | None = None
         self._unchecked = _smallest(DEFAULT_LIMITS)
+        self._most_running = _CHAIN_ROOM * config.limits[Limit.REQUESTS]
         self._now = 0.0
         self._reader = FrameReader(config.limits[Limit.FRAME])
         self._size = 0  # bytes of the message being applied
@@ -91,9 +91,29 @@ class Receiving:
         """
         self._now = self.last_heard = now
         events: list[Event] = []
+        reader, boxing = self._reader, self.boxing
         try:
-            self._reader.feed(data)
-            self._apply_all(events)
+            if self._arriving is None:
+                body = reader.take(data)
+            else:
+                reader.feed(data)
+                body = self._go_on_with_big(events)
+            while body is not None:
+                self._size = len(body)
+                message = boxing.unbox(body)
+                if boxing.big:
+                    self._arriving = (message, boxing.big)
+                    body = self._go_on_with_big(events)
+                else:
+                    kind, deferred = message[0], boxing.deferred
+                    if type(kind) is not int or kind not in _APPLY or deferred or not self.greeted:
+                        self._check_kind(kind)
+                    event = _APPLY[kind](self, message, deferred)
+                    if event is not None:
+                        events.append(event)
+                    body = reader.next_message() if reader.filled else None
+            if self._pongs:
+                self._answer_pings()
         except ProtocolError as exc:
             if self.lost is not None:  # the tables are being emptied: nothing fits any more
                 return events
@@ -102,26 +122,20 @@ class Receiving:
             self.fault = exc
         return events
 
-    def _apply_all(self, events: list[Event]) -> None:
-        while True:
-            if self._arriving is None:
-                body = self._reader.next_message()
-                if body is None:
-                    break
-                self._size = len(body)
-                message = self.boxing.unbox(body)
-                if self.boxing.big:
-                    self._arriving = (message, self.boxing.big)
-                    continue
-                deferred = self.boxing.deferred
-            else:
-                if not self._receive_big(*self._arriving):
-                    break
-                message, deferred = self._arriving[0], True
-                self._arriving = None
-            self._apply(message, deferred, events)
-        if self._pongs:
-            self._answer_pings()
+    def _go_on_with_big(self, events: list[Event]) -> bytes | None:
+        """Receive the big values of the message that waits for them, then apply it.
+
+        Returns the next message, if it has come.
+        """
+        assert self._arriving is not None
+        if not self._receive_big(*self._arriving):
+            return None
+        message, self._arriving = self._arriving[0], None
+        self._check_kind(message[0])
+        event = _APPLY[message[0]](self, message, True)
+        if event is not None:
+            events.append(event)
+        return self._reader.next_message()
 
     def _answer_pings(self) -> None:
         try:
@@ -140,33 +154,25 @@ class Receiving:
             self._size += len(data)
         return True
 
-    def _apply(self, message: tuple[Any, ...], deferred: bool, events: list[Event]) -> None:
-        kind = message[0]
+    def _check_kind(self, kind: Any) -> None:
         if type(kind) is not int:
             raise ProtocolError("a message begins with the number of its kind")
-        if self.boxing.awaited and kind not in (_REQUEST, _ASYNC):
-            raise ProtocolError("only requests may name the answers to others")
         if not self.greeted and kind != Kind.HELLO:
             raise ProtocolError("a message came before the hello")
-        if kind == _REPLY and len(message) == 3:
-            events.append(Reply(self._answered(message[1]), True, message[2], deferred))
-            return
-        if kind in (_REQUEST, _ASYNC):
-            events.append(self._receive_request(message, deferred))
-            return
-        receive = _FLOWING.get(kind)
-        if receive is not None:
-            flow = receive(self.flows, message, deferred, self._size)
-            if flow is not None:
-                events.append(Flowed(flow))
-            return
-        apply = _APPLY.get(kind)
-        if apply is None:
+        if kind not in _APPLY:
             shown = kind if 0 <= kind < 256 else "beyond all"
             raise ProtocolError(f"the kind of message {shown} is not one of the protocol's")
-        event = apply(self, message, deferred)
-        if event is not None:
-            events.append(event)
+        if self.boxing.awaited and _KINDS[Kind(kind)] is not Receiving._receive_request:
+            raise ProtocolError("only requests may name the answers to others")
+
+    def _receive_reply(self, message: tuple[Any, ...], deferred: bool) -> Reply:
+        if len(message) != 3:
+            raise ProtocolError("a reply has 3 fields")
+        return Reply(self._answered(message[1]), True, message[2], deferred)
+
+    def _receive_flow(self, message: tuple[Any, ...], deferred: bool) -> Flowed | None:
+        flow = _FLOWING[message[0]](self.flows, message, deferred, self._size)
+        return None if flow is None else Flowed(flow)
 
     def _answered(self, seq: Any) -> Any:
         if type(seq) is not int or not 0 <= seq < MAX_NUMBER:  # hashing a proxy would ask the peer
@@ -177,26 +183,27 @@ class Receiving:
             raise ProtocolError(f"the peer answered the request {seq}, never made") from None
 
     def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
-        if not 7 <= len(message) <= 11:
+        extras = len(message) - 7
+        if not 0 <= extras <= 4:
             raise ProtocolError("a request has 7 to 11 fields")
-        kind, seq, thread, op, number, path, args = message[:7]
+        kind, seq, thread, op, number, path, args = message[:7] if extras else message
         if type(seq) is not int or type(thread) is not int or type(op) is not int:
             raise ProtocolError("the numbers of a request are integers")
         if type(args) is not tuple or not 0 <= seq < MAX_NUMBER:
             raise ProtocolError("a request has a number of 63 bits and a tuple of arguments")
         if seq in self.running:
             raise ProtocolError(f"the request {seq} is running already")
-        if len(self.running) >= _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
+        if len(self.running) >= self._most_running:
             raise ProtocolError("more requests are in flight than this side's limit allows")
         chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
         given = type(number) is tuple and len(number) == 1
         target = number[0] if given else self.boxing.home(number)
-        request = Request(seq, chain, lane, op, target, path, args, deferred)
-        request.given = given
-        request.since = self._now
-        if self.boxing.awaited:
+        request = Request(seq, chain, lane, op, target, path, args, deferred, self._now)
+        if given:
+            request.given = True
+        if deferred and self.boxing.awaited:
             request.awaits = tuple(self.boxing.awaited)
-        if len(message) > 7:
+        if extras:
             self._receive_extras(request, message[7:])
         if lane is not None or request.kept is not None:
             self._keep(request)
@@ -229,7 +236,7 @@ class Receiving:
         answers = self.boxing.answers
         if request.seq in answers:
             raise ProtocolError(f"the answer to the request {request.seq} is still kept")
-        if len(answers) >= 2 * _CHAIN_ROOM * self.config.limits[Limit.REQUESTS]:
+        if len(answers) >= 2 * self._most_running:
             raise ProtocolError("more answers are kept than this side's limit allows")
         request.kept = answers[request.seq] = Answer()
 
@@ -261,6 +268,7 @@ class Receiving:
         self.root_class = ImportedClass(Description.from_wire(description))
         self.peer_process = process
         self.peer_limits = limits
+        self.most_pending = limits[Limit.REQUESTS]
         self._unchecked = _smallest(limits)
         self.boxing.set_peer_limits(limits)
         self.flows.set_peer_limit(limits[Limit.REQUESTS])
@@ -322,14 +330,17 @@ def _metadata(pairs: Any) -> dict[str, Any]:
 
 _METADATA_VALUES: Final = SCALARS | {str, bytes}
 
-_FLOWING: Final[dict[int, Callable[..., Flow | None]]] = {
+_FLOWING: Final[dict[Kind, Callable[..., Flow | None]]] = {
     Kind.ITEMS: Flows.receive_items,
     Kind.CREDIT: Flows.receive_credit,
     Kind.END: Flows.receive_end,
     Kind.STOP: Flows.receive_stop,
 }
 
-_APPLY: Final[dict[int, Callable[[Receiving, tuple[Any, ...], bool], Event | None]]] = {
+_KINDS: Final[dict[Kind, Callable[[Receiving, tuple[Any, ...], bool], Event | None]]] = {
+    Kind.REQUEST: Receiving._receive_request,
+    Kind.ASYNC_REQUEST: Receiving._receive_request,
+    Kind.REPLY: Receiving._receive_reply,
     Kind.HELLO: Receiving._receive_hello,
     Kind.ERROR: Receiving._receive_error,
     Kind.RELEASE: Receiving._receive_release,
@@ -338,4 +349,6 @@ _APPLY: Final[dict[int, Callable[[Receiving, tuple[Any, ...], bool], Event | Non
     Kind.PONG: Receiving._receive_pong,
     Kind.GOODBYE: Receiving._receive_goodbye,
     Kind.FORGET: Receiving._receive_forget,
+    **dict.fromkeys(_FLOWING, Receiving._receive_flow),
 }
+_APPLY: Final = {int(kind): function for kind, function in _KINDS.items()}

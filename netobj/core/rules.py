@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from types import (
     AsyncGeneratorType,
+    FunctionType,
     GeneratorType,
     MethodDescriptorType,
     ModuleType,
@@ -20,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX
-from netobj.core.exposure import exposure_of
+from netobj.core.exposure import MARK, exposure_of
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict
 from netobj.errors import AccessDenied
 
@@ -72,6 +73,7 @@ class TypeFacts:
         "has_dict",
         "is_class",
         "is_module",
+        "marked",
         "names",
         "own_rules",
         "ref",
@@ -81,6 +83,9 @@ class TypeFacts:
         reader = find(tp, "__getattribute__")
         self.ref = ref
         self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
+        # Open by the mark of a function in the class itself: name -> a reference to the function.
+        # Valid while the class still has it, and it the mark.
+        self.marked: dict[str, weakref.ref[FunctionType]] = {}
         self.own_rules = any(
             find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
         )
@@ -116,6 +121,7 @@ class Rules:
             Access.SET: config.allow_setattr,
             Access.DELETE: config.allow_delattr,
         }
+        self._readable = config.allow_getattr
         # By id, not in a WeakKeyDictionary: a metaclass may define __hash__ and __eq__.
         self._facts: dict[int, TypeFacts] = {}
 
@@ -155,11 +161,22 @@ class Rules:
         if facts.is_class or facts.is_module:
             return None
         if found is not MISSING and self._counts(name, found):
+            if class_dict(tp).get(name) is found and isinstance(found, FunctionType):
+                if len(facts.marked) < _MAX_CACHED_NAMES and not is_dunder(name):
+                    facts.marked[name] = weakref.ref(found)
             return name
         prefixed = self._prefix + name
         if self._prefix and find(tp, prefixed) is not MISSING:
             return self._remember(facts, name, prefixed)
         return None
+
+    def _is_still_marked(self, tp: type, facts: TypeFacts, name: str) -> bool:
+        function = facts.marked[name]()
+        return (
+            function is not None
+            and class_dict(tp).get(name) is function
+            and MARK in function.__dict__
+        )
 
     def _remember(self, facts: TypeFacts, name: str, real: str) -> str:
         if len(facts.names) < _MAX_CACHED_NAMES:

@@ -89,7 +89,7 @@ class Session(Receiving):
             guard=guard,
             limits=config.limits,
         )
-        self.flows = Flows(link, self._send, self._failed, guard, config.limits[Limit.REQUESTS])
+        self.flows = Flows(link, self._tell, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
         self.out: deque[Wire] = deque()
         self._pinged_at: float | None = None
@@ -138,48 +138,54 @@ class Session(Receiving):
         request with a *lane* always is). *time_left* is in seconds; as many as no call takes are
         like None. Raises ConnectionLost, NotEncodable, LimitExceeded; then nothing was queued.
         """
-        if self.lost is not None:
-            raise ConnectionLost(self.lost)
+        lost = self.lost
+        if lost is not None:
+            raise ConnectionLost(lost)
         if seq is None:
             seq = next(self._sequence)
-        if target is None:
-            number: Any = ROOT_ID
-        else:
-            number = target if isinstance(target, tuple) else target.id
-        if lane is None:
-            message: list[Any] = [_REQUEST, seq, chain, op, number, path, args]
-        else:
-            message = [_ASYNC, seq, lane, op, number, path, args]
+        number: Any = ROOT_ID
+        plain = type(path) is not list
+        if isinstance(target, Handle):
+            number = target.id
+        elif target is not None:
+            number, plain = target, False
         if kwargs:
-            message[6] = (*args, *kwargs.values())
-            message.append(list(kwargs))
+            args = (*args, *kwargs.values())
+        for item in args:
+            kind = type(item)
+            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
+                plain = False
+                break
+        message: list[Any] = [_REQUEST, seq, chain, op, number, path, [*args]]
+        if lane is not None:
+            message[0], message[2] = _ASYNC, lane
+        if kwargs:
+            message.append([*kwargs])
         if time_left is not None or metadata or (kept and lane is None):
             _add_extras(message, time_left, metadata, kept)
         self.pending[seq] = token
         try:
-            if type(path) is list or type(target) is tuple:
-                self._send_boxed(message, 6, single=False)
+            if plain:
+                self._queue(message)
             else:
-                self._send(message, 6, single=False)
+                self._queue_boxed(message)
         except BaseException:
             self.pending.pop(seq, None)
             raise
-        self._check_still_there(seq)
-        return seq
-
-    def _check_still_there(self, seq: int) -> None:
         # The end may have come after the first look: whoever takes the entry out answers for it.
         if self.lost is not None and self.pending.pop(seq, None) is not None:
             raise ConnectionLost(self.lost)
+        return seq
 
     def reply(self, request: Request, value: object) -> None:
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
-        self.running.pop(request.seq, None)  # first: once answered, the number is the peer's again
+        seq = request.seq
+        self.running.pop(seq, None)  # first: once answered, the number is the peer's again
         answer = request.kept
         # Before it is sent: a copy that cannot be made is an error, and the answer of the call.
         meant = None if answer is None else _meant(value)
         if self.lost is None:
-            self._send([_REPLY, request.seq, (value,)], 2)
+            self._send(_REPLY, seq, value)
         if answer is not None:
             if type(value) is Flow:
                 answer.settle(None, NotEncodable(_STREAM_NAMED))
@@ -198,7 +204,7 @@ class Session(Receiving):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
             if self.lost is None:
-                self._send([Kind.ERROR, request.seq, (self._dump(exc, keep, config),)], 2)
+                self._send(int(Kind.ERROR), request.seq, self._dump(exc, keep, config))
         finally:
             if request.kept is not None:
                 request.kept.settle(None, exc)
@@ -278,29 +284,38 @@ class Session(Receiving):
             yield frame(values.pack([int(Kind.END), flow.number]))
         self.flows.give_up(flow)
 
-    def _send(self, message: list[Any], at: int, single: bool = True) -> None:
-        """Box the tuple at *at* (to its lone item, if *single*), pack and queue."""
-        items = message[at]
-        for item in items:
-            kind = type(item)
-            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
-                self._send_boxed(message, at, single)
-                return
-        message[at] = items[0] if single else list(items)
-        self._queue(message)
-
-    def _send_boxed(self, message: list[Any], at: int, single: bool) -> None:
-        request = at == 6
-        out = Outgoing(self.boxing, request)
+    def _send(self, kind: int, number: int, value: object) -> None:
+        """Box *value*, pack and queue a message of these three."""
+        sort = type(value)
+        if sort in SCALARS or (sort is str and len(value) < BIG_VALUE):  # type: ignore[arg-type]
+            self._queue([kind, number, value])
+            return
+        out = Outgoing(self.boxing)
         try:
-            if request:
-                if type(message[4]) is tuple:  # the target itself
-                    message[4] = [out.box(message[4][0])]
-                if type(message[5]) is list:  # the steps of a path
-                    message[5] = [out.box(step) for step in message[5]]
-            boxed = [out.box(item) for item in message[at]]
-            message[at] = boxed[0] if single else boxed
-            self._queue(message, out.raw)
+            self._queue([kind, number, out.box(value)], out.raw)
+        except BaseException:
+            out.roll_back()
+            raise
+        out.commit()
+
+    def _tell(self, kind: Kind, number: int, *value: object) -> None:
+        """Queue a message about a flow."""
+        if value:
+            self._send(int(kind), number, value[0])
+        else:
+            self._queue([int(kind), number])
+
+    def _queue_boxed(self, request: list[Any]) -> None:
+        """Box what of *request* may be more than plain values, pack and queue it."""
+        out = Outgoing(self.boxing, pipes=True)
+        try:
+            _, _, _, _, target, path, args, *_ = request
+            if type(target) is tuple:  # the target itself
+                request[4] = [out.box(target[0])]
+            if type(path) is list:
+                request[5] = [out.box(step) for step in path]
+            request[6] = [out.box(item) for item in args]
+            self._queue(request, out.raw)
         except BaseException:
             out.roll_back()
             raise
@@ -310,18 +325,22 @@ class Session(Receiving):
         body = values.pack(message)
         if len(body) > self._unchecked:
             self._check_size(body)
-        behind: list[Wire] = []
-        for value in raw or ():
-            if len(value) > self.peer_limits[Limit.RAW]:
-                raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
-            behind += raw_frames(value)
         data = frame(body)
+        behind = self._raw_frames(raw) if raw else ()
         if self.boxing.dead:  # nothing may fail from here on: what was taken has to leave
             data = self._releases() + data
         if behind:
             self.out.extend((data, *behind))
         else:
             self.out.append(data)
+
+    def _raw_frames(self, raw: list[bytes]) -> list[Wire]:
+        behind: list[Wire] = []
+        for value in raw:
+            if len(value) > self.peer_limits[Limit.RAW]:
+                raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
+            behind += raw_frames(value)
+        return behind
 
     def _check_size(self, body: bytes) -> None:
         if len(body) > self.peer_limits[Limit.FRAME]:

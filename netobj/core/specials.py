@@ -11,6 +11,7 @@ from netobj.core.consts import (
     BINARY_SPECIALS,
     COMPARE_SPECIALS,
     IN_PLACE_SPECIALS,
+    OPEN,
     REFLECTED_SPECIALS,
     SPECIAL_INDEX,
     Described,
@@ -20,7 +21,7 @@ from netobj.core.describe import Description
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
-from netobj.core.methods import OPEN, local_repr, remote_repr, thrown_by
+from netobj.core.methods import local_repr, remote_repr, thrown_by
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)

@@ -259,7 +259,7 @@ def check_items(packed: bytes, most: int) -> None:
 # --- unpacking -------------------------------------------------------------------------------
 
 
-def _refuse_map(_pairs: object) -> None:
+def refuse_map(_pairs: object) -> None:
     raise ProtocolError("a map stands where the protocol has none")
 
 
@@ -331,32 +331,54 @@ ExtHook = Callable[[int, bytes], Any]
 
 def unpack_message(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
     """The msgpack *data* with arrays as tuples; raises ProtocolError, nothing else."""
-    return _unpack(data, ext_hook, max_items, use_list=False)
+    try:
+        return msgpack.unpackb(
+            data,
+            use_list=False,
+            ext_hook=ext_hook,
+            object_pairs_hook=refuse_map,
+            strict_map_key=False,
+            max_array_len=max_items,
+            max_map_len=0,
+        )
+    except UNPACKING as exc:
+        raise malformed(exc) from exc
 
 
 def unpack_copy(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
     """The msgpack *data* with arrays as lists and maps as dicts; raises ProtocolError."""
-    return _unpack(data, ext_hook, max_items, use_list=True)
-
-
-def _unpack(data: bytes, ext_hook: ExtHook, max_items: int, use_list: bool) -> Any:
     try:
         return msgpack.unpackb(
             data,
-            use_list=use_list,
+            use_list=True,
             ext_hook=ext_hook,
-            object_pairs_hook=_build_dict if use_list else _refuse_map,
+            object_pairs_hook=_build_dict,
             strict_map_key=False,
             max_array_len=max_items,
-            max_map_len=max_items if use_list else 0,
+            max_map_len=max_items,
         )
-    except ProtocolError:
-        raise
-    except RecursionError:
-        raise ProtocolError("the message is nested too deeply") from None
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, struct.error) as exc:
-        # ArithmeticError: OverflowError, ZeroDivisionError and decimal's own
-        raise ProtocolError(f"the message is malformed: {type(exc).__name__}: {exc}") from exc
+    except UNPACKING as exc:
+        raise malformed(exc) from exc
+
+
+UNPACKING: Final = (
+    RecursionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ArithmeticError,
+    struct.error,
+)
+"""What unpacking raises of bytes that are none of ours (ArithmeticError: OverflowError,
+ZeroDivisionError and decimal's own)."""
+
+
+def malformed(exc: Exception) -> ProtocolError:
+    """What is raised in the place of *exc*, one of these."""
+    if isinstance(exc, RecursionError):
+        return ProtocolError("the message is nested too deeply")
+    return ProtocolError(f"the message is malformed: {type(exc).__name__}: {exc}")
 
 
 def _ints(items: Any, count: int) -> Any:

@@ -759,12 +759,12 @@ def test_the_depth_of_a_chain_is_bounded(pair: Pair) -> None:
 def test_a_finalizer_in_the_midst_of_a_write_may_not_call(pair: Pair) -> None:
     here, _ = pair()
     here.writer._lock.acquire()
-    here.writer._owner = threading.get_ident()
+    here.writer.owner = threading.get_ident()
     try:
         with pytest.raises(netobj.ReentrantCall, match="finalizer or signal handler"):
             here.root.eval("1")
     finally:
-        here.writer._owner = 0
+        here.writer.owner = 0
         here.writer._lock.release()
     assert here.root.eval("1") == 1
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from netobj.blocking import waiting
-from netobj.blocking.waiting import Waiter, chains, find_waiter, lane_of_thread, name_of_thread
+from netobj.blocking.waiting import Waiter, chains, find_waiter, lane_of_thread
 from netobj.core.numbers import Numbers, numbers
 
 
@@ -70,13 +70,6 @@ def test_finish_wakes_the_reader_too() -> None:
     waiter.reading = True
     waiter.finish()
     assert connection.interrupted == [waiter]
-
-
-def test_the_name_of_a_thread(in_thread: Callable[..., Any]) -> None:
-    names: list[str] = []
-    in_thread(lambda: names.append(name_of_thread())).join(20)
-    assert names[0].startswith("thread 'Thread-")
-    assert name_of_thread() == name_of_thread() != names[0]
 
 
 def test_the_innermost_waiter_of_the_chain_is_found(chain: int) -> None:
