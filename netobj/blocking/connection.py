@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cache
+from operator import attrgetter
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
@@ -39,10 +41,16 @@ class Connection(Link):
     42
     """
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What it was extended with."""
+
+    proc: Any = None  # the process at the other end, where this side started it
+    _extras: Any = None
+
     def __init__(self, root: object, stream: Stream, config: Config | None = None) -> None:
         self._root: Any = None
-        self._extras: Any = None
-        self.proc: Any = None  # the process at the other end, where this side started it
         self._channel = Channel(stream)
         self._config = ConfigMapping(lambda: self.config, self._reconfigure)
         super().__init__(root, stream, config)
@@ -118,12 +126,6 @@ class Connection(Link):
     def __repr__(self) -> str:
         state = f"closed: {self.session.lost}" if self.closed else "open"
         return f"<netobj.Connection to {self.stream.name} ({state})>"
-
-    def __getattr__(self, name: str) -> Any:
-        extras = self.__dict__.get("_extras")
-        if extras is not None and not name.startswith("_"):
-            return getattr(extras, name)
-        raise AttributeError(f"a Connection has no attribute {name!r}")
 
     def ping(self, data: Any = None, timeout: float | None = 3) -> None:
         """Check that the other side is there: its reader echoes a message.
@@ -314,6 +316,8 @@ class Connection(Link):
     def extend(self, extras: object) -> None:
         """The public attributes of *extras* are attributes of this connection from here on."""
         self._extras = extras
+        names = tuple(name for name in dir(extras) if not name.startswith("_"))
+        self.__class__ = _extended(type(self), names)
 
     def _reconfigure(self, config: Config) -> None:
         self.config = config
@@ -321,6 +325,16 @@ class Connection(Link):
         self.session.reconfigure(config)
         if config.serve is Serve.CALLER:
             self.dispatcher.serve_by_caller()
+
+
+@cache
+def _extended(cls: type[Connection], names: tuple[str, ...]) -> type[Connection]:
+    """Connections with *names* of what they were extended with.
+
+    Not a ``__getattr__``, which would make each use of each attribute of a connection slower.
+    """
+    extras = {name: property(attrgetter(f"_extras.{name}")) for name in names}
+    return type(cls.__name__, (cls,), {"__doc__": cls.__doc__, "__module__": __name__, **extras})
 
 
 def _target(proxy: Any) -> tuple[Handle | None, Any]:

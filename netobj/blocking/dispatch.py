@@ -104,13 +104,10 @@ class Dispatcher(Runner):
                 self._route_freely(request)
 
     def _schedule(self, job: Job) -> None:
-        server = self.server
         if self.mode is Serve.CALLER:
             self._schedule_by_hand(job)
-            return
-        if server is not None and server.claim(job):
-            return
-        self._submit(job)
+        elif self.server is None or not self.server.claim(job):
+            self._submit(job)
 
     def _schedule_later(self, job: Job) -> None:
         """As :meth:`_schedule`, from any thread: the server is the reader's to claim."""

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
 from threading import get_ident
+from time import monotonic
 from typing import Any, Final
 
 from netobj.blocking import io_thread as io_thread_module
@@ -65,6 +66,14 @@ class Link(Flowing):
     :class:`netobj.blocking.connection.Connection`.
     """
 
+    _finished = False
+    _closing = False
+    _close_begun = False  # before_closed is called once
+    _service: Any = None
+
+    # An object with more than 30 attributes of its own is slower at each of them (CPython's
+    # SHARED_KEYS_MAX_SIZE): hence what is above.
+
     def __init__(self, root: object, stream: Stream, config: Config | None = None) -> None:
         config = config or Config()
         changes: dict[str, Any] = {"endpoints": config.endpoints or stream.endpoints}
@@ -93,11 +102,7 @@ class Link(Flowing):
         self._hello_waiters: list[Waiter] = []
         self._pings: dict[Any, Waiter] = {}
         self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
-        self._finished = False
-        self._closing = False
-        self._close_begun = False  # before_closed is called once
         self._released = threading.Event()
-        self._service: Any = None
         self.dispatcher = Dispatcher(self)
         self.writer = Writer(stream, self.session.out, self._on_blocked)
         live.add(self)
@@ -314,15 +319,17 @@ class Link(Flowing):
 
     # --- what arrives --------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
-        """Apply what has arrived; called with the role of the reader."""
+    def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
+        """Apply what has arrived; called with the role of the reader, by *waiter*'s thread."""
         session = self.session
         if not data:
             silent = "" if session.has_greeted() else SILENT
             self.lose(f"{self.stream.name} closed the connection{silent}")
             return
         try:
-            events = session.receive_data(data, time.monotonic())
+            # What waits for an asynchronous result has more to do when it is there.
+            wanted = waiter.seq if type(waiter) is Waiter else -1
+            events = session.receive_data(data, monotonic(), wanted)
         except ProtocolError as exc:
             self._broken(exc)
             return
@@ -333,6 +340,10 @@ class Link(Flowing):
         except BaseException:
             self.lose("an exception interrupted the reading of a message")
             raise
+        if waiter is not None and type(events) is tuple:  # as most often
+            waiter.answer = events[2]
+            waiter.done = True
+            return
         for event in events:
             if type(event) is Reply:
                 event.token.complete(event.ok, event.value, event.deferred)

@@ -28,6 +28,8 @@ class Reader(ABC):
     """The reading half of a connection; :class:`netobj.blocking.link.Link` adds the rest."""
 
     writer: Writer
+    _waker: Any = None
+    _woken = False
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -37,16 +39,17 @@ class Reader(ABC):
         self._reader = threading.Lock()
         self._reader_thread = 0  # who has the role, while it waits or reads for itself
         self._sleepers: dict[Waiter, None] = {}
-        self._waker: Any = None
-        self._woken = False
         self._plain_reader = False  # the reader is in recv(), which only its peer can end
         self._garbage: deque[list[object]] = deque()
 
     # --- what the whole connection does ----------------------------------------------------
 
     @abstractmethod
-    def receive(self, data: bytes) -> None:
-        """Apply what has arrived (``b""``: the end) and hand it to those who wait for it."""
+    def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
+        """Apply what has arrived (``b""``: the end) and hand it to those who wait for it.
+
+        *waiter*: that of the thread that has read it.
+        """
 
     @abstractmethod
     def lose(self, reason: str) -> None:
@@ -94,14 +97,33 @@ class Reader(ABC):
         if not self._reader.acquire(False):
             self._sleep(waiter, deadline)
             return
+        # A plain reader is blocked in recv(), which only the peer or the end can end.
+        plain = deadline is None and (waiter.only_reader_gives or self.is_alone())
+        plain = plain and self.stream.wakes_on_shutdown
         try:
             self._reader_thread = get_ident()
-            if deadline is None and self.stream.wakes_on_shutdown:
-                if waiter.only_reader_gives or self.is_alone():
-                    self._read_plainly(waiter)
-            if not (waiter.done or waiter.jobs or self.ended):
-                self._read_for(waiter, deadline)
+            while True:
+                # First: who gives the waiter something after this sees it reading, and nudges.
+                self._plain_reader = waiter.reading = True
+                if waiter.done or waiter.jobs or self.ended:
+                    return
+                if plain and not self.writer.blocked:
+                    data: bytes | None = self.stream.recv()
+                else:
+                    self._plain_reader = False
+                    self._wait_readable(waiter, deadline)
+                    data = self.stream.recv_now()
+                self._plain_reader = waiter.reading = False
+                if data is not None:
+                    self.receive(data, waiter)
+                    if self._garbage and not waiter.has_news():
+                        self._drop_in_worker()  # this thread goes on reading, perhaps for ever
+                elif deadline is not None and time.monotonic() >= deadline:
+                    return
+        except OSError as exc:
+            self._reading_failed(exc)
         finally:
+            self._plain_reader = waiter.reading = False
             self._leave_reading()
 
     def hand_on(self, waiter: Waiter) -> None:
@@ -160,46 +182,6 @@ class Reader(ABC):
         for sleeper in list(self._sleepers):
             if not sleeper.done and not sleeper.jobs:
                 sleeper.wake()
-                return
-
-    def _read_plainly(self, waiter: Waiter) -> None:
-        """Read until there is news for *waiter*, or something cannot be written at once.
-
-        Blocked in ``recv``, which only the peer or the end of the connection can end.
-        """
-        while True:
-            # First: whoever gives the waiter something after this sees it reading, and nudges.
-            self._plain_reader = waiter.reading = True
-            try:
-                if waiter.done or waiter.jobs or self.ended or self.writer.blocked:
-                    return
-                data = self.stream.recv()
-            except OSError as exc:
-                self._reading_failed(exc)
-                return
-            finally:
-                self._plain_reader = waiter.reading = False
-            self.receive(data)
-            if self._garbage and not waiter.has_news():
-                self._drop_in_worker()  # this thread goes on reading, perhaps for ever
-
-    def _read_for(self, waiter: Waiter, deadline: float | None) -> None:
-        """The same until *deadline*; also writes. Other threads can end the waiting."""
-        while not (waiter.done or waiter.jobs or self.ended):
-            waiter.reading = True
-            try:
-                self._wait_readable(waiter, deadline)
-                data = self.stream.recv_now()
-            except OSError as exc:
-                self._reading_failed(exc)
-                return
-            finally:
-                waiter.reading = False
-            if data is not None:
-                self.receive(data)
-                if self._garbage and not waiter.has_news():
-                    self._drop_in_worker()
-            elif deadline is not None and time.monotonic() >= deadline:
                 return
 
     def _reading_failed(self, exc: OSError) -> None:

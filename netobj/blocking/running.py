@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import get_ident
 from typing import Any, Final, Protocol
 
@@ -69,10 +70,9 @@ class Server(Waiter):
             return False
         self.busy = True
         self.current = job[1]
-        if type(self.current) is Request:
-            self.assign(job)
-        else:
-            self.assign((self._work_off, job))
+        self.jobs.append(job if type(self.current) is Request else (self._work_off, job))
+        if self.lock is not None or self.reading:
+            self.rouse()
         return True
 
     def _work_off(self, job: Job) -> None:
@@ -109,7 +109,7 @@ class Runner:
                 self._check_depth(depth)
             if session.config.allow_interrupt:
                 run = request.run = ThreadRun()
-                value = run.execute(lambda: perform(session, request))
+                value = run.execute(partial(perform, session, request))
             else:
                 value = perform(session, request)
             self._free_server(request)

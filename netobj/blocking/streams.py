@@ -46,6 +46,10 @@ class Stream(ABC):
     def send_now(self, parts: Sequence[Wire]) -> int:
         """Write what fits at once; returns the bytes written, perhaps 0. Raises OSError."""
 
+    def send(self, data: Wire) -> int:
+        """As :meth:`send_now`, of one piece."""
+        return self.send_now((data,))
+
     def pending(self) -> bool:
         """True when bytes wait inside the stream that the kernel does not know of."""
         return False
@@ -105,10 +109,14 @@ class SocketStream(Stream):
         except (BlockingIOError, InterruptedError):
             return None
 
+    def send(self, data: Wire) -> int:
+        try:
+            return self.sock.send(data, _SEND_FLAGS)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
     def send_now(self, parts: Sequence[Wire]) -> int:
         try:
-            if len(parts) == 1:
-                return self.sock.send(parts[0], _SEND_FLAGS)
             return self.sock.sendmsg(parts[:_MAX_PARTS], (), _SEND_FLAGS)
         except (BlockingIOError, InterruptedError):
             return 0
@@ -160,10 +168,7 @@ class NonBlockingSocketStream(SocketStream):
             return None
 
     def send_now(self, parts: Sequence[Wire]) -> int:
-        try:
-            return self.sock.send(parts[0])
-        except (BlockingIOError, InterruptedError):
-            return 0
+        return self.send(parts[0])
 
 
 def _address(address: Any) -> str:

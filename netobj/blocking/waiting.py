@@ -33,19 +33,19 @@ class Waiter:
 
     # What few waiters need is in the class, so that making one costs little.
     about: tuple[int, Any, Any, float, int] | None = None
-    seq = 0
-    done = False
+    seq = -1
     given_up = False  # nobody waits any more, though the answer is still to come
     ok = True
     answer: Any = None
-    deferred = False
-    lock: Any = None
-    reading = False
-    kept: list[tuple[Session, list[int]]] | None = None
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.jobs: list[Job] = []
+        self.done = False
+        self.deferred = False
+        self.lock: Any = None
+        self.reading = False
+        self.kept: list[tuple[Session, list[int]]] | None = None
 
     @property
     def thread(self) -> int | None:
@@ -64,15 +64,16 @@ class Waiter:
     def finish(self) -> None:
         """What is waited for has come about, perhaps by another thread than the reader."""
         self.done = True
-        self.wake()
-        if self.reading:
-            self.connection.interrupt_reader(self)
+        self.rouse()
 
     def assign(self, job: Job) -> None:
         """Give the waiting thread a job to run."""
         self.jobs.append(job)
-        if self.lock is not None:
-            self.wake()
+        self.rouse()
+
+    def rouse(self) -> None:
+        """Let the thread look at what it was given, wherever it waits."""
+        self.wake()
         if self.reading:
             self.connection.interrupt_reader(self)
 

@@ -34,10 +34,24 @@ class Writer:
 
     def flush(self) -> None:
         """Write what is queued, as far as it fits. Raises OSError."""
-        while self._out and not self.blocked:
+        out = self._out
+        while out and not self.blocked:
             if not self._lock.acquire(False):
                 return
-            if self._write_locked():
+            self.owner = get_ident()
+            try:
+                if len(out) == 1 and not self._backlog:  # as most often
+                    data = out.popleft()
+                    sent = self._stream.send(data)
+                    if sent < len(data):
+                        self._backlog.append(memoryview(data)[sent:])
+                        self.blocked = True
+                else:
+                    self._write()
+            finally:
+                self.owner = 0
+                self._lock.release()
+            if self.blocked:
                 self._on_blocked()
 
     def finish(self, timeout: float) -> None:
@@ -50,19 +64,14 @@ class Writer:
 
     def resume(self) -> bool:
         """There may be room again: go on; True while something is left. Raises OSError."""
-        if self._lock.acquire(blocking=False):
-            self._write_locked()
+        if self._lock.acquire(False):
+            self.owner = get_ident()
+            try:
+                self._write()
+            finally:
+                self.owner = 0
+                self._lock.release()
         return self.blocked
-
-    def _write_locked(self) -> bool:
-        """Write and give the lock back; True if something is left."""
-        self.owner = get_ident()
-        try:
-            self._write()
-            return self.blocked
-        finally:
-            self.owner = 0
-            self._lock.release()
 
     def interrupted_here(self) -> bool:
         """True in a thread that is in the midst of writing: a finalizer or signal handler."""
@@ -82,19 +91,11 @@ class Writer:
     def _write(self) -> None:
         backlog, out = self._backlog, self._out
         while out or backlog:
-            if len(out) == 1 and not backlog:
-                data = out.popleft()
-                sent = self._stream.send_now((data,))
-                if sent < len(data):
-                    backlog.append(memoryview(data)[sent:])
-                    self.blocked = True
-                    return
-            else:
-                while out:
-                    backlog.append(out.popleft())
-                if not self._advance(self._stream.send_now(list(backlog))):
-                    self.blocked = True
-                    return
+            while out:
+                backlog.append(out.popleft())
+            if not self._advance(self._stream.send_now(list(backlog))):
+                self.blocked = True
+                return
         self.blocked = False
 
     def _advance(self, sent: int) -> bool:

@@ -33,6 +33,7 @@ from types import (
 from typing import Any, Final, cast
 
 from netobj.core.consts import SPECIALS
+from netobj.core.exposure import MARK
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, instance_dict, mro_of
 from netobj.core.rules import Access, Rules, TypeFacts, held, is_dunder
 
@@ -71,8 +72,10 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         facts = self._facts.get(id(tp))
         if facts is not None and facts.ref() is tp and type(name) is str:
             real = facts.names.get(name)
-            if real is None and name in facts.marked and self._is_still_marked(tp, facts, name):
-                real = name
+            if real is None and name in facts.marked:
+                function = facts.marked[name]()
+                if function is not None and class_dict(tp).get(name) is function:
+                    real = name if MARK in function.__dict__ else None
             if real is not None and self._readable:
                 try:
                     return getattr(obj, real)

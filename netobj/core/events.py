@@ -20,14 +20,8 @@ class Request:
     """
 
     # What few requests have is in the class, so that making one costs little.
-    kwnames: tuple[str, ...] = ()
     time_left: float | None = None
-    deadline: float | None = None
-    given = False
     metadata: Any = None
-    kept: Answer | None = None  # where the answer is to be kept
-    awaits: tuple[Answer, ...] = ()
-    cancelled = False
     run: Any = None  # the front-end's, while it can be stopped
     where: str | int | None = None  # what runs it: a task's name, or a thread's name or number
 
@@ -52,6 +46,12 @@ class Request:
         self.args = args
         self.deferred = deferred
         self.since = since
+        self.given = False
+        self.kwnames: tuple[str, ...] = ()
+        self.deadline: float | None = None
+        self.kept: Answer | None = None  # where the answer is to be kept
+        self.awaits: tuple[Answer, ...] = ()
+        self.cancelled = False
         self._ticket = [None]  # whoever takes it out decides whether the request runs
 
     def start(self) -> bool:

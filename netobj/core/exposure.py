@@ -147,9 +147,9 @@ def exposure_of(attribute: object) -> Exposure | None:
     >>> exposure_of(len) is None
     True
     """
+    if type(attribute) is MethodType:
+        attribute = attribute.__func__  # the method itself can hold no mark
     for _ in range(_MAX_LAYERS):
-        if type(attribute) is MethodType and type(attribute.__func__) is FunctionType:
-            attribute = attribute.__func__  # nothing between them can hold a mark
         if type(attribute) is FunctionType:
             found = attribute.__dict__.get(MARK)
             return found if type(found) is Exposure else None

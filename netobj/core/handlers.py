@@ -232,8 +232,13 @@ def _call(
     if type(result) in AWAITABLE and (
         exposure is not None or type(result) in STEPS or not session.config.allow_all_attrs
     ):
-        return Awaited(result, lambda value: _finished(value, exposure))
-    return _finished(result, exposure)
+        return _awaited(result, exposure)
+    return result if exposure is None else _finished(result, exposure)
+
+
+def _awaited(result: Any, exposure: Exposure | None) -> Awaited:
+    # By itself: a function with a closure makes its cells at each call.
+    return Awaited(result, lambda value: _finished(value, exposure))
 
 
 def _finished(result: Any, exposure: Exposure | None) -> object:

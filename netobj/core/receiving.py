@@ -7,12 +7,12 @@ All of it belongs to whoever reads the connection at the time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from netobj.core import values
 from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing
 from netobj.core.config import Config
-from netobj.core.consts import DEFAULT_LIMITS, Kind, Limit
+from netobj.core.consts import DEFAULT_LIMITS, ROOT_ID, Kind, Limit
 from netobj.core.describe import Description
 from netobj.core.events import (
     Cancel,
@@ -38,6 +38,7 @@ MOST_METADATA: Final = 64
 """Entries of a call's metadata."""
 
 _REQUEST: Final = int(Kind.REQUEST)
+_REPLY: Final = int(Kind.REPLY)
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALLEST_FRAME: Final = 1024
 _FEWEST_ITEMS: Final = 64
@@ -53,19 +54,19 @@ class Receiving:
     boxing: Boxing
     flows: Flows
     config: Config
+    fault: ProtocolError | None = None  # of the peer's, behind events that still count
+    peer_process: bytes = b""
+    peer_features: tuple[str, ...] = ()
+    root_class: ImportedClass | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.pending: dict[int, Any] = {}  # our requests: seq -> the front-end's token
         self.running: dict[int, Request] = {}  # the peer's requests that are not answered
         self.lost: str | None = None  # why the connection is at its end
-        self.fault: ProtocolError | None = None  # of the peer's, behind events that still count
         self.greeted = False
-        self.peer_process: bytes = b""
         self.peer_limits = DEFAULT_LIMITS
         self.most_pending = DEFAULT_LIMITS[Limit.REQUESTS]  # calls that the peer admits at once
-        self.peer_features: tuple[str, ...] = ()
-        self.root_class: ImportedClass | None = None
         self.last_heard: float | None = None
         self._unchecked = _smallest(DEFAULT_LIMITS)
         self._most_running = _CHAIN_ROOM * config.limits[Limit.REQUESTS]
@@ -82,8 +83,19 @@ class Receiving:
         """True once the peer's hello has come."""
         return self.greeted
 
-    def receive_data(self, data: bytes, now: float) -> list[Event]:
+    @overload
+    def receive_data(self, data: bytes, now: float) -> list[Event]: ...
+    @overload
+    def receive_data(
+        self, data: bytes, now: float, wanted: int
+    ) -> list[Event] | tuple[Any, ...]: ...
+    def receive_data(
+        self, data: bytes, now: float, wanted: int = -1
+    ) -> list[Event] | tuple[Any, ...]:
         """Apply what has arrived (*now* in seconds of any steady clock).
+
+        Returns what the front-end is to hear of. Where it is but the plain answer to our request
+        *wanted*, that message itself: the result is its third item, and there is no event.
 
         After a fault of the peer's the connection is to be ended, see :meth:`lose`. Raises
         ProtocolError if nothing came before the fault; else returns what did, and :attr:`fault`
@@ -104,14 +116,18 @@ class Receiving:
                 if boxing.big:
                     self._arriving = (message, boxing.big)
                     body = self._go_on_with_big(events)
-                else:
-                    kind, deferred = message[0], boxing.deferred
-                    if type(kind) is not int or kind not in _APPLY or deferred or not self.greeted:
-                        self._check_kind(kind)
-                    event = _APPLY[kind](self, message, deferred)
-                    if event is not None:
-                        events.append(event)
-                    body = reader.next_message() if reader.filled else None
+                    continue
+                kind, deferred = message[0], boxing.deferred
+                if type(kind) is not int or kind not in _APPLY or deferred or not self.greeted:
+                    self._check_kind(kind)
+                elif kind == _REPLY and not (events or reader.filled):
+                    seq = message[1] if len(message) == 3 else None
+                    if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
+                        return message
+                event = _APPLY[kind](self, message, deferred)
+                if event is not None:
+                    events.append(event)
+                body = reader.next_message() if reader.filled else None
             if self._pongs:
                 self._answer_pings()
         except ProtocolError as exc:
@@ -197,7 +213,12 @@ class Receiving:
             raise ProtocolError("more requests are in flight than this side's limit allows")
         chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
         given = type(number) is tuple and len(number) == 1
-        target = number[0] if given else self.boxing.home(number)
+        if given:
+            target = number[0]
+        elif number == ROOT_ID and type(number) is int:
+            target = self.boxing.root
+        else:
+            target = self.boxing.home(number)
         request = Request(seq, chain, lane, op, target, path, args, deferred, self._now)
         if given:
             request.given = True

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX
-from netobj.core.exposure import MARK, exposure_of
+from netobj.core.exposure import exposure_of
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict
 from netobj.errors import AccessDenied
 
@@ -169,14 +169,6 @@ class Rules:
         if self._prefix and find(tp, prefixed) is not MISSING:
             return self._remember(facts, name, prefixed)
         return None
-
-    def _is_still_marked(self, tp: type, facts: TypeFacts, name: str) -> bool:
-        function = facts.marked[name]()
-        return (
-            function is not None
-            and class_dict(tp).get(name) is function
-            and MARK in function.__dict__
-        )
 
     def _remember(self, facts: TypeFacts, name: str, real: str) -> str:
         if len(facts.names) < _MAX_CACHED_NAMES:

@@ -21,7 +21,7 @@ from netobj.core import values
 from netobj.core.access import Policy
 from netobj.core.boxing import SCALARS, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
-from netobj.core.consts import BIG_VALUE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
+from netobj.core.consts import BIG_VALUE, HEADER_SIZE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
 from netobj.core.copies import copied
 from netobj.core.events import Request
 from netobj.core.exposure import Exposure
@@ -61,6 +61,8 @@ class Session(Receiving):
     *process* is this process's own token.
     """
 
+    _pinged_at: float | None = None
+
     def __init__(
         self,
         config: Config,
@@ -92,7 +94,6 @@ class Session(Receiving):
         self.flows = Flows(link, self._tell, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
         self.out: deque[Wire] = deque()
-        self._pinged_at: float | None = None
         self._sequence = sequence
         self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = _Left()
@@ -185,7 +186,10 @@ class Session(Receiving):
         # Before it is sent: a copy that cannot be made is an error, and the answer of the call.
         meant = None if answer is None else _meant(value)
         if self.lost is None:
-            self._send(_REPLY, seq, value)
+            if type(value) in SCALARS:
+                self._queue([_REPLY, seq, value])
+            else:
+                self._send(_REPLY, seq, value)
         if answer is not None:
             if type(value) is Flow:
                 answer.settle(None, NotEncodable(_STREAM_NAMED))
@@ -323,9 +327,10 @@ class Session(Receiving):
 
     def _queue(self, message: list[Any], raw: list[bytes] | None = None) -> None:
         body = values.pack(message)
-        if len(body) > self._unchecked:
+        size = len(body)
+        if size > self._unchecked:
             self._check_size(body)
-        data = frame(body)
+        data = size.to_bytes(HEADER_SIZE, "big") + body
         behind = self._raw_frames(raw) if raw else ()
         if self.boxing.dead:  # nothing may fail from here on: what was taken has to leave
             data = self._releases() + data

@@ -532,9 +532,9 @@ def test_the_heartbeat_leaves_a_live_peer_alone(pair: Pair, until: Until) -> Non
     session = there.session
     receive = session.receive_data
 
-    def note(data: bytes, now: float) -> Any:
+    def note(data: bytes, now: float, wanted: int) -> Any:
         pinged.append(now)
-        return receive(data, now)
+        return receive(data, now, wanted)
 
     session.receive_data = note  # type: ignore[method-assign]
     until(lambda: len(pinged) > 5)
@@ -1055,7 +1055,7 @@ def test_endpoints_and_the_logger_are_set(pair: Pair) -> None:
 
 def test_a_connection_has_no_other_attributes(pair: Pair) -> None:
     here, _ = pair()
-    with pytest.raises(AttributeError, match="a Connection has no attribute 'modules'"):
+    with pytest.raises(AttributeError, match="'Connection' object has no attribute 'modules'"):
         here.modules  # noqa: B018
     assert repr(here).startswith("<netobj.Connection to a local socket (open)>")
 

@@ -21,6 +21,9 @@ class Trickle(SocketStream):
         self.written = bytearray()
         self.calls = 0
 
+    def send(self, data: Wire) -> int:
+        return self.send_now((data,))
+
     def send_now(self, parts: Sequence[Wire]) -> int:
         self.calls += 1
         room = self.takes.pop(0) if self.takes else 0
