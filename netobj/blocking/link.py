@@ -28,6 +28,7 @@ from netobj.blocking.reader import reentrant
 from netobj.blocking.results import AsyncResult, Failed
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
+from netobj.blocking.spinning import spinner_for
 from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import FOREVER, Waiter, chains, lane_of_thread
 from netobj.blocking.writer import Writer
@@ -81,7 +82,7 @@ class Link(Flowing):
             changes["logger"] = logging.getLogger("netobj")
         config = config.merge(changes)
         guard_against_sigint()
-        super().__init__(stream)
+        super().__init__(stream, spinner_for(config.spin_time))
         self._io = io_thread()
         self.guard = threading.RLock()
         self.process = numbers.process

@@ -17,6 +17,7 @@ from threading import get_ident
 from typing import Any
 
 from netobj.blocking.pool import Job, pool
+from netobj.blocking.spinning import Spinner
 from netobj.blocking.streams import Stream, wait
 from netobj.blocking.waiting import LONGEST_WAIT, Waiter
 from netobj.blocking.waker import Waker
@@ -31,8 +32,9 @@ class Reader(ABC):
     _waker: Any = None
     _woken = False
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, spinner: Spinner | None = None) -> None:
         self.stream = stream
+        self._spinner = spinner
         self.noted = False  # see Watched in netobj.blocking.io_thread
         self.readers_left = 0
         self.ended = False
@@ -107,8 +109,17 @@ class Reader(ABC):
                 self._plain_reader = waiter.reading = True
                 if waiter.done or waiter.jobs or self.ended:
                     return
-                if plain and not self.writer.blocked:
-                    data: bytes | None = self.stream.recv()
+                data: bytes | None = None
+                spinner = self._spinner
+                if spinner is not None and not self._sleepers:
+                    if spinner.skip:
+                        spinner.skip -= 1
+                    else:
+                        data = spinner.recv(self.stream)
+                if data is not None:
+                    pass
+                elif plain and not self.writer.blocked:
+                    data = self.stream.recv()
                 else:
                     self._plain_reader = False
                     self._wait_readable(waiter, deadline)
