@@ -33,6 +33,7 @@ class Job(NamedTuple):
     module: str  # of peers/
     kind: str = ""  # see Candidate
     workload: str = ""
+    cores: int = 0  # see Workload
     address: str = ""  # of the server
     server_pid: int = 0
     seconds: float = 0.5
@@ -56,8 +57,9 @@ Operation = Callable[[], object]
 def main(job: Job) -> None:
     """Do it."""
     workload = BY_NAME.get(job.workload)
-    if workload is not None and workload.pinned:
-        os.sched_setaffinity(0, {0})
+    if job.cores:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[job.role == "serve" and job.cores > 1]})
     module = importlib.import_module(f"peers.{job.module}")
     if job.role == "describe":
         print(json.dumps({"version": module.VERSION, "lacks": module.LACKS}), flush=True)

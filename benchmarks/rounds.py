@@ -111,7 +111,8 @@ def measure(
     candidate: Candidate, workload: Workload, seconds: float, sizes: tuple[int, int]
 ) -> dict[str, Any]:
     """One measurement: the fields of a :class:`~measuring.Result`. Raises Failed."""
-    job = Job("serve", candidate.module, candidate.kind, workload.name, sizes=sizes)
+    where = (candidate.module, candidate.kind, workload.name, workload.cores)
+    job = Job("serve", *where, sizes=sizes)
     with child(job, candidate.source) as server:
         job = job._replace(
             role="measure",
@@ -122,9 +123,7 @@ def measure(
         )
         with ExitStack() as stack:
             clients = PROCESSES if job.gate else 1
-            processes = [
-                stack.enter_context(child(job, candidate.source)) for _ in range(clients)
-            ]
+            processes = [stack.enter_context(child(job, candidate.source)) for _ in range(clients)]
             if job.gate:
                 for process in processes:
                     process.line()
@@ -148,18 +147,18 @@ class Rounds:
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.lacks: dict[tuple[str, str], str] = {}
+        self._number = 0
 
     def run(
         self,
         workloads: Sequence[Workload],
         candidates: Sequence[Candidate],
         measure_one: Callable[[Candidate, Workload], dict[str, Any]],
-        progress: Callable[[str], object],
     ) -> None:
-        """One more round. What failed once is left out from there on."""
-        number = 1 + max(map(len, self.found.values()), default=0)
+        """One more round. What failed once is left out from there on, and says why."""
+        self._number += 1
         for workload in workloads:
-            for candidate in candidates if number % 2 else reversed(candidates):
+            for candidate in candidates if self._number % 2 else reversed(candidates):
                 key = workload.name, candidate.name
                 if not candidate.takes(workload) or key in self.lacks:
                     continue
@@ -167,12 +166,26 @@ class Rounds:
                     result = measure_one(candidate, workload)
                 except Failed as exc:
                     self.lacks[key] = f"failed: {exc}"
-                    continue
-                self.found.setdefault(key, []).append(result)
-                figure = result["figure"]
-                progress(f"round {number}  {workload.name:<15} {candidate.name:<16} {figure:,.2f}")
+                    said = self.lacks[key]
+                else:
+                    self.found.setdefault(key, []).append(result)
+                    said = f"{result['figure']:,.2f} {workload.unit}"
+                print(f"round {self._number}: {key[0]:<15} {key[1]:<18} {said}", flush=True)
 
-    @property
-    def medians(self) -> dict[tuple[str, str], float]:
-        """(workload, candidate) -> the median of its rounds."""
-        return {key: statistics.median(r["figure"] for r in rs) for key, rs in self.found.items()}
+    def figures(self, field: str = "figure") -> dict[tuple[str, str], float]:
+        """(workload, candidate) -> the median of its rounds, of one field of the results."""
+        found = {
+            key: [result[field] for result in results if result[field] is not None]
+            for key, results in self.found.items()
+        }
+        return {key: statistics.median(values) for key, values in found.items() if values}
+
+    def ratio(self, workload: str, candidate: str, other: str) -> float | None:
+        """The median of what *candidate*'s figure is to *other*'s in the same round."""
+        pairs = zip(
+            self.found.get((workload, candidate), ()),
+            self.found.get((workload, other), ()),
+            strict=False,  # one of them may have failed at last
+        )
+        ratios = [mine["figure"] / its["figure"] for mine, its in pairs]
+        return statistics.median(ratios) if ratios else None

@@ -17,6 +17,7 @@ PING_PONGS = ("plain", "bound", "nested", "attribute", "fresh_list", "fresh_obje
 
 REPEATS = 20
 
+
 class CountingRelay:
     """Passes on what comes to its port, in a thread, and counts bytes: there, and back."""
 

@@ -6,7 +6,7 @@ has none. See :mod:`measuring` for the ways of measuring (:class:`How`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -75,12 +75,12 @@ class Workload(NamedTuple):
     title: str
     operation: str
     how: How = How.LOOP
-    pinned: bool = False  # both sides on one core
+    cores: int = 0  # 1: both sides on one; 2: each on its own; 0: where the system puts them
     per: float = 1.0  # what is counted, in one operation
     unit: str = "us"
     loop: str = ""  # the event loop of How.ASYNC
     bounds: tuple[Bound, ...] = ()
-    quick: float | None = None  # CI fails where netobj's figure is that many times worse than raw's
+    quick: float | None = None  # CI fails where netobj takes that many times raw's processor time
 
     @property
     def more_is_better(self) -> bool:
@@ -91,32 +91,36 @@ class Workload(NamedTuple):
 MIB = 2.0**20
 WORKLOADS: tuple[Workload, ...] = (
     Workload(
-        "plain-pinned", "plain call, one core", "plain", pinned=True,
+        "plain-pinned", "plain call, one core", "plain", cores=1,
         bounds=(Bound(1.4, "raw"),), quick=6,
     ),
     Workload(
-        "bound-pinned", "bound call, one core", "bound", pinned=True,
+        "bound-pinned", "bound call, one core", "bound", cores=1,
         bounds=(Bound(1.4, "raw"),), quick=6,
     ),
     Workload(
-        "plain", "plain call, two cores", "plain",
-        bounds=(Bound(0.1, "rpyc"), Bound(1.2, "raw", candidate="netobj-nospin")), quick=4,
+        "plain", "plain call, two cores", "plain", cores=2,
+        bounds=(Bound(0.1, "rpyc"), Bound(1.2, "raw", candidate="netobj-nospin")),
     ),
-    Workload("bound", "bound call, two cores", "bound", quick=4),
-    Workload("cpu", "plain call, processor time of both", "plain", How.CPU, quick=6),
-    Workload("nested", "call with 20 nested values", "nested", bounds=(Bound(1 / 6, "rpyc"),)),
-    Workload("attribute", "attribute read", "attribute"),
+    Workload("bound", "bound call, two cores", "bound", cores=2),
+    Workload("free", "plain call, cores not chosen", "plain"),
+    Workload("cpu", "plain call, two cores, processor time of both", "plain", How.CPU, cores=2),
     Workload(
-        "fresh-list", "call returning a fresh list", "fresh_list",
-        bounds=(Bound(1.4, "netobj", "plain"),), quick=6,
+        "nested", "call with 20 nested values", "nested", cores=2,
+        bounds=(Bound(1 / 6, "rpyc"),), quick=7,
+    ),
+    Workload("attribute", "attribute read", "attribute", cores=2, quick=6),
+    Workload(
+        "fresh-list", "call returning a fresh list", "fresh_list", cores=2,
+        bounds=(Bound(1.4, "netobj", "plain"),), quick=10,
     ),
     Workload(
-        "fresh-object", "call returning a fresh object", "fresh_object",
-        bounds=(Bound(1.4, "netobj", "plain"),),
+        "fresh-object", "call returning a fresh object", "fresh_object", cores=2,
+        bounds=(Bound(1.4, "netobj", "plain"),), quick=10,
     ),
     Workload(
-        "callback", f"callback ({CALLBACKS} in one call)", "callbacks", per=CALLBACKS,
-        bounds=(Bound(0.2, "rpyc"),), quick=6,
+        "callback", f"callback ({CALLBACKS} in one call)", "callbacks", cores=2,
+        per=CALLBACKS, bounds=(Bound(0.2, "rpyc"),), quick=6,
     ),
     Workload(
         "for", f"for over a remote list of {ITEMS:,}, an item", "iterate", per=ITEMS,
@@ -128,7 +132,7 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     Workload(
         "in-flight", f"{IN_FLIGHT:,} calls in flight, a call", "in_flight", per=IN_FLIGHT,
-        bounds=(Bound(7),), quick=25,
+        bounds=(Bound(7),), quick=40,
     ),
     Workload(
         "threads", f"{THREADS} threads, one connection, a call", "threads", How.THREADS,
@@ -140,38 +144,44 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     Workload(
         "bytes", f"{ECHOED // 2**20} MiB of bytes echoed, both ways counted", "echo", How.RATE,
-        per=2 * ECHOED / MIB, unit="MiB/s", bounds=(Bound(0.75, "raw"),), quick=12,
+        per=2 * ECHOED / MIB, unit="MiB/s", bounds=(Bound(0.75, "raw"),), quick=8,
     ),
     Workload(
         "array", f"array of {FLOATS * 8 // 2**20} MiB fetched", "array", How.RATE,
-        per=FLOATS * 8 / MIB, unit="MiB/s", bounds=(Bound(0.7, "raw"),), quick=12,
+        per=FLOATS * 8 / MIB, unit="MiB/s", bounds=(Bound(0.7, "raw"),), quick=8,
     ),
     Workload(
         "connect", "connect, call, close", "plain", How.CONNECT,
-        bounds=(Bound(1.6, "raw"),), quick=12,
+        bounds=(Bound(1.6, "raw"),), quick=20,
     ),
     Workload(
         "idle", f"memory of an idle connection ({IDLE})", "plain", How.MEMORY, unit="KiB",
         bounds=(Bound(26),),
     ),
     Workload(
-        "asyncio-pinned", "await of async def, asyncio, one core", "call", How.ASYNC, pinned=True,
+        "asyncio-pinned", "await of async def, asyncio, one core", "call", How.ASYNC, cores=1,
         loop="asyncio", bounds=(Bound(1.35, "raw"),), quick=5,
     ),
     Workload(
-        "asyncio", "await of async def, asyncio, two cores", "call", How.ASYNC, loop="asyncio",
-        bounds=(Bound(1.35, "raw"),),
+        "asyncio", "await of async def, asyncio, two cores", "call", How.ASYNC, cores=2,
+        loop="asyncio", bounds=(Bound(1.35, "raw"),),
     ),
     Workload(
-        "uvloop-pinned", "await of async def, uvloop, one core", "call", How.ASYNC, pinned=True,
+        "uvloop-pinned", "await of async def, uvloop, one core", "call", How.ASYNC, cores=1,
         loop="uvloop", bounds=(Bound(1.7, "raw"),),
     ),
     Workload(
-        "uvloop", "await of async def, uvloop, two cores", "call", How.ASYNC, loop="uvloop",
-        bounds=(Bound(1.7, "raw"),),
+        "uvloop", "await of async def, uvloop, two cores", "call", How.ASYNC, cores=2,
+        loop="uvloop", bounds=(Bound(1.7, "raw"),),
     ),
 )  # fmt: skip
-BY_NAME = {workload.name: workload for workload in WORKLOADS}
+SPINNING: tuple[Workload, ...] = (
+    Workload("cpu-pinned", "plain call, one core, processor time of both", "plain", How.CPU, 1),
+    Workload("cpu-busy", "the same beside busy processes on both cores", "plain", How.CPU),
+)
+"""What :mod:`spinning` looks at."""
+
+BY_NAME = {workload.name: workload for workload in (*WORKLOADS, *SPINNING)}
 
 
 class Candidate(NamedTuple):
@@ -183,28 +193,38 @@ class Candidate(NamedTuple):
     only: tuple[str, ...] = ()  # the only workloads it takes part in; () for all
     source: str = ""  # a directory whose packages are used before those installed
 
+    @property
+    def is_peer(self) -> bool:
+        """True if it is neither netobj nor the bare socket."""
+        return not self.name.startswith(("raw", "netobj"))
+
     def takes(self, workload: Workload) -> bool:
         """Is it there for *workload*?"""
         return not self.only or workload.name in self.only
 
 
-CALLS = ("plain", "bound", "cpu")
-LOOPS = tuple(workload.name for workload in WORKLOADS if workload.how is How.ASYNC)
+CALLS = ("plain", "bound", "free", "cpu")
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate("raw", "raw_peer"),
     Candidate("raw-spin", "raw_peer", "spinning", CALLS),
     Candidate("netobj", "netobj_peer"),
     Candidate("netobj-nospin", "netobj_peer", "nospin", ("plain-pinned", *CALLS)),
-    Candidate("netobj-selector", "netobj_peer", "selector", ("plain", "processes", "idle")),
+    Candidate(
+        "netobj-selector", "netobj_peer", "selector", ("plain-pinned", "plain", "processes", "idle")
+    ),
     Candidate("rpyc", "rpyc_peer"),
     Candidate("rpyc-nodelay", "rpyc_peer", "nodelay", ("fresh-list", "fresh-object")),
+    Candidate("thriftpy2", "thriftpy2_peer"),
+    Candidate("managers", "managers_peer"),
+    Candidate("execnet", "execnet_peer"),
+    Candidate("pyro5", "pyro5_peer"),
+    Candidate("grpc", "grpc_peer"),
+    Candidate("grpc-aio", "grpc_peer", "aio", ("idle",)),
+    Candidate("zerorpc", "zerorpc_peer"),
+    Candidate("dask", "dask_peer"),
 )
-OURS = ("raw", "raw-spin", "netobj", "netobj-nospin", "netobj-selector")
 
 
 def better(workload: Workload, figure: float, other: float) -> float:
     """How many times better *figure* is than *other*: 2.0 for half the time, or twice the rate."""
     return figure / other if workload.more_is_better else other / figure
-
-
-Select = Callable[[Candidate], bool]

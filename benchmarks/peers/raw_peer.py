@@ -25,6 +25,7 @@ import time
 from typing import Any
 
 import msgpack
+
 from measuring import Job, Operation
 from processes import run_on
 from workloads import CALLBACKS, ECHOED, FLOATS, IN_FLIGHT, ITEMS, How, Workload

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from importlib.metadata import version
-from typing import Any
 
-import numpy as np
 import rpyc
-from measuring import Job, Operation
-from peers.service import Bench, increment
 from rpyc.utils.helpers import buffiter
-from workloads import CALLBACKS, ECHOED, IN_FLIGHT, NESTED, Workload
+
+from measuring import Job
+from peers.transparent import ExposedBench, TransparentClient
+from workloads import Workload
 
 VERSION = version("rpyc")
 LACKS: dict[str, str] = {"call": "no asyncio"}
 CONFIG = {"allow_pickle": True, "allow_public_attrs": True}  # which arrays need
 
 
-class BenchService(rpyc.Service):
+class BenchService(ExposedBench, rpyc.Service):
     """What is measured."""
-
-    exposed_attribute = Bench.attribute
-    exposed_add = Bench.add
-    exposed_nested = Bench.nested
-    exposed_fresh_list = Bench.fresh_list
-    exposed_fresh_object = Bench.fresh_object
-    exposed_callbacks = Bench.callbacks
-    exposed_numbers = Bench.numbers
-    exposed_echo = Bench.echo
-    exposed_floats = Bench.floats
 
 
 class NoDelayServer(rpyc.ThreadedServer):
@@ -49,80 +37,10 @@ def serve(job: Job, workload: Workload) -> None:
     server.start()
 
 
-class Client:
+class Client(TransparentClient):
     """A client."""
 
     def __init__(self, job: Job) -> None:
-        stream = rpyc.SocketStream.connect(
-            "127.0.0.1", int(job.address), nodelay=job.kind == "nodelay"
-        )
-        self._conn: Any = rpyc.connect_stream(stream, config=CONFIG)
-
-    def close(self) -> None:
-        self._conn.close()
-
-    def plain(self) -> Operation:
-        conn = self._conn
-        return lambda: conn.root.add(1, 2)
-
-    def bound(self) -> Operation:
-        add = self._conn.root.add
-        return lambda: add(1, 2)
-
-    threads = bound
-
-    def nested(self) -> Operation:
-        nested = self._conn.root.nested
-        return lambda: nested(*NESTED)
-
-    def attribute(self) -> Operation:
-        root = self._conn.root
-        return lambda: root.attribute
-
-    def fresh_list(self) -> Operation:
-        conn = self._conn
-        return lambda: conn.root.fresh_list()
-
-    def fresh_object(self) -> Operation:
-        conn = self._conn
-        return lambda: conn.root.fresh_object()
-
-    def callbacks(self) -> Operation:
-        conn = self._conn
-        return lambda: conn.root.callbacks(increment, CALLBACKS)
-
-    def iterate(self) -> Operation:
-        numbers = self._conn.root.numbers()
-
-        def iterate() -> None:
-            for _ in numbers:
-                pass
-
-        return iterate
-
-    def buffiter(self) -> Operation:
-        numbers = self._conn.root.numbers()
-
-        def iterate() -> None:
-            for _ in buffiter(numbers):
-                pass
-
-        return iterate
-
-    def in_flight(self) -> Operation:
-        add = rpyc.async_(self._conn.root.add)
-
-        def call() -> None:
-            results = [add(1, 2) for _ in range(IN_FLIGHT)]
-            for result in results:
-                result.value  # noqa: B018  waits for it
-
-        return call
-
-    def echo(self) -> Operation:
-        data, echo = os.urandom(ECHOED), self._conn.root.echo
-        return lambda: echo(data)
-
-    def array(self) -> Operation:
-        floats = self._conn.root.floats()
-        return lambda: np.asarray(floats)
+        nodelay = job.kind == "nodelay"
+        stream = rpyc.SocketStream.connect("127.0.0.1", int(job.address), nodelay=nodelay)
+        super().__init__(rpyc.connect_stream(stream, config=CONFIG), rpyc.async_, buffiter)
