@@ -35,6 +35,7 @@ def draw(data: dict[str, Any], target: str) -> None:
     axes.set_yticks(range(len(workloads)), [w["title"] for w in workloads])
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(axis="x", color="0.85")
     axes.set_axisbelow(True)
     axes.set_xlabel("times worse than the bare socket (less is better)")

@@ -161,8 +161,9 @@ def _grid(
 ) -> Iterator[Sequence[str]]:
     yield "workload", *(candidate.name for candidate in candidates)
     for workload in workloads:
-        cells = (number(figures.get((workload.name, c.name))) for c in candidates)
-        yield workload.name, *cells
+        cells = [figures.get((workload.name, candidate.name)) for candidate in candidates]
+        if any(cell is not None for cell in cells):
+            yield workload.name, *map(number, cells)
 
 
 def _compared(

@@ -1,4 +1,4 @@
-"""multiprocessing's managers, over a Unix socket as is their default."""
+"""multiprocessing's managers, over a Unix socket as is their default; one that leaves no file."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ BenchManager.register(
 
 def serve(job: Job, workload: Workload) -> None:
     """Serve until the process ends."""
-    server = BenchManager(authkey=AUTHKEY).get_server()
-    print(server.address, flush=True)
+    address = f"\0netobj-bench-{os.getpid()}"
+    server = BenchManager(address, AUTHKEY).get_server()
+    print(address, flush=True)
     server.serve_forever()
 
 
