@@ -102,14 +102,25 @@ class Verdict:
     def __init__(self) -> None:
         self.kept = True
 
-    def show(self, name: str, figure: float, most: float | None = None, unit: str = "") -> None:
-        """Print *figure*, which is to be at most *most*."""
+    def show(
+        self,
+        name: str,
+        figure: float,
+        most: float | None = None,
+        unit: str = "",
+        least: float | None = None,
+    ) -> None:
+        """Print *figure*, which is to be at most *most*, or at least *least*."""
         text = f"{name:<64} {figure:>12,.2f} {unit}".rstrip()
         if most is not None:
-            good = figure <= most
-            self.kept = self.kept and good
-            text += f"   (at most {most:g}: {'kept' if good else 'MISSED'})"
+            text += self._held(figure <= most, f"at most {most:.4g}")
+        if least is not None:
+            text += self._held(figure >= least, f"at least {least:.4g}")
         print(text, flush=True)
+
+    def _held(self, good: bool, rule: str) -> str:
+        self.kept = self.kept and good
+        return f"   ({rule}: {'kept' if good else 'MISSED'})"
 
     def exit(self) -> None:
         """End the process; its code says whether all figures were kept."""
