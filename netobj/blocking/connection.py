@@ -242,7 +242,8 @@ class Connection(Link):
         server.only_reader_gives = True
         self.dispatcher.server = server
         try:
-            while not self.closed:
+            while not self.ended:
+                self.serve_straight(server)
                 self.wait_for(server, None)
         finally:
             self.dispatcher.server = None

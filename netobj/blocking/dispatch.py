@@ -56,6 +56,22 @@ class Dispatcher(Runner):
             if self._held is None or not self._hold(request):
                 self._route_freely(request)
 
+    def may_run_here(self, request: Any, server: Server) -> bool:
+        """True for a call that the thread of *server*, which reads, is to run; it is busy then."""
+        if (
+            type(request) is not Request
+            or request.lane is not None
+            or request.awaits
+            or request.chain in chains
+            or server.busy
+            or self._held is not None
+            or self.mode is Serve.CALLER
+        ):
+            return False
+        server.busy = True
+        server.current = request
+        return True
+
     def _route_to_waiter(self, request: Request) -> bool:
         """Give *request* to the thread that waits in its chain; False if there is none."""
         if request.chain is None:

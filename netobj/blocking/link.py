@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
@@ -26,11 +26,12 @@ from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import pool
 from netobj.blocking.reader import reentrant
 from netobj.blocking.results import AsyncResult, Failed
+from netobj.blocking.running import Server
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.spinning import spinner_for
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import FOREVER, Waiter, chains, lane_of_thread
+from netobj.blocking.waiting import FOREVER, Waiter, enter_chain, lane_of_thread, leave_chain
 from netobj.blocking.writer import Writer
 from netobj.calls import Scope, scope
 from netobj.core import values
@@ -38,7 +39,7 @@ from netobj.core.boxing import Raised
 from netobj.core.config import Config
 from netobj.core.consts import SILENT
 from netobj.core.ends import Duplex, Incoming
-from netobj.core.events import Cancel, Dropped, Flowed, Goodbye, Hello, Pong, Reply, Request
+from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
@@ -134,9 +135,8 @@ class Link(Flowing):
                 return batch.request(op, handle, path, args, kwargs)
         if "asyncio" in _modules:
             warn_on_loop()
-        session = self.session
-        now = time.monotonic()
         thread = get_ident()
+        now = monotonic()
         deadline = time_left = None
         if timeout is not None or self._limit is not None or here.deadline is not None:
             deadline = _earliest(now, timeout, self._limit, here)
@@ -146,26 +146,30 @@ class Link(Flowing):
         chain = here.chain if here.thread == thread else None
         outermost = chain is None
         if chain is None:
-            if len(session.pending) >= session.most_pending:
+            if len(self.session.pending) >= self.session.most_pending:
                 self._await_credit()
             chain = next(numbers.chains)
-            stack = chains[chain] = [waiter]
-        else:
-            stack = chains.setdefault(chain, [])
-            stack.append(waiter)
+        waiter.seq = next(numbers.requests)
+        sent: bool | tuple[Any, ...] = False
         try:
             if self.writer.owner == thread:
                 raise reentrant()
-            seq = waiter.seq = next(numbers.requests)
-            session.request(
-                waiter, op, handle, path, args, kwargs, chain, None, time_left, seq, here.metadata
-            )
-            self.flush()
+            if deadline is None and not (kwargs or here.metadata or path.__class__ is list):
+                sent = self._ask_straight(waiter, chain, op, handle, path, args)
+                if type(sent) is tuple:
+                    return sent[2]
+            if not sent:
+                enter_chain(waiter, chain)
+                self.session.request(
+                    *(waiter, op, handle, path, args, kwargs, chain),
+                    time_left=time_left,
+                    seq=waiter.seq,
+                    metadata=here.metadata,
+                )
+                self.flush()
             self.wait_for(waiter, deadline)
             if not waiter.done:
                 raise AsyncResultTimeout(f"no answer came within {time_left:.3g} s")
-            if waiter.ok and not waiter.deferred:
-                return waiter.answer
             ok, value = self.outcome(waiter)
             if ok:
                 return value
@@ -176,9 +180,8 @@ class Link(Flowing):
         except Failed as failed:
             raise failed.error from None
         finally:
-            stack.remove(waiter)
-            if not stack:
-                chains.pop(chain, None)
+            if waiter.entered:
+                leave_chain(waiter, chain)
             if not waiter.done:  # out of time, or interrupted
                 waiter.given_up = True
                 self.hand_on(waiter)
@@ -186,6 +189,77 @@ class Link(Flowing):
                 self.release_soon()
             if outermost and waiter.kept is not None:
                 waiter.let_go()
+
+    def _ask_straight(
+        self,
+        waiter: Waiter,
+        chain: int,
+        op: int,
+        handle: Handle | None,
+        path: str | None,
+        args: tuple[Any, ...],
+    ) -> bool | tuple[Any, ...]:
+        """Send a call and read the answer, where nothing else happens on the connection.
+
+        The short way of most calls, in which nobody has to be told of anything: all is plain,
+        nobody else reads or writes, and what comes is the message with the answer, which is
+        returned. True if the call was sent and *waiter* waits for the answer in its chain.
+        """
+        session = self.session
+        if handle is None or not self.reads_plainly or len(live) > 1:
+            return False
+        if not self._reader.acquire(False):
+            return False
+        try:
+            data = session.plain_request(waiter, waiter.seq, chain, op, handle, path, args)
+            if data is None:
+                return False
+            self._reader_thread = get_ident()
+            self.write(data)
+            if self.writer.blocked or self.ended:
+                enter_chain(waiter, chain)
+                return True
+            answer = self._apply(self._recv(), waiter.seq)
+            if type(answer) is tuple:
+                waiter.done = True
+                return answer
+            enter_chain(waiter, chain)  # before anybody hears of a call that is for this thread
+            self._deliver(answer)
+        except OSError as exc:
+            self._reading_failed(exc)
+        finally:
+            self._leave_reading()
+        return True
+
+    def serve_straight(self, server: Server) -> None:
+        """Read and run one call after the other, while nothing else happens on the connection.
+
+        The short way of most calls, in which nothing is handed over: *server*'s thread reads the
+        call, runs it and answers. Returns when it has something else to do.
+        """
+        dispatcher = self.dispatcher
+        while self.reads_plainly and self._reader.acquire(False):
+            request: Any = None
+            try:
+                self._reader_thread = get_ident()
+                # First: who gives the server something after this sees it reading, and nudges.
+                self._plain_reader = server.reading = True
+                if server.jobs or server.done or self.ended or self.writer.blocked:
+                    return
+                events = self._apply(self._recv(), -1)
+                self._plain_reader = server.reading = False
+                if len(events) == 1 and dispatcher.may_run_here(events[0], server):
+                    request = events[0]
+                else:
+                    self._deliver(events)
+            except OSError as exc:
+                self._reading_failed(exc)
+            finally:
+                self._plain_reader = server.reading = False
+                self._leave_reading()
+            if request is None:
+                return
+            dispatcher.run(request)
 
     def request_async(
         self,
@@ -322,29 +396,33 @@ class Link(Flowing):
 
     def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
         """Apply what has arrived; called with the role of the reader, by *waiter*'s thread."""
-        session = self.session
-        if not data:
-            silent = "" if session.has_greeted() else SILENT
-            self.lose(f"{self.stream.name} closed the connection{silent}")
-            return
-        try:
-            # What waits for an asynchronous result has more to do when it is there.
-            wanted = waiter.seq if type(waiter) is Waiter else -1
-            events = session.receive_data(data, monotonic(), wanted)
-        except ProtocolError as exc:
-            self._broken(exc)
-            return
-        except Exception as exc:  # a fault of ours; other connections of this thread go on
-            self.log_later("reading a message failed", exc)
-            self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
-            return
-        except BaseException:
-            self.lose("an exception interrupted the reading of a message")
-            raise
+        # What waits for an asynchronous result has more to do when it is there.
+        events = self._apply(data, waiter.seq if type(waiter) is Waiter else -1)
         if waiter is not None and type(events) is tuple:  # as most often
             waiter.answer = events[2]
             waiter.done = True
-            return
+        else:
+            self._deliver(events)
+
+    def _apply(self, data: bytes, wanted: int) -> list[Event] | tuple[Any, ...]:
+        """What the session makes of *data*; a fault ends the connection."""
+        session = self.session
+        try:
+            if data:
+                return session.receive_data(data, monotonic(), wanted)
+            silent = "" if session.has_greeted() else SILENT
+            self.lose(f"{self.stream.name} closed the connection{silent}")
+        except ProtocolError as exc:
+            self._broken(exc)
+        except Exception as exc:  # a fault of ours; other connections of this thread go on
+            self.log_later("reading a message failed", exc)
+            self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
+        except BaseException:
+            self.lose("an exception interrupted the reading of a message")
+            raise
+        return []
+
+    def _deliver(self, events: Iterable[Event]) -> None:
         for event in events:
             if type(event) is Reply:
                 event.token.complete(event.ok, event.value, event.deferred)
@@ -354,9 +432,9 @@ class Link(Flowing):
                 self.flowed(event.flow)
             else:
                 self._handle(event)
-        if session.fault is not None:
-            self._broken(session.fault)
-        if session.out:
+        if self.session.fault is not None:
+            self._broken(self.session.fault)
+        if self.session.out:
             self.flush()
 
     def _handle(self, event: Any) -> None:
@@ -377,6 +455,13 @@ class Link(Flowing):
                 waiter.complete(False, _NOT_STARTED, False)
 
     # --- writing -------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Write *data* in its turn, as far as it fits now; the rest follows when there is room."""
+        try:
+            self.writer.write(data)
+        except OSError as exc:
+            self._write_failed(exc)
 
     def flush(self) -> None:
         """Write what is queued, as far as it fits now; the rest follows when there is room."""

@@ -38,6 +38,7 @@ class Reader(ABC):
         self.noted = False  # see Watched in netobj.blocking.io_thread
         self.readers_left = 0
         self.ended = False
+        self.reads_plainly = stream.wakes_on_shutdown
         self._reader = threading.Lock()
         self._reader_thread = 0  # who has the role, while it waits or reads for itself
         self._sleepers: dict[Waiter, None] = {}
@@ -100,8 +101,8 @@ class Reader(ABC):
             self._sleep(waiter, deadline)
             return
         # A plain reader is blocked in recv(), which only the peer or the end can end.
-        plain = deadline is None and (waiter.only_reader_gives or self.is_alone())
-        plain = plain and self.stream.wakes_on_shutdown
+        plain = deadline is None and self.reads_plainly
+        plain = plain and (waiter.only_reader_gives or self.is_alone())
         try:
             self._reader_thread = get_ident()
             while True:
@@ -109,17 +110,8 @@ class Reader(ABC):
                 self._plain_reader = waiter.reading = True
                 if waiter.done or waiter.jobs or self.ended:
                     return
-                data: bytes | None = None
-                spinner = self._spinner
-                if spinner is not None and not self._sleepers:
-                    if spinner.skip:
-                        spinner.skip -= 1
-                    else:
-                        data = spinner.recv(self.stream)
-                if data is not None:
-                    pass
-                elif plain and not self.writer.blocked:
-                    data = self.stream.recv()
+                if plain and not self.writer.blocked:
+                    data: bytes | None = self._recv()
                 else:
                     self._plain_reader = False
                     self._wait_readable(waiter, deadline)
@@ -136,6 +128,18 @@ class Reader(ABC):
         finally:
             self._plain_reader = waiter.reading = False
             self._leave_reading()
+
+    def _recv(self) -> bytes:
+        """Poll for a moment if that pays, then wait in the kernel."""
+        spinner = self._spinner
+        if spinner is not None:
+            if spinner.skip:
+                spinner.skip -= 1
+            elif not self._sleepers:
+                data = spinner.recv(self.stream)
+                if data is not None:
+                    return data
+        return self.stream.recv()
 
     def hand_on(self, waiter: Waiter) -> None:
         """Let workers run the jobs of *waiter*, whose thread waits no longer."""

@@ -34,6 +34,9 @@ class Host(Protocol):
     config: Config
     process: bytes
 
+    def write(self, data: bytes) -> None:
+        """Write *data* in its turn."""
+
     def flush(self) -> None:
         """Write what is queued."""
 
@@ -112,7 +115,14 @@ class Runner:
                 value = run.execute(partial(perform, session, request))
             else:
                 value = perform(session, request)
-            self._free_server(request)
+            server = self.server
+            if server is not None and server.current is request:
+                server.current = None
+                server.busy = False
+            data = session.plain_reply(request, value)
+            if data is not None:
+                connection.write(data)
+                return
             if type(value) in UNFINISHED:
                 self._unfinished.go_on(request, value)
             else:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from netobj.blocking.streams import Stream
 
-try:
+if sys.platform == "linux":
     from resource import RUSAGE_THREAD, getrusage
-except ImportError:  # it can be told on Linux only
-    RUSAGE_THREAD = None
+
+    def _preemptions() -> int:
+        """How often this thread lost its processor to another."""
+        return getrusage(RUSAGE_THREAD).ru_nivcsw
+
+else:
+
+    def _preemptions() -> int:
+        """It cannot be told."""
+        return 0
+
 
 _MOST_SKIPPED: Final = 1024
 """Waits in a row without polling, at the most: so what a vain try costs is spread over them."""
@@ -78,11 +88,6 @@ class Spinner:
     def _penalize(self) -> None:
         self._penalty = min(2 * self._penalty, _MOST_SKIPPED)
         self.skip = self._penalty
-
-
-def _preemptions() -> Any:
-    """How often this thread lost its processor to another."""
-    return 0 if RUSAGE_THREAD is None else getrusage(RUSAGE_THREAD).ru_nivcsw
 
 
 def spinner_for(seconds: float) -> Spinner | None:

@@ -46,6 +46,7 @@ class Waiter:
         self.lock: Any = None
         self.reading = False
         self.kept: list[tuple[Session, list[int]]] | None = None
+        self.entered = False  # it is in the stack of its chain
 
     @property
     def thread(self) -> int | None:
@@ -153,6 +154,21 @@ def lane_of_thread() -> int:
 chains: Final[dict[int, list[Waiter]]] = {}
 """The chains in which threads of this process wait: innermost last. A stack is changed by the
 threads of its chain, of which only one runs at a time; each step is one operation on it."""
+
+
+def enter_chain(waiter: Waiter, chain: int) -> None:
+    """*waiter*'s thread waits in *chain* from here on."""
+    chains.setdefault(chain, []).append(waiter)
+    waiter.entered = True
+
+
+def leave_chain(waiter: Waiter, chain: int) -> None:
+    """*waiter*'s thread waits no longer."""
+    stack = chains.get(chain)
+    if stack is not None:  # else this is the child of a fork
+        stack.remove(waiter)
+        if not stack:
+            chains.pop(chain, None)
 
 
 def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Waiter | None:

@@ -32,6 +32,26 @@ class Writer:
         self._backlog: deque[Wire] = deque()
         self.blocked = False  # the stream took less than there was
 
+    def write(self, data: bytes) -> None:
+        """Write *data*, in its turn, as far as it fits. Raises OSError."""
+        if self._out or self.blocked or not self._lock.acquire(False):
+            self._out.append(data)
+            self.flush()
+            return
+        self.owner = get_ident()
+        try:
+            sent = self._stream.send(data)
+            if sent < len(data):
+                self._backlog.append(memoryview(data)[sent:])
+                self.blocked = True
+        finally:
+            self.owner = 0
+            self._lock.release()
+        if self.blocked:
+            self._on_blocked()
+        elif self._out:  # another thread has left it to us
+            self.flush()
+
     def flush(self) -> None:
         """Write what is queued, as far as it fits. Raises OSError."""
         out = self._out

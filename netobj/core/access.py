@@ -70,13 +70,13 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         """The attribute that the peer calls *name*; raises ``AccessDenied`` where refused."""
         tp = type(obj)
         facts = self._facts.get(id(tp))
-        if facts is not None and facts.ref() is tp and type(name) is str:
+        if facts is not None and facts.ref() is tp and type(name) is str and self._readable:
             real = facts.names.get(name)
             if real is None and name in facts.marked:
-                function = facts.marked[name]()
-                if function is not None and class_dict(tp).get(name) is function:
-                    real = name if MARK in function.__dict__ else None
-            if real is not None and self._readable:
+                function = class_dict(tp).get(name)
+                if function is facts.marked[name]() and function and MARK in function.__dict__:
+                    real = name
+            if real is not None:
                 try:
                     return getattr(obj, real)
                 except AttributeError as error:

@@ -37,6 +37,10 @@ class Exposure(NamedTuple):
     slow: bool = False  # where plain functions run on an event loop, this one does not
 
 
+PLAIN: Final = Exposure()
+"""The mark that says nothing but that an attribute is open."""
+
+
 @overload
 def exposed(
     target: str,
@@ -149,10 +153,12 @@ def exposure_of(attribute: object) -> Exposure | None:
     """
     if type(attribute) is MethodType:
         attribute = attribute.__func__  # the method itself can hold no mark
+    if type(attribute) is FunctionType:
+        found = attribute.__dict__.get(MARK)
+        return found if type(found) is Exposure else None
     for _ in range(_MAX_LAYERS):
         if type(attribute) is FunctionType:
-            found = attribute.__dict__.get(MARK)
-            return found if type(found) is Exposure else None
+            return exposure_of(attribute)
         found = (instance_dict(attribute) or {}).get(MARK)
         if type(found) is Exposure:
             return found

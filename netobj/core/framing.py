@@ -73,8 +73,8 @@ class FrameReader:
     def take(self, data: bytes) -> bytes | None:
         """Take what the stream delivered, and return the next message: feed and next_message."""
         if not self.filled and len(data) > HEADER_SIZE and not self._preamble_due:
-            (length,) = _read_header(data)
-            if length == len(data) - HEADER_SIZE and length <= self.max_frame:
+            length = len(data) - HEADER_SIZE
+            if _read_header(data)[0] == length <= self.max_frame:
                 return data[HEADER_SIZE:]  # one whole message, as most often
         self.feed(data)
         return self.next_message()

@@ -20,7 +20,7 @@ from netobj.core.boxing import ByValue, is_numpy_scalar
 from netobj.core.consts import BINARY_SPECIALS, OPEN, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
-from netobj.core.exposure import Exposure, exposure_of
+from netobj.core.exposure import PLAIN, Exposure, exposure_of
 from netobj.core.lookup import MISSING, find
 from netobj.core.outcomes import (
     AWAITABLE,
@@ -38,6 +38,7 @@ from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
 _COPYABLE: Final = (list, dict, tuple, set, frozenset, bytearray)
+_CALL: Final = int(Op.CALL)
 MAX_FETCH: Final = 10_000
 """How many items of an iterator one request may ask for."""
 
@@ -56,6 +57,9 @@ def perform(
     Raises ProtocolError for a request that no front-end of ours would make; that ends the
     request, not the connection, since everything it changed on the wire is applied already.
     """
+    if request.op == _CALL and adapt is None:
+        if not (request.deferred or request.given or request.kwnames):  # as most often
+            return _call(session, request.target, request.path, request.args, {})
     operation = _OPERATIONS.get(request.op)
     if operation is None:
         raise ProtocolError(f"the operation {request.op} is not one of the protocol's")
@@ -225,15 +229,25 @@ def _call(
         exposure = session.exposure_of_root(target)
     if adapt is not None and not (is_async(meant) or is_async(function)):
         args, kwargs = adapt(args), adapt(kwargs)
-    if exposure is not None and exposure.arguments_by_value:
-        args = copy_containers(args)
-        kwargs = dict(zip(kwargs, copy_containers(tuple(kwargs.values())), strict=True))
+    if exposure is not None and exposure != PLAIN:
+        return _call_as(exposure, function, args, kwargs)
     result = function(*args, **kwargs)
     if type(result) in AWAITABLE and (
         exposure is not None or type(result) in STEPS or not session.config.allow_all_attrs
     ):
+        return Awaited(result, _itself)
+    return result
+
+
+def _call_as(exposure: Exposure, function: Any, args: Args, kwargs: Kwargs) -> object:
+    """Call *function* as its mark says."""
+    if exposure.arguments_by_value:
+        args = copy_containers(args)
+        kwargs = dict(zip(kwargs, copy_containers(tuple(kwargs.values())), strict=True))
+    result = function(*args, **kwargs)
+    if type(result) in AWAITABLE:
         return _awaited(result, exposure)
-    return result if exposure is None else _finished(result, exposure)
+    return _finished(result, exposure)
 
 
 def _awaited(result: Any, exposure: Exposure | None) -> Awaited:

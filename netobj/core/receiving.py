@@ -113,18 +113,21 @@ class Receiving:
             while body is not None:
                 self._size = len(body)
                 message = boxing.unbox(body)
-                if boxing.big:
-                    self._arriving = (message, boxing.big)
-                    body = self._go_on_with_big(events)
-                    continue
-                kind, deferred = message[0], boxing.deferred
-                if type(kind) is not int or kind not in _APPLY or deferred or not self.greeted:
+                kind = message[0]
+                if boxing.deferred or type(kind) is not int or not self.greeted:
+                    if boxing.big:
+                        self._arriving = (message, boxing.big)
+                        body = self._go_on_with_big(events)
+                        continue
                     self._check_kind(kind)
                 elif kind == _REPLY and not (events or reader.filled):
                     seq = message[1] if len(message) == 3 else None
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message
-                event = _APPLY[kind](self, message, deferred)
+                receive = _APPLY.get(kind)
+                if receive is None:
+                    raise _unknown(kind)
+                event = receive(self, message, boxing.deferred)
                 if event is not None:
                     events.append(event)
                 body = reader.next_message() if reader.filled else None
@@ -176,8 +179,7 @@ class Receiving:
         if not self.greeted and kind != Kind.HELLO:
             raise ProtocolError("a message came before the hello")
         if kind not in _APPLY:
-            shown = kind if 0 <= kind < 256 else "beyond all"
-            raise ProtocolError(f"the kind of message {shown} is not one of the protocol's")
+            raise _unknown(kind)
         if self.boxing.awaited and _KINDS[Kind(kind)] is not Receiving._receive_request:
             raise ProtocolError("only requests may name the answers to others")
 
@@ -207,28 +209,28 @@ class Receiving:
             raise ProtocolError("the numbers of a request are integers")
         if type(args) is not tuple or not 0 <= seq < MAX_NUMBER:
             raise ProtocolError("a request has a number of 63 bits and a tuple of arguments")
-        if seq in self.running:
+        running = self.running
+        if seq in running:
             raise ProtocolError(f"the request {seq} is running already")
-        if len(self.running) >= self._most_running:
+        if len(running) >= self._most_running:
             raise ProtocolError("more requests are in flight than this side's limit allows")
-        chain, lane = (thread, None) if kind == _REQUEST else (None, thread)
-        given = type(number) is tuple and len(number) == 1
-        if given:
-            target = number[0]
-        elif number == ROOT_ID and type(number) is int:
-            target = self.boxing.root
+        if type(number) is int:
+            target = self.boxing.root if number == ROOT_ID else self.boxing.home(number)
+            given = False
         else:
-            target = self.boxing.home(number)
-        request = Request(seq, chain, lane, op, target, path, args, deferred, self._now)
-        if given:
-            request.given = True
-        if deferred and self.boxing.awaited:
-            request.awaits = tuple(self.boxing.awaited)
-        if extras:
-            self._receive_extras(request, message[7:])
-        if lane is not None or request.kept is not None:
+            given = type(number) is tuple and len(number) == 1
+            target = number[0] if given else self.boxing.home(number)
+        if kind == _REQUEST:
+            request = Request(seq, thread, None, op, target, path, args, deferred, self._now)
+        else:
+            request = Request(seq, None, thread, op, target, path, args, deferred, self._now)
             self._keep(request)
-        self.running[seq] = request
+        if deferred or given or extras:
+            request.given = given
+            request.awaits = tuple(self.boxing.awaited)
+            if extras:
+                self._receive_extras(request, message[7:])
+        running[seq] = request
         return request
 
     def _receive_extras(self, request: Request, extras: tuple[Any, ...]) -> None:
@@ -251,7 +253,8 @@ class Receiving:
         if len(extras) > 3:
             if type(extras[3]) is not bool:
                 raise ProtocolError("whether a request is kept is a truth value")
-            request.kept = Answer() if extras[3] else None
+            if extras[3] and request.kept is None:
+                self._keep(request)
 
     def _keep(self, request: Request) -> None:
         answers = self.boxing.answers
@@ -328,6 +331,11 @@ class Receiving:
             raise ProtocolError("a goodbye carries a reason and numbers of requests")
         not_started = [self.pending.pop(seq, None) for seq in message[2]]
         return Goodbye(message[1], [token for token in not_started if token is not None])
+
+
+def _unknown(kind: int) -> ProtocolError:
+    shown = kind if 0 <= kind < 256 else "beyond all"
+    return ProtocolError(f"the kind of message {shown} is not one of the protocol's")
 
 
 def _smallest(limits: tuple[int, ...]) -> int:

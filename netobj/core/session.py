@@ -178,6 +178,50 @@ class Session(Receiving):
             raise ConnectionLost(self.lost)
         return seq
 
+    def plain_request(
+        self,
+        token: object,
+        seq: int,
+        chain: int,
+        op: int,
+        target: Handle,
+        path: str | None,
+        args: tuple[Any, ...],
+    ) -> bytes | None:
+        """As :meth:`request`, where all is plain: what is to be sent, which is not queued.
+
+        None where there is more to it, and where something is to go in front: nothing is done.
+        """
+        for item in args:
+            kind = type(item)
+            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
+                return None
+        if self.out or self.boxing.dead or self.lost is not None:
+            return None
+        body = values.pack([_REQUEST, seq, chain, op, target.id, path, [*args]])
+        size = len(body)
+        if size > self._unchecked:
+            return None
+        self.pending[seq] = token
+        return size.to_bytes(HEADER_SIZE, "big") + body
+
+    def plain_reply(self, request: Request, value: object) -> bytes | None:
+        """As :meth:`reply`, where all is plain: what is to be sent, which is not queued.
+
+        None where there is more to it, and where something is to go in front: nothing is done.
+        """
+        kind = type(value)
+        if kind not in SCALARS and (kind is not str or len(value) >= BIG_VALUE):  # type: ignore[arg-type]
+            return None
+        if self.out or self.boxing.dead or self.lost is not None or request.kept is not None:
+            return None
+        body = values.pack([_REPLY, request.seq, value])
+        size = len(body)
+        if size > self._unchecked:
+            return None
+        self.running.pop(request.seq, None)
+        return size.to_bytes(HEADER_SIZE, "big") + body
+
     def reply(self, request: Request, value: object) -> None:
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
         seq = request.seq
