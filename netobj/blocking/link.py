@@ -40,6 +40,7 @@ from netobj.core.consts import SILENT
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
+from netobj.core.framing import Arrived
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
@@ -71,6 +72,7 @@ class Link(Flowing):
     _closing = False
     _close_begun = False  # before_closed is called once
     _service: Any = None
+    _rest_noted = False  # the I/O thread will see to what is left to write
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -160,7 +162,7 @@ class Link(Flowing):
             session.request(
                 waiter, op, handle, path, args, kwargs, chain, None, time_left, seq, here.metadata
             )
-            self.flush()
+            self.flush(reads=True)
             self.wait_for(waiter, deadline)
             if not waiter.done:
                 raise AsyncResultTimeout(f"no answer came within {time_left:.3g} s")
@@ -320,7 +322,7 @@ class Link(Flowing):
 
     # --- what arrives --------------------------------------------------------------------------
 
-    def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
+    def receive(self, data: Arrived, waiter: Waiter | None = None) -> None:
         """Apply what has arrived; called with the role of the reader, by *waiter*'s thread."""
         session = self.session
         if not data:
@@ -345,6 +347,8 @@ class Link(Flowing):
             waiter.answer = events[2]
             waiter.done = True
             return
+        if session.arriving is not None or isinstance(data, int):
+            self.stream.room = session.room()
         for event in events:
             if type(event) is Reply:
                 event.token.complete(event.ok, event.value, event.deferred)
@@ -378,10 +382,13 @@ class Link(Flowing):
 
     # --- writing -------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Write what is queued, as far as it fits now; the rest follows when there is room."""
+    def flush(self, reads: bool = False) -> None:
+        """Write what is queued, as far as it fits now; the rest follows when there is room.
+
+        *reads*: this thread will read next, and then writes the rest, too.
+        """
         try:
-            self.writer.flush()
+            self.writer.flush(reads)
         except OSError as exc:
             self._write_failed(exc)
 
@@ -400,7 +407,21 @@ class Link(Flowing):
         self.io_read()
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
-    def _on_blocked(self) -> None:
+    def _on_blocked(self, reads: bool) -> None:
+        if not reads:
+            self.want_write()
+        elif not self._rest_noted:
+            self._rest_noted = True
+            self._io.soon((Link._see_to_rest, self))
+
+    def _see_to_rest(self) -> None:
+        """From the I/O thread: if no thread that reads writes what is left, this one does."""
+        self._rest_noted = False  # before the look: whoever leaves something after it notes it
+        if self.writer.blocked and not self.ended:
+            self._on_blocked(self.reader_writes())
+
+    def want_write(self) -> None:
+        """Let the I/O thread write what is left."""
         self._io.want_write(self)
 
     def flush_releases(self) -> None:
@@ -496,6 +517,7 @@ class Link(Flowing):
             self.reinstate_reader()
             return False
         self.stream.close()
+        self.stream.drop_room()
         if self._waker is not None:
             self._waker.close()
         self._released.set()
@@ -506,6 +528,7 @@ class Link(Flowing):
         self.ended = self._finished = True
         self._end_lock = threading.Lock()  # another thread of the parent may have held it
         self.stream.close()
+        self.stream.drop_room()
         reason = "the connection belongs to the parent process; connect anew"
         for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
             Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's

@@ -34,8 +34,8 @@ class Host(Protocol):
     config: Config
     process: bytes
 
-    def flush(self) -> None:
-        """Write what is queued."""
+    def flush(self, reads: bool = False) -> None:
+        """Write what is queued; *reads*: this thread will read next, so it can write the rest."""
 
     def prompt(self, chain: int | None) -> Any:
         """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
@@ -94,6 +94,8 @@ class Runner:
 
     def run(self, request: Request) -> None:
         """Run *request* and answer it; raises only what is to be raised here, too."""
+        server = self.server
+        in_server = server is not None and server.current is request
         if not request.start():  # our goodbye has said that it will not run
             self._free_server(request)
             return
@@ -127,7 +129,7 @@ class Runner:
         finally:
             scope.reset(token)
             request.args = ()  # what the arguments refer to is not kept alive by our frames
-        connection.flush()
+        connection.flush(in_server)
 
     def _free_server(self, request: Request) -> None:
         """*request* has run: if it was the server's own, the server is free."""

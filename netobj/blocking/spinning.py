@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from netobj.blocking.streams import Stream
+from netobj.core.framing import Arrived
 
 try:
     from resource import RUSAGE_THREAD, getrusage
@@ -43,8 +44,8 @@ class Spinner:
         self._preempted = _preemptions()
         self.skip = 0
 
-    def recv(self, stream: Stream) -> bytes | None:
-        """What arrives on *stream* within the time, ``b""`` at its end; None if nothing did.
+    def recv(self, stream: Stream) -> Arrived | None:
+        """What arrives on *stream* within the time, ``b""`` or 0 at its end; None if nothing did.
 
         Raises OSError.
         """
