@@ -27,6 +27,7 @@ FLOORS = {
     "netobj.core.consts": (0, 0),
     "netobj.core.lookup": (0, 0),
     "netobj.core.config": (0, 1),
+    "netobj.core.landing": (0, 0),
     "netobj.core.events": (1, 0),
     "netobj.core.framing": (1, 0),
     "netobj.core.registered": (1, 0),

@@ -46,6 +46,7 @@ class Watched(Protocol):
     noted: bool  # it is a candidate; set by who notes it, cleared by the I/O thread
     readers_left: int  # how many readers have come and gone
     ended: bool  # it is to be forgotten
+    io_writes: bool  # this thread writes what is left; set and cleared by it
 
     def is_read(self) -> bool:
         """Somebody reads it at the moment."""
@@ -210,7 +211,8 @@ class IOThread:
             self._closing.append(connection)
 
     def _start_writing(self, connection: Watched) -> None:
-        if connection.io_write() and not connection.ended:
+        connection.io_writes = connection.io_write() and not connection.ended
+        if connection.io_writes:
             self._writing.add(connection)
             self._register(connection)
 
@@ -242,6 +244,7 @@ class IOThread:
 
     def _serve(self, connection: Watched, events: int) -> None:
         if events & selectors.EVENT_WRITE and not connection.io_write():
+            connection.io_writes = False
             self._writing.discard(connection)
             self._register(connection)
         if events & selectors.EVENT_READ and connection in self._armed:

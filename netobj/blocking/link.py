@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from netobj.blocking import io_thread as io_thread_module
 from netobj.blocking import loop as loop_module
-from netobj.blocking import waiting
+from netobj.blocking import spinning, waiting
 from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
@@ -41,6 +41,7 @@ from netobj.core.consts import SILENT
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
+from netobj.core.framing import Arrived
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
@@ -72,6 +73,7 @@ class Link(Flowing):
     _closing = False
     _close_begun = False  # before_closed is called once
     _service: Any = None
+    _rest_noted = False  # the I/O thread will see to what is left to write
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -166,7 +168,7 @@ class Link(Flowing):
                     seq=waiter.seq,
                     metadata=here.metadata,
                 )
-                self.flush()
+                self.flush(reads=True)
             self.wait_for(waiter, deadline)
             if not waiter.done:
                 raise AsyncResultTimeout(f"no answer came within {time_left:.3g} s")
@@ -215,7 +217,7 @@ class Link(Flowing):
             if data is None:
                 return False
             self._reader_thread = get_ident()
-            self.write(data)
+            self.write(data, reads=True)
             if self.writer.blocked or self.ended:
                 enter_chain(waiter, chain)
                 return True
@@ -394,7 +396,7 @@ class Link(Flowing):
 
     # --- what arrives --------------------------------------------------------------------------
 
-    def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
+    def receive(self, data: Arrived, waiter: Waiter | None = None) -> None:
         """Apply what has arrived; called with the role of the reader, by *waiter*'s thread."""
         # What waits for an asynchronous result has more to do when it is there.
         events = self._apply(data, waiter.seq if type(waiter) is Waiter else -1)
@@ -404,12 +406,15 @@ class Link(Flowing):
         else:
             self._deliver(events)
 
-    def _apply(self, data: bytes, wanted: int) -> list[Event] | tuple[Any, ...]:
+    def _apply(self, data: Arrived, wanted: int) -> list[Event] | tuple[Any, ...]:
         """What the session makes of *data*; a fault ends the connection."""
         session = self.session
         try:
             if data:
-                return session.receive_data(data, monotonic(), wanted)
+                events = session.receive_data(data, monotonic(), wanted)
+                if session.arriving is not None or type(data) is int:
+                    self.stream.room = session.room()
+                return events
             silent = "" if session.has_greeted() else SILENT
             self.lose(f"{self.stream.name} closed the connection{silent}")
         except ProtocolError as exc:
@@ -456,17 +461,20 @@ class Link(Flowing):
 
     # --- writing -------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Write *data* in its turn, as far as it fits now; the rest follows when there is room."""
+    def write(self, data: bytes, reads: bool = False) -> None:
+        """As :meth:`flush`, of *data* in its turn."""
         try:
-            self.writer.write(data)
+            self.writer.write(data, reads)
         except OSError as exc:
             self._write_failed(exc)
 
-    def flush(self) -> None:
-        """Write what is queued, as far as it fits now; the rest follows when there is room."""
+    def flush(self, reads: bool = False) -> None:
+        """Write what is queued, as far as it fits now; the rest follows when there is room.
+
+        *reads*: this thread will read next, and then writes the rest, too.
+        """
         try:
-            self.writer.flush()
+            self.writer.flush(reads)
         except OSError as exc:
             self._write_failed(exc)
 
@@ -485,7 +493,21 @@ class Link(Flowing):
         self.io_read()
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
-    def _on_blocked(self) -> None:
+    def _on_blocked(self, reads: bool) -> None:
+        if not reads:
+            self.want_write()
+        elif not self._rest_noted:
+            self._rest_noted = True
+            self._io.soon((Link._see_to_rest, self))
+
+    def _see_to_rest(self) -> None:
+        """From the I/O thread: if no thread that reads writes what is left, this one does."""
+        self._rest_noted = False  # before the look: whoever leaves something after it notes it
+        if self.writer.blocked and not self.ended:
+            self._on_blocked(self.reader_writes())
+
+    def want_write(self) -> None:
+        """Let the I/O thread write what is left."""
         self._io.want_write(self)
 
     def flush_releases(self) -> None:
@@ -581,6 +603,7 @@ class Link(Flowing):
             self.reinstate_reader()
             return False
         self.stream.close()
+        self.stream.drop_room()
         if self._waker is not None:
             self._waker.close()
         self._released.set()
@@ -591,6 +614,7 @@ class Link(Flowing):
         self.ended = self._finished = True
         self._end_lock = threading.Lock()  # another thread of the parent may have held it
         self.stream.close()
+        self.stream.drop_room()
         reason = "the connection belongs to the parent process; connect anew"
         for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
             Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's
@@ -628,6 +652,7 @@ def _after_fork_in_child() -> None:
     pool.idle.clear()
     io_thread_module.after_fork_in_child()
     loop_module.after_fork_in_child()
+    spinning.after_fork_in_child()
     waiting.after_fork_in_child()
 
 

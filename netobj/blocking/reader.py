@@ -22,6 +22,7 @@ from netobj.blocking.streams import Stream, wait
 from netobj.blocking.waiting import LONGEST_WAIT, Waiter
 from netobj.blocking.waker import Waker
 from netobj.blocking.writer import Writer
+from netobj.core.framing import Arrived
 from netobj.errors import ReentrantCall
 
 
@@ -31,6 +32,8 @@ class Reader(ABC):
     writer: Writer
     _waker: Any = None
     _woken = False
+    io_writes = False  # the I/O thread writes what is left
+    _writes = False  # the reader writes, too, or has done so
 
     def __init__(self, stream: Stream, spinner: Spinner | None = None) -> None:
         self.stream = stream
@@ -48,8 +51,8 @@ class Reader(ABC):
     # --- what the whole connection does ----------------------------------------------------
 
     @abstractmethod
-    def receive(self, data: bytes, waiter: Waiter | None = None) -> None:
-        """Apply what has arrived (``b""``: the end) and hand it to those who wait for it.
+    def receive(self, data: Arrived, waiter: Waiter | None = None) -> None:
+        """Apply what has arrived (``b""`` or 0: the end) and hand it to those who wait for it.
 
         *waiter*: that of the thread that has read it.
         """
@@ -69,6 +72,10 @@ class Reader(ABC):
     @abstractmethod
     def nudge(self) -> None:
         """Make the peer send something, whatever it is."""
+
+    @abstractmethod
+    def want_write(self) -> None:
+        """Let the I/O thread write what is left."""
 
     @abstractmethod
     def io_write(self) -> bool:
@@ -110,8 +117,8 @@ class Reader(ABC):
                 self._plain_reader = waiter.reading = True
                 if waiter.done or waiter.jobs or self.ended:
                     return
-                if plain and not self.writer.blocked:
-                    data: bytes | None = self._recv()
+                if plain and (not self.writer.blocked or self.io_writes):
+                    data: Arrived | None = self._recv()
                 else:
                     self._plain_reader = False
                     self._wait_readable(waiter, deadline)
@@ -129,7 +136,7 @@ class Reader(ABC):
             self._plain_reader = waiter.reading = False
             self._leave_reading()
 
-    def _recv(self) -> bytes:
+    def _recv(self) -> Arrived:
         """Poll for a moment if that pays, then wait in the kernel."""
         spinner = self._spinner
         if spinner is not None:
@@ -158,6 +165,8 @@ class Reader(ABC):
     def _sleep(self, waiter: Waiter, deadline: float | None) -> None:
         if self.reads_here():
             raise reentrant()
+        if self.writer.blocked and not self.io_writes and not self.reader_writes():
+            self.want_write()
         timeout = -1.0 if deadline is None else _left(deadline)
         waiter.prepare_sleep()
         self._sleepers[waiter] = None
@@ -181,6 +190,10 @@ class Reader(ABC):
     def reads_here(self) -> bool:
         """True in the thread that is in the midst of reading: a finalizer or signal handler."""
         return self._reader_thread == get_ident()
+
+    def reader_writes(self) -> bool:
+        """A thread that reads goes on writing as soon as there is room."""
+        return self._writes and not self._plain_reader and self._reader.locked()
 
     def _leave_reading(self) -> None:
         self._reader_thread = 0
@@ -207,12 +220,13 @@ class Reader(ABC):
             self._waker = Waker()
         if not (waiter.done or waiter.jobs or self.ended):
             timeout = None if deadline is None else _left(deadline)
-            blocked = self.writer.blocked
-            wait(self.stream, read=True, write=blocked, timeout=timeout, also=self._waker.fd)
+            # Two threads that wait for the same room would wake for what the other has filled.
+            self._writes = self.writer.blocked and not self.io_writes
+            wait(self.stream, read=True, write=self._writes, timeout=timeout, also=self._waker.fd)
         if self._woken:
             self._woken = False
             self._waker.clear()
-        if self.writer.blocked:
+        if self._writes:
             self.io_write()
 
     def interrupt_reader(self, waiter: Waiter) -> None:
@@ -258,7 +272,7 @@ class Reader(ABC):
             while data:
                 self.receive(data)
                 data = self.stream.recv_now() if self.stream.pending() else None
-            if data == b"":
+            if data is not None:  # the end
                 self.receive(data)
         except OSError as exc:
             self._reading_failed(exc)

@@ -34,11 +34,11 @@ class Host(Protocol):
     config: Config
     process: bytes
 
-    def write(self, data: bytes) -> None:
-        """Write *data* in its turn."""
+    def write(self, data: bytes, reads: bool = False) -> None:
+        """Write *data* in its turn; *reads* as in :meth:`flush`."""
 
-    def flush(self) -> None:
-        """Write what is queued."""
+    def flush(self, reads: bool = False) -> None:
+        """Write what is queued; *reads*: this thread will read next, so it can write the rest."""
 
     def prompt(self, chain: int | None) -> Any:
         """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
@@ -97,6 +97,9 @@ class Runner:
 
     def run(self, request: Request) -> None:
         """Run *request* and answer it; raises only what is to be raised here, too."""
+        server = self.server
+        if server is not None and server.current is not request:
+            server = None  # it runs in another thread than the server's
         if not request.start():  # our goodbye has said that it will not run
             self._free_server(request)
             return
@@ -115,13 +118,12 @@ class Runner:
                 value = run.execute(partial(perform, session, request))
             else:
                 value = perform(session, request)
-            server = self.server
-            if server is not None and server.current is request:
+            if server is not None:
                 server.current = None
                 server.busy = False
             data = session.plain_reply(request, value)
             if data is not None:
-                connection.write(data)
+                connection.write(data, server is not None)
                 return
             if type(value) in UNFINISHED:
                 self._unfinished.go_on(request, value)
@@ -137,7 +139,7 @@ class Runner:
         finally:
             scope.reset(token)
             request.args = ()  # what the arguments refer to is not kept alive by our frames
-        connection.flush()
+        connection.flush(server is not None)
 
     def _free_server(self, request: Request) -> None:
         """*request* has run: if it was the server's own, the server is free."""

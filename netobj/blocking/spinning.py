@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Final
 
 from netobj.blocking.streams import Stream
+from netobj.core.framing import Arrived
 
 if sys.platform == "linux":
     from resource import RUSAGE_THREAD, getrusage
@@ -29,7 +30,7 @@ _MOST_SKIPPED: Final = 1024
 _LOOK_EVERY: Final = 64
 """Polls that pay between two looks whether another process wants this processor."""
 
-_one: Final = threading.Lock()
+_one = threading.Lock()
 """Held, without waiting for it, by the one thread of the process that polls: two would only take
 the interpreter from one another."""
 
@@ -53,8 +54,8 @@ class Spinner:
         self._preempted = _preemptions()
         self.skip = 0
 
-    def recv(self, stream: Stream) -> bytes | None:
-        """What arrives on *stream* within the time, ``b""`` at its end; None if nothing did.
+    def recv(self, stream: Stream) -> Arrived | None:
+        """What arrives on *stream* within the time, ``b""`` or 0 at its end; None if nothing did.
 
         Raises OSError.
         """
@@ -88,6 +89,12 @@ class Spinner:
     def _penalize(self) -> None:
         self._penalty = min(2 * self._penalty, _MOST_SKIPPED)
         self.skip = self._penalty
+
+
+def after_fork_in_child() -> None:
+    """Another thread of the parent may have been polling."""
+    global _one
+    _one = threading.Lock()
 
 
 def spinner_for(seconds: float) -> Spinner | None:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from netobj.blocking.safepoint import safe_point
+from netobj.core.framing import Arrived
 
 RECV_SIZE: Final = 64 * 1024
 _RECV_SIZES: Final = (RECV_SIZE,)
@@ -31,16 +32,19 @@ class Stream(ABC):
     wakes_on_shutdown = True
     """A thread inside :meth:`recv` comes out of it when another calls :meth:`shutdown`."""
 
+    room: memoryview | None = None
+    """Where :meth:`recv` and :meth:`recv_now` put what comes; they then return how much it is."""
+
     read_fd: int
     write_fd: int
 
     @abstractmethod
-    def recv(self) -> bytes:
-        """Wait for bytes; ``b""`` at the end. Raises OSError."""
+    def recv(self) -> Arrived:
+        """Wait for bytes; ``b""`` or 0 at the end. Raises OSError."""
 
     @abstractmethod
-    def recv_now(self) -> bytes | None:
-        """What has arrived, ``b""`` at the end, None if there is nothing. Raises OSError."""
+    def recv_now(self) -> Arrived | None:
+        """What has arrived, ``b""`` or 0 at the end, None if there is nothing. Raises OSError."""
 
     @abstractmethod
     def send_now(self, parts: Sequence[Wire]) -> int:
@@ -53,6 +57,12 @@ class Stream(ABC):
     def pending(self) -> bool:
         """True when bytes wait inside the stream that the kernel does not know of."""
         return False
+
+    def drop_room(self) -> None:
+        """Nothing more is received: let go of the memory that it would have been put into."""
+        if self.room is not None:
+            self.room.release()
+            self.room = None
 
     @abstractmethod
     def shutdown(self) -> None:
@@ -83,12 +93,12 @@ class SocketStream(Stream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._received: deque[bytes] = deque()  # what recv() had when it was interrupted
+        self._received: deque[Arrived] = deque()  # what recv() had when it was interrupted
         self.read_fd = self.write_fd = sock.fileno()
         sock.setblocking(True)
         _connect_options(sock)
 
-    def recv(self) -> bytes:
+    def recv(self) -> Arrived:
         if not self._received:
             self._block()
         return self._received.popleft()
@@ -96,16 +106,21 @@ class SocketStream(Stream):
     @safe_point
     def _block(self) -> None:
         # In one step of the interpreter: an exception after it finds the bytes queued.
-        self._received.extend(map(self.sock.recv, _RECV_SIZES))
+        if self.room is None:
+            self._received.extend(map(self.sock.recv, _RECV_SIZES))
+        else:
+            self._received.extend(map(self.sock.recv_into, (self.room,)))
 
     def pending(self) -> bool:
         return bool(self._received)
 
-    def recv_now(self) -> bytes | None:
+    def recv_now(self) -> Arrived | None:
         if self._received:
             return self._received.popleft()
         try:
-            return self.sock.recv(RECV_SIZE, socket.MSG_DONTWAIT)
+            if self.room is None:
+                return self.sock.recv(RECV_SIZE, socket.MSG_DONTWAIT)
+            return self.sock.recv_into(self.room, 0, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return None
 
@@ -154,16 +169,18 @@ class NonBlockingSocketStream(SocketStream):
         super().__init__(sock)
         sock.setblocking(False)
 
-    def recv(self) -> bytes:
+    def recv(self) -> Arrived:
         while True:
             data = self.recv_now()
             if data is not None:
                 return data
             wait(self, read=True, write=False, timeout=None)
 
-    def recv_now(self) -> bytes | None:
+    def recv_now(self) -> Arrived | None:
         try:
-            return self.sock.recv(RECV_SIZE)
+            if self.room is None:
+                return self.sock.recv(RECV_SIZE)
+            return self.sock.recv_into(self.room)
         except (BlockingIOError, InterruptedError):
             return None
 
@@ -192,17 +209,19 @@ class TLSStream(Stream):
         _connect_options(sock)
         self._lock = threading.Lock()
 
-    def recv(self) -> bytes:
+    def recv(self) -> Arrived:
         while True:
             data = self.recv_now()
             if data is not None:
                 return data
             wait(self, read=True, write=False, timeout=None)
 
-    def recv_now(self) -> bytes | None:
+    def recv_now(self) -> Arrived | None:
         with self._lock:
             try:
-                return self.sock.recv(RECV_SIZE)
+                if self.room is None:
+                    return self.sock.recv(RECV_SIZE)
+                return self.sock.recv_into(self.room)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
             except ssl.SSLEOFError:
@@ -258,18 +277,20 @@ class PipeStream(Stream):
         os.set_blocking(self.write_fd, False)
         self._ended = False
 
-    def recv(self) -> bytes:
+    def recv(self) -> Arrived:
         while True:
             data = self.recv_now()
             if data is not None:
                 return data
             wait(self, read=True, write=False, timeout=None)
 
-    def recv_now(self) -> bytes | None:
+    def recv_now(self) -> Arrived | None:
         if self._ended:
             return b""
         try:
-            return os.read(self.read_fd, RECV_SIZE)
+            if self.room is None:
+                return os.read(self.read_fd, RECV_SIZE)
+            return os.readv(self.read_fd, (self.room,))
         except (BlockingIOError, InterruptedError):
             return None
 

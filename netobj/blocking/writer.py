@@ -20,10 +20,13 @@ class Writer:
     ``_lock`` is held by the thread that writes, for one attempt that does not block; a thread
     that finds it taken leaves its message to the other, which looks at the queue again after it
     has let go. What does not fit stays in ``_backlog``, of which the lock's holder is the owner,
-    and *blocked* (the front-end) is told, once, to call :meth:`flush` when there is room.
+    and the front-end is told, once, to call :meth:`resume` when there is room: by *on_blocked*,
+    which gets what :meth:`flush` got.
     """
 
-    def __init__(self, stream: Stream, out: deque[Wire], on_blocked: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: Stream, out: deque[Wire], on_blocked: Callable[[bool], None]
+    ) -> None:
         self._stream = stream
         self._out = out
         self._on_blocked = on_blocked
@@ -32,11 +35,11 @@ class Writer:
         self._backlog: deque[Wire] = deque()
         self.blocked = False  # the stream took less than there was
 
-    def write(self, data: bytes) -> None:
-        """Write *data*, in its turn, as far as it fits. Raises OSError."""
+    def write(self, data: bytes, reads: bool = False) -> None:
+        """As :meth:`flush`, of *data* in its turn."""
         if self._out or self.blocked or not self._lock.acquire(False):
             self._out.append(data)
-            self.flush()
+            self.flush(reads)
             return
         self.owner = get_ident()
         try:
@@ -48,12 +51,15 @@ class Writer:
             self.owner = 0
             self._lock.release()
         if self.blocked:
-            self._on_blocked()
+            self._on_blocked(reads)
         elif self._out:  # another thread has left it to us
-            self.flush()
+            self.flush(reads)
 
-    def flush(self) -> None:
-        """Write what is queued, as far as it fits. Raises OSError."""
+    def flush(self, reads: bool = False) -> None:
+        """Write what is queued, as far as it fits. Raises OSError.
+
+        *reads*: this thread will wait for the stream next, and can go on with what is left.
+        """
         out = self._out
         while out and not self.blocked:
             if not self._lock.acquire(False):
@@ -72,7 +78,7 @@ class Writer:
                 self.owner = 0
                 self._lock.release()
             if self.blocked:
-                self._on_blocked()
+                self._on_blocked(reads)
 
     def finish(self, timeout: float) -> None:
         """As :meth:`flush`, also when another thread writes: it is done within *timeout* s."""

@@ -10,12 +10,18 @@ import struct
 from typing import Final
 
 from netobj.core.consts import HEADER_SIZE, LENGTH_MASK, PREAMBLE, RAW_FLAG
+from netobj.core.landing import Landing
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
 
 RAW_CHUNK: Final = LENGTH_MASK
 _read_header: Final = struct.Struct(">I").unpack_from
 _COMPACT_AFTER: Final = 64 * 1024  # consumed bytes that are worth moving the rest forward
 _VERSION_DIGITS: Final = 4
+_WORTH_LANDING: Final = 16 * 1024
+"""Bytes; fewer are better read together with what comes behind them."""
+
+Arrived = bytes | int
+"""What a stream delivered, or how many bytes of it are where :meth:`FrameReader.room` said."""
 
 
 def frame(body: bytes) -> bytes:
@@ -62,7 +68,7 @@ class FrameReader:
         self._data: bytes | bytearray = b""
         self._position = 0
         self._preamble_due = preamble
-        self._raw: bytearray | None = None
+        self._raw: Landing | None = None
         self._raw_frame_left = 0
 
     @property
@@ -122,23 +128,38 @@ class FrameReader:
     def next_raw(self, size: int) -> bytes | None:
         """The *size* bytes of a big value, or None until all have come.
 
-        Call it again with the same *size* after the next :meth:`feed`. Memory grows with
-        what arrives, not with what was announced.
+        Call it again with the same *size* after the next :meth:`feed` or :meth:`advance`.
         """
         if self._raw is None:
-            self._raw = bytearray()
-        while len(self._raw) < size:
-            if not self._raw_frame_left and not self._read_raw_header(size - len(self._raw)):
+            self._raw = Landing(size)
+        landing = self._raw
+        while landing.filled < size:
+            if not self._raw_frame_left and not self._read_raw_header(size - landing.filled):
                 return None
-            piece = self._data[self._position : self._position + self._raw_frame_left]
+            end = self._position + self._raw_frame_left
+            piece = memoryview(self._data)[self._position : end]
             if not piece:
                 return None
-            self._raw += piece
+            landing.put(piece)
             self._position += len(piece)
             self._raw_frame_left -= len(piece)
-        value = bytes(self._raw)
         self._raw = None
-        return value
+        return landing.value()
+
+    def room(self) -> memoryview | None:
+        """Where to put what comes next, in place of :meth:`feed`; None if nowhere.
+
+        To be asked for when :meth:`next_raw` has returned None.
+        """
+        if self._raw is None or self._raw_frame_left < _WORTH_LANDING:
+            return None
+        return self._raw.room(self._raw_frame_left)
+
+    def advance(self, count: int) -> None:
+        """*count* bytes have been put into the :meth:`room`."""
+        assert self._raw is not None
+        self._raw.advance(count)
+        self._raw_frame_left -= count
 
     def _read_raw_header(self, missing: int) -> bool:
         start = self._position + HEADER_SIZE

@@ -27,7 +27,7 @@ from netobj.core.events import (
 )
 from netobj.core.flow import Flow
 from netobj.core.flows import Flows
-from netobj.core.framing import FrameReader
+from netobj.core.framing import Arrived, FrameReader
 from netobj.core.handle import ImportedClass
 from netobj.core.promises import Answer
 from netobj.errors import LimitExceeded, ProtocolError
@@ -73,7 +73,7 @@ class Receiving:
         self._now = 0.0
         self._reader = FrameReader(config.limits[Limit.FRAME])
         self._size = 0  # bytes of the message being applied
-        self._arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
+        self.arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
         self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
 
     def _queue(self, message: list[Any]) -> None:
@@ -83,16 +83,22 @@ class Receiving:
         """True once the peer's hello has come."""
         return self.greeted
 
+    def room(self) -> memoryview | None:
+        """Where the bytes that come next may be put, while a big value arrives."""
+        return None if self.arriving is None else self._reader.room()
+
     @overload
-    def receive_data(self, data: bytes, now: float) -> list[Event]: ...
+    def receive_data(self, data: Arrived, now: float) -> list[Event]: ...
     @overload
     def receive_data(
-        self, data: bytes, now: float, wanted: int
+        self, data: Arrived, now: float, wanted: int
     ) -> list[Event] | tuple[Any, ...]: ...
     def receive_data(
-        self, data: bytes, now: float, wanted: int = -1
+        self, data: Arrived, now: float, wanted: int = -1
     ) -> list[Event] | tuple[Any, ...]:
         """Apply what has arrived (*now* in seconds of any steady clock).
+
+        *data* is the bytes, or how many of them were put into the last :meth:`room`.
 
         Returns what the front-end is to hear of. Where it is but the plain answer to our request
         *wanted*, that message itself: the result is its third item, and there is no event.
@@ -105,10 +111,14 @@ class Receiving:
         events: list[Event] = []
         reader, boxing = self._reader, self.boxing
         try:
-            if self._arriving is None:
+            if self.arriving is None:
+                assert not isinstance(data, int)
                 body = reader.take(data)
             else:
-                reader.feed(data)
+                if isinstance(data, int):
+                    reader.advance(data)
+                else:
+                    reader.feed(data)
                 body = self._go_on_with_big(events)
             while body is not None:
                 self._size = len(body)
@@ -116,7 +126,7 @@ class Receiving:
                 kind = message[0]
                 if boxing.deferred or type(kind) is not int or not self.greeted:
                     if boxing.big:
-                        self._arriving = (message, boxing.big)
+                        self.arriving = (message, boxing.big)
                         body = self._go_on_with_big(events)
                         continue
                     self._check_kind(kind)
@@ -146,10 +156,10 @@ class Receiving:
 
         Returns the next message, if it has come.
         """
-        assert self._arriving is not None
-        if not self._receive_big(*self._arriving):
+        assert self.arriving is not None
+        if not self._receive_big(*self.arriving):
             return None
-        message, self._arriving = self._arriving[0], None
+        message, self.arriving = self.arriving[0], None
         self._check_kind(message[0])
         event = _APPLY[message[0]](self, message, True)
         if event is not None:

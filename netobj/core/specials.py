@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -184,7 +185,11 @@ def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
 
     handle = self.____handle__
     data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
-    array = numpy.frombuffer(bytearray(data), numpy.dtype(code)).reshape(shape)
+    parts = [data]
+    del data
+    # Writable, and where nobody else has the bytes, as after a long way, in their own memory.
+    memory = io.BytesIO(parts.pop()).getbuffer()
+    array = numpy.frombuffer(memory, numpy.dtype(code)).reshape(shape)
     return array if dtype is None else array.astype(dtype)
 
 

@@ -37,9 +37,11 @@ def ends(make: Callable[[], Pair]) -> Iterator[Pair]:
 
 
 def receive(stream: Stream, size: int) -> bytes:
+    """What comes, at least *size* bytes."""
     data = bytearray()
     while len(data) < size:
         piece = stream.recv()
+        assert isinstance(piece, bytes)
         assert piece
         data += piece
     return bytes(data)
@@ -73,7 +75,7 @@ def test_parts_go_out_in_order_and_a_full_stream_takes_no_more(ends: Pair) -> No
                 full = True
                 break
             rest = rest[sent:]
-        received += other.recv()
+        received += receive(other, 1)
     assert received == payload
     assert full
 
@@ -112,6 +114,63 @@ def test_wait(ends: Pair, wait: Callable[..., None]) -> None:
     finally:
         os.close(also)
         os.close(wake)
+
+
+def test_what_comes_is_put_where_there_is_room(ends: Pair) -> None:
+    one, other = ends
+    data = os.urandom(3 * streams.RECV_SIZE)
+    memory = bytearray(len(data))
+    room, unsent = memoryview(memory), memoryview(data)
+    at_once = True
+    while room:
+        if unsent:
+            unsent = unsent[one.send_now([unsent]) :]
+        other.room = room
+        count = other.recv_now() if at_once else other.recv()
+        at_once = not at_once
+        if count is not None:
+            assert isinstance(count, int)
+            assert count
+            room = room[count:]
+    assert memory == data
+    other.room = None
+    one.send_now([b"bytes again"])
+    assert receive(other, 11) == b"bytes again"
+
+
+def test_no_more_is_taken_than_there_is_room(ends: Pair) -> None:
+    one, other = ends
+    one.send_now([b"abcdef"])
+    memory = bytearray(4)
+    other.room = memoryview(memory)
+    taken = other.recv()
+    assert isinstance(taken, int)
+    other.room = None
+    assert memory[:taken] + receive(other, 6 - taken) == b"abcdef"
+
+
+def test_the_end_where_there_is_room_is_zero(ends: Pair) -> None:
+    one, other = ends
+    one.shutdown()
+    one.close()
+    other.room = memoryview(bytearray(10))
+    assert other.recv() == 0
+    assert other.recv_now() == 0
+
+
+def test_bytes_received_before_an_interrupt_are_not_lost() -> None:
+    """recv() queues what it has in the step in which it gets it."""
+    one, other = (SocketStream(sock) for sock in tcp_sockets())
+    one.send_now([b"abc"])
+    memory = bytearray(10)
+    other.room = memoryview(memory)
+    other._block()  # as if an exception had come behind it
+    assert other.pending()
+    assert other.recv_now() == 3
+    assert memory[:3] == b"abc"
+    assert not other.pending()
+    one.close()
+    other.close()
 
 
 def test_the_end_is_empty_bytes(ends: Pair) -> None:

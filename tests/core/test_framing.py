@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from netobj.core import framing
 from netobj.core.consts import PREAMBLE, RAW_FLAG
 from netobj.core.framing import FrameReader, frame, raw_frames
+from netobj.core.landing import AHEAD
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
 
 
@@ -132,11 +134,72 @@ class TestRaw:
         with pytest.raises(ProtocolError, match="a raw frame of at most 6 bytes was due"):
             reader.next_raw(6)
 
-    def test_memory_grows_with_what_arrives(self) -> None:
+    def test_a_size_alone_takes_little_memory(self) -> None:
         reader = FrameReader(100, preamble=False)
-        reader.feed((RAW_FLAG | 1 << 30).to_bytes(4, "big") + b"abc")
-        assert reader.next_raw(1 << 30) is None
-        assert reader._raw == b"abc"
+        tracemalloc.start()
+        try:
+            reader.feed((RAW_FLAG | 1 << 30).to_bytes(4, "big") + b"abc")
+            assert reader.next_raw(1 << 30) is None
+            assert tracemalloc.get_traced_memory()[1] < 2 * AHEAD
+        finally:
+            tracemalloc.stop()
+
+
+class TestRoom:
+    """Bytes of big values may be put where they belong by whoever receives them."""
+
+    @given(
+        st.binary(max_size=200),
+        st.integers(1, 90),
+        st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=30),
+    )
+    def test_in_any_mixture_with_feeding(
+        self, data: bytes, chunk: int, steps: list[tuple[bool, int]]
+    ) -> None:
+        parts = [data[start : start + chunk] for start in range(0, len(data), chunk)]
+        stream = b"".join(b"".join(raw_frames(part)) for part in parts) + frame(b"next")
+        reader = FrameReader(100, preamble=False)
+        found = reader.next_raw(len(data))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(framing, "_WORTH_LANDING", 1)
+            for in_room, size in [*steps, *[(True, 1000)] * 100, (False, len(stream))]:
+                room = reader.room() if found is None and in_room else None
+                count = min(size, len(stream)) if room is None else min(size, len(room))
+                if room is None:
+                    reader.feed(stream[:count])
+                else:
+                    room[:count] = stream[:count]
+                    reader.advance(count)
+                stream = stream[count:]
+                if found is None:
+                    found = reader.next_raw(len(data))
+        assert found == data
+        assert reader.next_message() == b"next"
+        assert reader.room() is None
+
+    def test_there_is_none_where_a_header_is_due(self) -> None:
+        reader = FrameReader(100, preamble=False)
+        assert reader.room() is None
+        header, data = raw_frames(bytes(100_000))
+        reader.feed(bytes(header)[:3])
+        assert reader.next_raw(200_000) is None
+        assert reader.room() is None
+        reader.feed(bytes(header)[3:])
+        assert reader.next_raw(200_000) is None
+        room = reader.room()
+        assert room is not None
+        assert len(room) == len(data)  # of this frame, not of the value
+        reader.advance(len(data))
+        assert reader.next_raw(200_000) is None
+        assert reader.room() is None
+
+    def test_there_is_none_for_the_last_few_bytes(self) -> None:
+        """They are better read with what comes behind them."""
+        reader = FrameReader(100, preamble=False)
+        reader.feed(b"".join(raw_frames(bytes(70_000)))[:-100])
+        assert reader.next_raw(70_000) is None
+        assert reader.room() is None
+        assert reader.mid_frame
 
 
 class TestPreamble:

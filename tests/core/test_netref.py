@@ -17,6 +17,7 @@ import pytest
 from fakewire import CLASSIC, PUBLIC, FakeWire
 from netobj.core import netref
 from netobj.core.config import Config
+from netobj.core.consts import BIG_VALUE
 from netobj.core.describe import NOTHING
 from netobj.core.handle import RemoteObject
 from netobj.core.netref import BoundMethod, proxy_class, proxy_for
@@ -522,6 +523,19 @@ class TestSpecials:
         found = numpy.asarray(give(array.array("d", [1.0, 2.5])))
         assert found.tolist() == [1.0, 2.5]
         assert numpy.asarray(give(bytearray(b"ab")), dtype="uint16").tolist() == [97, 98]
+        assert numpy.asarray(give(array.array("d"))).shape == (0,)
+        square = numpy.asarray(give(memoryview(bytes(range(4))).cast("B", (2, 2))))
+        assert square.tolist() == [[0, 1], [2, 3]]
+
+    def test_an_array_is_the_callers_own_to_write_to(self, give: Give) -> None:
+        numpy = pytest.importorskip("numpy", reason="numpy is an extra")
+        here = bytearray(b"abc" * BIG_VALUE)
+        for original in (here, bytearray(b"abc")):
+            found = numpy.asarray(give(original))
+            if sys.version_info < (3, 12):  # from there on numpy takes a memoryview
+                found[0] = 0
+            assert original[:3] == b"abc"
+            assert numpy.asarray(give(original))[:3].tolist() == [97, 98, 99]
 
     def test_generators(self, wire: FakeWire, give: Give) -> None:
         def numbers() -> Iterator[Any]:

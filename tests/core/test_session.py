@@ -770,6 +770,35 @@ class TestBigValues:
         wire.settle()
         assert values.complete(token.value) == data
 
+    def test_what_is_put_in_place_counts_as_heard(self, wire: FakeWire) -> None:
+        session = wire.left.session
+        data, more = b"x" * 3 * BIG_VALUE, "y" * BIG_VALUE
+        token = Answer()
+        handle = wire.left.root.____handle__
+        session.request(token, Op.CALL, handle, "echo", ((data, more),), None, 1)
+        session.ping(1)
+        stream = b"".join(wire.left.take() for _ in range(len(session.out)))
+        peer = wire.right.session
+        events: list[Any] = []
+        now = 1.0
+        in_place = 0
+        while stream:
+            now += 1.0
+            room = peer.room()
+            count = min(len(stream), 1000)
+            if room is None:
+                events += peer.receive_data(stream[:count], now)
+            else:
+                in_place += 1
+                room[:count] = stream[:count]
+                events += peer.receive_data(count, now)
+            stream = stream[count:]
+            assert peer.last_heard == now
+        assert in_place > 200
+        assert peer.room() is None
+        (request,) = events
+        assert values.complete(request.args) == ((data, more),)
+
     def test_above_the_peers_limit(self) -> None:
         wire = FakeWire(Root(), Root(), right_config=small(RAW=BIG_VALUE))
         assert wire.left.root.echo(b"x" * BIG_VALUE)

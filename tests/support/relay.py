@@ -20,7 +20,9 @@ class Relay:
         self._open = {"questions": threading.Event(), "answers": threading.Event()}
         for gate in self._open.values():
             gate.set()
-        self._lock = threading.Lock()  # protects the count and who spoke last
+        # Protects the count, who spoke last, the sockets and whether they are to be cut.
+        self._lock = threading.Lock()
+        self._is_cut = False
         self._last = ""
         self.round_trips = 0
         """How often the client spoke after the server."""
@@ -35,7 +37,11 @@ class Relay:
         server = socket.create_connection(("127.0.0.1", self._target))
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sockets += [client, server]
+        with self._lock:
+            self._sockets += [client, server]
+            if self._is_cut:  # before it came to this
+                _shut(client)
+                _shut(server)
         for what, source, sink in (("questions", client, server), ("answers", server, client)):
             thread = threading.Thread(target=self._pass, args=(what, source, sink), daemon=True)
             self._threads.append(thread)
@@ -65,8 +71,10 @@ class Relay:
 
     def cut(self) -> None:
         """Break the connection: both sides see its end; what was kept back is gone."""
-        for sock in self._sockets:
-            _shut(sock)
+        with self._lock:
+            self._is_cut = True
+            for sock in self._sockets:
+                _shut(sock)
 
     def close(self) -> None:
         """Break the connection and end all threads."""
