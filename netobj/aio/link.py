@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from netobj.aio.chains import outermost, serving
 from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
+from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper
 from netobj.calls import scope
 from netobj.core.boxing import Raised
@@ -83,7 +84,7 @@ class Link:
             config,
             root,
             link=self,
-            make_proxy=reference.reference_for,
+            make_proxy=self._refer,
             make_end=_end_of,
             guard=self.guard,
             sequence=numbers.requests,
@@ -100,6 +101,7 @@ class Link:
         self._progress = 0.0  # when there was room last, while tasks wait for it
         self._on_close: list[Callable[[Any], object]] = []
         self._paused = False
+        self._woken: list[Waiter] | None = None  # while something arrives: who goes on then
         self._flush_due = False
         self._closing = False
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -121,61 +123,61 @@ class Link:
     ) -> Outcome:
         """Queue a request. Raises as ``Session.request`` does, or when the deadline has passed."""
         now = time.monotonic()
-        outcome = Outcome(self, kept, (op, path, target), now)
-        left = self._time_left(now)
+        here = scope.get()
+        left = self._time_left(now, here.deadline)
         chain = serving.get()
         if chain is None:
             chain = next(numbers.chains)
-        outcome.chain = chain
-        seq = outcome.seq = next(numbers.requests)
-        entries = scope.get().metadata
+        seq = next(numbers.requests)
+        outcome = Outcome(self, seq, chain, kept, (op, path, target), now)
         self.session.request(
-            outcome, op, target, path, args, kwargs, chain, None, left, seq, entries, kept
+            outcome, op, target, path, args, kwargs, chain, None, left, seq, here.metadata, kept
         )
         return outcome
 
-    def _time_left(self, now: float) -> float | None:
-        deadline = scope.get().deadline
-        left = None if deadline is None else deadline - now
-        if left is not None and left <= 0:
-            raise AsyncResultTimeout("the deadline passed before the call was sent")
+    def _time_left(self, now: float, deadline: float | None) -> float | None:
         limit = self.config.sync_request_timeout
-        if limit is None:
-            return left
-        return limit if left is None else min(limit, left)
+        if deadline is None:
+            return limit
+        left = deadline - now
+        if left <= 0:
+            raise AsyncResultTimeout("the deadline passed before the call was sent")
+        return left if limit is None else min(limit, left)
 
-    async def answer(self, call: reference.Call) -> Any:
-        """Send *call* unless it is sent already, wait, and return the answer or raise it."""
-        if call.____outcome__ is not None:
-            return await self._answer(call)
-        try:
-            if self._paused or self._is_full():
-                await self._await_room()
-            for blocker in sending.blockers(call):
-                await self._wait_for(blocker)
-            thrown = sending.raised_as(call)
-            if thrown is None:
-                return await self._answer(call)
-            with self.thrown(thrown) as marked:
-                sending.throw(call, marked)
-                return await self._answer(call)
-        except BaseException:
-            sending.mark_awaited(call)
-            raise
+    def answer(self, call: reference.Call) -> Generator[Any, None, Any]:
+        """Send *call* unless it is sent already, wait, and return the answer or raise it.
 
-    async def _answer(self, call: reference.Call) -> Any:
+        A generator, for ``__await__``: what an awaited call goes through is this, and
+        :meth:`_wait_for`.
+        """
         outcome = call.____outcome__
         if outcome is None:
             try:
+                if self._paused or self._is_full():
+                    yield from self._await_room().__await__()
+                for blocker in sending.blockers(call):
+                    yield from self._wait_for(blocker)
+                thrown = sending.raised_as(call)
+                if thrown is not None:
+                    return (yield from self._throw(call, thrown))
                 outcome = sending.start(call)
             except BaseException:
+                reference.mark_built(call)
                 self.flush_soon()  # what it is built upon may have left
                 raise
-        await self._wait_for(outcome)
+        if not outcome.done:
+            yield from self._wait_for(outcome)
         answer = outcome.result()
         if type(answer) is reference.Reference and reference.is_coroutine(answer):
-            return await reference.special(answer, "__await__")
+            return (yield from reference.special(answer, "__await__").__await__())
         return answer
+
+    def _throw(self, call: reference.Call, exc: BaseException) -> Generator[Any, None, Any]:
+        with self.thrown(exc) as marked:
+            sending.throw(call, marked)
+            outcome = sending.start(call)
+            yield from self._wait_for(outcome)
+            return outcome.result()
 
     def abandon_soon(self, outcome: Outcome) -> None:
         """Nobody can ask for *outcome* any more; called by a finalizer, in any thread."""
@@ -184,8 +186,8 @@ class Link:
         except RuntimeError:  # the loop has ended
             pass
 
-    async def _wait_for(self, outcome: Outcome) -> None:
-        """Wait until *outcome* is there, at most until this task's deadline."""
+    def _wait_for(self, outcome: Outcome) -> Generator[Any, None, None]:
+        """Wait until *outcome* is there, at most until this task's deadline; for ``__await__``."""
         if outcome.done:
             return
         limit = self.config.sync_request_timeout
@@ -197,20 +199,27 @@ class Link:
         first = outermost.setdefault(chain, outcome) is outcome
         self.flush_soon()  # not before: a peer in this process may make the next call of the chain
         try:
-            await outcome.wait(deadline)
+            yield from outcome.wait(deadline)
         finally:
             if first and not outcome.awaited:
                 outermost.pop(chain, None)
                 outcome.let_go()
 
+    def wake(self, waiters: Iterable[Waiter]) -> None:
+        """Go on with the tasks of *waiters*: behind what arrives just now, else soon."""
+        if self._woken is not None:
+            self._woken.extend(waiters)
+            return
+        for waiter in waiters:
+            waiter.wake()
+
     # --- room --------------------------------------------------------------------------------
 
     def _is_full(self) -> bool:
         session = self.session
-        return len(session.pending) >= session.peer_limits[Limit.REQUESTS] and not self._served()
-
-    def _served(self) -> bool:
-        return serving.get() is not None  # a call inside of a chain is exempt, see the design
+        if len(session.pending) < session.peer_limits[Limit.REQUESTS]:
+            return False
+        return serving.get() is None  # a call inside of a chain is exempt, see the design
 
     async def _await_room(self) -> None:
         """Wait while too many bytes wait to be written, or the peer admits no more calls."""
@@ -288,7 +297,7 @@ class Link:
                 "it for ever: use the reference that netobj.aio gives, and await it"
             )
         now = time.monotonic()
-        left = self._time_left(now)
+        left = self._time_left(now, scope.get().deadline)
         waiter = ThreadWaiter(self, (op, path, handle), now)
         waiter.seq = next(numbers.requests)
         with waiter.in_chain() as chain:
@@ -360,16 +369,31 @@ class Link:
             self.log.exception("reading a message failed")
             self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
             return
-        self._deliver(events)
-        del events
-        if self._room:
-            self._make_room()
-        if session.fault is not None:
-            self.broken(session.fault)
-        if session.out:
-            self.flush_soon()
-        if self.may_release():
-            self._sweeper.note(self)
+        self._woken = woken = []
+        try:
+            self._deliver(events)
+        finally:
+            self._woken = None
+            del events
+            if self._room:
+                self._make_room()
+            if session.fault is not None:
+                self.broken(session.fault)
+            if session.out:
+                self.flush_soon()
+            if woken:
+                self._go_on(woken)
+
+    def _go_on(self, woken: list[Waiter]) -> None:
+        """Go on with the tasks that have waited for what has arrived, if no other one runs."""
+        if asyncio.current_task(self.loop) is not None:
+            self.wake(woken)
+            return
+        for waiter in woken:
+            try:
+                waiter.resume()
+            except BaseException as exc:  # it is to end the loop, and not this connection
+                self.loop.call_soon(_raise, exc)
 
     def _deliver(self, events: list[Event]) -> None:
         # By itself, so that no variable keeps alive what nobody waits for any more.
@@ -447,6 +471,10 @@ class Link:
         """Send the releases that nothing has carried along."""
         if self.session.flush_releases():
             self.flush()
+
+    def _refer(self, handle: Handle) -> reference.Reference:
+        self._sweeper.note(self)
+        return reference.reference_for(handle)
 
     def note_held(self) -> None:
         """Something came that may die here, of which the peer is to be told then."""
@@ -556,6 +584,10 @@ class Link:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _raise(exc: BaseException) -> None:
+    raise exc
 
 
 def _end_of(flow: Flow) -> AsyncIncoming | AsyncDuplex:

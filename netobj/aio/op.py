@@ -21,7 +21,7 @@ import operator
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from netobj.aio.reference import Call, Node, Reference, path, place, special
+from netobj.aio.reference import Call, Node, Reference, link_of, new_call, path, place, special
 from netobj.core import copies
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
@@ -41,13 +41,13 @@ def getattr(ref: Any, name: builtins.str) -> Any:
 def setattr(ref: Any, name: builtins.str, value: Any) -> Call:
     """``ref.name = value``."""
     base, steps = place(ref)
-    return Call(base, steps, Op.SET, (name, value), {})
+    return new_call(base, steps, Op.SET, (name, value), {})
 
 
 def delattr(ref: Any, name: builtins.str) -> Call:
     """``del ref.name``."""
     base, steps = place(ref)
-    return Call(base, steps, Op.DELETE, (name,), {})
+    return new_call(base, steps, Op.DELETE, (name,), {})
 
 
 def getitem(ref: Any, key: Any) -> Any:
@@ -118,13 +118,13 @@ def hash(ref: Any) -> Call:
 async def dir(ref: Any) -> list[Any]:
     """``dir(ref)``, as the other side shows it."""
     base, steps = place(ref)
-    return list(await Call(base, steps, Op.DIR, (), {}))
+    return list(await new_call(base, steps, Op.DIR, (), {}))
 
 
 async def isinstance(ref: Any, cls: Any) -> bool:
     """``isinstance(ref, cls)``, *cls* being a remote class."""
     base, steps = place(cls)
-    return bool(await Call(base, steps, Op.INSTANCE_CHECK, (ref,), {}))
+    return bool(await new_call(base, steps, Op.INSTANCE_CHECK, (ref,), {}))
 
 
 async def copy_of(ref: Any) -> Any:
@@ -132,14 +132,14 @@ async def copy_of(ref: Any) -> Any:
     if not is_remote(ref):
         return ref
     base, steps = place(ref)
-    packed, value = await Call(base, steps, Op.COPY, (), {})
-    return copies.unpacked(_link(ref), value) if packed else value
+    packed, value = await new_call(base, steps, Op.COPY, (), {})
+    return copies.unpacked(link_of(ref), value) if packed else value
 
 
 async def bytes(ref: Any) -> Any:
     """The bytes of an object with a buffer."""
     base, steps = place(ref)
-    data, _, _ = await Call(base, steps, Op.BUFFER, (), {})
+    data, _, _ = await new_call(base, steps, Op.BUFFER, (), {})
     return data
 
 
@@ -210,13 +210,6 @@ def _in_place(
 def is_remote(value: Any) -> bool:
     """Whether *value* stands for something remote."""
     return issubclass(type(value), Node)
-
-
-def _link(ref: Any) -> Any:
-    base = place(ref)[0]
-    while type(base) is Call:
-        base = base.____base__
-    return base.____handle__.link
 
 
 def _reflecting(name: builtins.str) -> Callable[[Any, Any], _Awaitable]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final
 
+from netobj.aio.waiter import Waiter
 from netobj.core import values
 from netobj.core.promises import Promise
 from netobj.core.session import Session
@@ -21,49 +23,38 @@ NOT_STARTED: Final = object()
 class Outcome(Promise):
     """The answer to one request, there or on its way.
 
-    Belongs to the loop's thread. Several tasks may wait for it, each on a future of its own, so
+    Belongs to the loop's thread. Several tasks may wait for it, each in a waiter of its own, so
     that one can be cancelled and the others go on.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_answer",
-        "_deferred",
-        "_error",
-        "_futures",
-        "_task",
-        "_traceback",
-        "chain",
-        "done",
-        "forgotten",
-        "kept",
-        "kept_exceptions",
-        "link",
-        "name",
-        "ok",
-        "pins",
-        "seq",
-        "since",
-    )
+    # What few have is in the class, so that making one costs little.
+    done = False
+    ok = True
+    pins = 0
+    forgotten = False
+    kept_exceptions: list[tuple[Session, list[int]]] | None = None
+    _waiters: tuple[Waiter, ...] = ()
+    _answer: Any = None
+    _deferred = False
+    _error: BaseException | None = None
+    _traceback: TracebackType | None = None
 
-    def __init__(self, link: Any, kept: bool, name: tuple[int, Any, Any], since: float) -> None:
+    def __init__(
+        self,
+        link: Any,
+        seq: int,
+        chain: int,
+        kept: bool,
+        name: tuple[int, Any, Any],
+        since: float,
+    ) -> None:
         self.link = link
-        self.seq = 0
-        self.chain = 0
-        self.done = False
+        self.seq = seq
+        self.chain = chain
         self.kept = kept
-        self.pins = 0
-        self.forgotten = False
         self.name = name  # operation, path, target
         self.since = since
-        self.kept_exceptions: list[tuple[Session, list[int]]] | None = None
-        self._task = asyncio.current_task()
-        self._futures: list[asyncio.Future[None]] = []
-        self.ok = True
-        self._answer: Any = None
-        self._deferred = False
-        self._error: BaseException | None = None
-        self._traceback: TracebackType | None = None
+        self._task = asyncio.current_task(link.loop)
 
     @property
     def where(self) -> str:
@@ -76,36 +67,35 @@ class Outcome(Promise):
             self.ok, self._answer, self._deferred = ok, answer, deferred
             self.done = True
             self._task = None
-            for future in self._futures:
-                if not future.done():
-                    future.set_result(None)
-            self._futures.clear()
+            waiters = self._waiters
+            if waiters:
+                self._waiters = ()
+                self.link.wake(waiters)
         if self.kept and answer is not LOST and answer is not NOT_STARTED:
             self.link.session.boxing.settled(self)
+            self.link.note_held()
 
     @property
     def awaited(self) -> bool:
         """Tasks wait for it."""
-        return bool(self._futures)
+        return bool(self._waiters)
 
-    async def wait(self, deadline: float | None = None) -> None:
-        """Wait for the answer. A last waiter that gives up cancels the request.
+    def wait(self, deadline: float | None) -> Generator[Any, None, None]:
+        """Wait for the answer, which is not there yet, in the way of ``__await__``.
 
-        Raises AsyncResultTimeout at *deadline*, a time of ``time.monotonic()``.
+        A last waiter that gives up cancels the request. Raises AsyncResultTimeout at *deadline*,
+        a time of ``time.monotonic()``.
         """
-        if self.done:
-            return
         loop = self.link.loop
-        future: asyncio.Future[None] = loop.create_future()
-        self._futures.append(future)
+        waiter = Waiter(loop)
+        self._waiters = (*self._waiters, waiter)
         timer = None
         if deadline is not None:
-            timer = loop.call_later(max(0.0, deadline - time.monotonic()), _expire, future)
+            timer = loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
         try:
-            await future
+            yield waiter
         except BaseException as exc:
-            if future in self._futures:
-                self._futures.remove(future)
+            self._waiters = tuple(other for other in self._waiters if other is not waiter)
             late = isinstance(exc, AsyncResultTimeout)
             self.abandon(exc if late else None)
             raise
@@ -115,7 +105,7 @@ class Outcome(Promise):
 
     def abandon(self, error: BaseException | None = None) -> None:
         """Somebody wants the answer no longer: unless others do, the request is cancelled."""
-        if not self._futures:
+        if not self._waiters:
             self.cancel(error or CallCancelled("nobody waited for the call any more"))
 
     def cancel(self, error: BaseException) -> None:
@@ -185,6 +175,5 @@ class Outcome(Promise):
         self.kept_exceptions = None
 
 
-def _expire(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_exception(AsyncResultTimeout("no answer came before the deadline"))
+def _expire(waiter: Waiter) -> None:
+    waiter.wake(AsyncResultTimeout("no answer came before the deadline"))

@@ -37,13 +37,17 @@ _PROBED: Final = ("_repr_", "_ipython_", "_asyncio_", "_is_coroutine", "_pytest"
 Step = str | tuple[Any]
 
 
+def _is_dunder(name: str) -> bool:
+    return name[:2] == "__" and name[-2:] == "__"
+
+
 class Node(RemotePath):
     """What stands for something remote; see the module's docstring."""
 
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        if (name[:2] == "__" and name[-2:] == "__") or name.startswith(_PROBED):
+        if name[:1] == "_" and (_is_dunder(name) or name.startswith(_PROBED)):
             raise AttributeError(
                 f"{name} is not looked up on a remote object: netobj.aio.op.getattr asks for it"
             )
@@ -54,7 +58,7 @@ class Node(RemotePath):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         base, steps = place(self)
-        return Call(base, steps, _CALL, args, kwargs)
+        return new_call(base, steps, _CALL, args, kwargs)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -175,89 +179,52 @@ class _Unsent(Node):
 
 
 class Path(_Unsent):
-    """What *steps* (names; one-tuples for items) lead to from *base*. Each ``await`` reads it."""
+    """What steps (names; one-tuples for items) lead to from a base. Each ``await`` reads it."""
 
-    __slots__ = ("____base__", "____entered__", "____steps__")
-    ____base__: Reference | Call
-    ____steps__: tuple[Step, ...]
+    __slots__ = ("____entered__", "____place__")
+    ____place__: Place
     ____entered__: Any
 
-    def __new__(cls, base: Reference | Call, steps: tuple[Step, ...]) -> Path:
-        self = object.__new__(cls)
-        _set_base(self, base)
-        _set_steps(self, steps)
-        return self
-
     def __await__(self) -> Generator[Any, None, Any]:
-        return Call(self.____base__, self.____steps__, _GET, (), {}).__await__()
+        return new_call(*self.____place__, _GET, (), {}).__await__()
 
     def __repr__(self) -> str:
-        return f"<netobj.aio.Path {_shown(self.____base__, self.____steps__)}>"
+        return f"<netobj.aio.Path {_shown(*self.____place__)}>"
 
 
 class Call(_Unsent):
     """The result of a call: sent once, however often it is awaited or built upon."""
 
     __slots__ = (
-        "____args__",
-        "____base__",
         "____built__",
         "____entered__",
-        "____kwargs__",
-        "____op__",
+        "____nested__",
         "____outcome__",
-        "____steps__",
+        "____what__",
         "__weakref__",
     )
-    ____base__: Reference | Call
-    ____steps__: tuple[Step, ...]
-    ____op__: int
-    ____args__: tuple[Any, ...]
-    ____kwargs__: dict[str, Any]
-    ____built__: bool
-    ____outcome__: Outcome | None
+    ____what__: What
+    ____nested__: bool  # nodes are among the arguments
+    ____built__: bool  # another node is built upon it, so somebody means it
+    ____outcome__: Outcome | None  # None: it is not sent
     ____entered__: Any
 
-    def __new__(
-        cls,
-        base: Reference | Call,
-        steps: tuple[Step, ...],
-        op: int,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Call:
-        self = object.__new__(cls)
-        put = object.__setattr__
-        put(self, "____base__", base)
-        put(self, "____steps__", steps)
-        put(self, "____op__", op)
-        put(self, "____args__", args)
-        put(self, "____kwargs__", kwargs)
-        put(self, "____built__", False)
-        put(self, "____outcome__", None)
-        if type(base) is Call:
-            put(base, "____built__", True)
-        for arg in (*args, *kwargs.values()) if kwargs else args:
-            if type(arg) is Call:
-                put(arg, "____built__", True)
-        return self
-
     def __await__(self) -> Generator[Any, None, Any]:
-        return link_of(self).answer(self).__await__()  # type: ignore[no-any-return]
+        return link_of(self).answer(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         outcome = self.____outcome__
         state = "not sent" if outcome is None else "done" if outcome.done else "under way"
-        return f"<netobj.aio.Call {_shown(self.____base__, self.____steps__)}(...), {state}>"
+        return f"<netobj.aio.Call {_shown(*self.____what__[:2])}(...), {state}>"
 
     def __del__(self) -> None:
         outcome = self.____outcome__
         if outcome is not None:
             if not outcome.done:
                 outcome.link.abandon_soon(outcome)
-        elif not self.____built__ and self.____op__ != _GET:
+        elif not self.____built__ and self.____what__[2] != _GET:
             warnings.warn(
-                f"the call {_shown(self.____base__, self.____steps__)}(...) was never awaited, "
+                f"the call {_shown(*self.____what__[:2])}(...) was never awaited, "
                 "so it was not sent",
                 RuntimeWarning,
                 stacklevel=2,
@@ -265,15 +232,25 @@ class Call(_Unsent):
             )
 
 
-_set_base = Path.__dict__["____base__"].__set__
-_set_steps = Path.__dict__["____steps__"].__set__
+Place = tuple[Reference | Call, tuple[Step, ...]]
+"""A base, and the steps from there."""
+What = tuple[Reference | Call, tuple[Step, ...], int, tuple[Any, ...], dict[str, Any]]
+"""Of a call: base, steps, operation, arguments."""
+
+# The slots themselves: to set an attribute of a node means to set a remote one.
 _set_handle = RemoteObject.__dict__["____handle__"].__set__
+_set_place = Path.__dict__["____place__"].__set__
+_set_what = Call.__dict__["____what__"].__set__
+_set_nested = Call.__dict__["____nested__"].__set__
+_set_built = Call.__dict__["____built__"].__set__
+_set_outcome = Call.__dict__["____outcome__"].__set__
+_NODES: Final = frozenset((Path, Call))  # that are not references
 
 
-def place(node: Any) -> tuple[Reference | Call, tuple[Step, ...]]:
+def place(node: Any) -> Place:
     """The base of *node* and the steps from there."""
     if type(node) is Path:
-        return node.____base__, node.____steps__
+        return node.____place__
     return node, ()
 
 
@@ -281,15 +258,52 @@ def path(node: Any, step: Step) -> Path:
     """What *step* leads to from *node*."""
     base, steps = place(node)
     if type(base) is Call:
-        object.__setattr__(base, "____built__", True)
-    return Path(base, (*steps, step))
+        _set_built(base, True)
+    found = object.__new__(Path)
+    _set_place(found, (base, (*steps, step)))
+    return found
+
+
+def new_call(
+    base: Reference | Call,
+    steps: tuple[Step, ...],
+    op: int,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Call:
+    """A call of what *steps* lead to from *base*, or another operation on it."""
+    nested = False
+    for arg in (*args, *kwargs.values()) if kwargs else args:
+        if type(arg) in _NODES:
+            nested = True
+            if type(arg) is Call:
+                _set_built(arg, True)
+    if type(base) is Call:
+        _set_built(base, True)
+    call = object.__new__(Call)
+    _set_what(call, (base, steps, op, args, kwargs))
+    _set_nested(call, nested)
+    _set_built(call, False)
+    _set_outcome(call, None)
+    return call
+
+
+def put(call: Call, what: What, outcome: Outcome | None) -> None:
+    """*call* is *what* from here on, with this *outcome*."""
+    _set_what(call, what)
+    _set_outcome(call, outcome)
+
+
+def mark_built(call: Call) -> None:
+    """Somebody means *call*, so it needs no warning if it is never sent."""
+    _set_built(call, True)
 
 
 def link_of(node: Any) -> Any:
     """The connection of *node*."""
     base = place(node)[0]
     while type(base) is Call:
-        base = base.____base__
+        base = base.____what__[0]
     return base.____handle__.link
 
 
@@ -307,7 +321,7 @@ def reference_for(handle: Handle) -> Reference:
 def special(node: Any, name: str, *operands: Any, **kwargs: Any) -> Call:
     """The call of the special method *name* of what *node* stands for."""
     base, steps = place(node)
-    return Call(base, steps, _SPECIAL, (SPECIAL_INDEX[name], *operands), kwargs)
+    return new_call(base, steps, _SPECIAL, (SPECIAL_INDEX[name], *operands), kwargs)
 
 
 def is_coroutine(reference: Reference) -> bool:
@@ -317,7 +331,7 @@ def is_coroutine(reference: Reference) -> bool:
 
 def _shown(base: Any, steps: tuple[Step, ...]) -> str:
     if type(base) is Call:
-        name = f"{_shown(base.____base__, base.____steps__)}(...)"
+        name = f"{_shown(*base.____what__[:2])}(...)"
     else:
         handle = base.____handle__
         name = "root" if handle.id == 0 else handle.imported.description.name
@@ -409,7 +423,7 @@ class _Remote:
         description = self._iterator.____handle__.imported.description
         for name in ("aclose", "close"):
             if name in description.methods:
-                await Call(self._iterator, (name,), _CALL, (), {})
+                await new_call(self._iterator, (name,), _CALL, (), {})
                 return
 
 
@@ -442,7 +456,7 @@ class _Fetching:
 
     async def _fetch(self) -> None:
         args = (self._count, True, *self._begin)
-        answer = await Call(self._source, (), Op.FETCH, args, {})
+        answer = await new_call(self._source, (), Op.FETCH, args, {})
         if self._begin:
             items, self._end, self._source = answer
             self._begin = ()

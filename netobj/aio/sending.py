@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from netobj.aio.outcome import Outcome
-from netobj.aio.reference import Call, Path, Reference, link_of, place
+from netobj.aio.reference import (
+    Call,
+    Path,
+    Reference,
+    link_of,
+    mark_built,
+    new_call,
+    place,
+    put,
+)
 from netobj.core.boxing import Raised
 from netobj.core.consts import Op
 from netobj.core.handle import Handle
@@ -15,55 +24,54 @@ _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
 
 
-def mark_awaited(call: Call) -> None:
-    """*call* could not be sent, but somebody has awaited it."""
-    object.__setattr__(call, "____built__", True)
-
-
 def blockers(call: Call) -> list[Outcome]:
     """Answers that *call* needs and that are under way without being kept: to be waited for."""
     found = []
-    nodes: list[Any] = [call.____base__, *call.____args__, *call.____kwargs__.values()]
+    nodes = _parts(call)
     while nodes:
         node = place(nodes.pop())[0]
         if type(node) is not Call:
             continue
         outcome = node.____outcome__
         if outcome is None:
-            nodes += (node.____base__, *node.____args__, *node.____kwargs__.values())
+            nodes += _parts(node)
         elif not outcome.done and not outcome.kept:
             found.append(outcome)
     return found
 
 
+def _parts(call: Call) -> list[Any]:
+    base, _, _, args, kwargs = call.____what__
+    return [base, *args, *kwargs.values()]
+
+
 def start(call: Call) -> Outcome:
-    """Send *call*, and what it is built upon; only the first time."""
-    unsent = []
-    node: Any = call
-    while type(node) is Call and node.____outcome__ is None:
-        unsent.append(node)
-        node = node.____base__
-    link = link_of(node)
-    for each in reversed(unsent):
-        _start(link, each)
-    assert call.____outcome__ is not None
-    return call.____outcome__
+    """Send *call*, which is not sent yet, and what it is built upon."""
+    unsent = [call]
+    base = call.____what__[0]
+    while type(base) is Call and base.____outcome__ is None:
+        unsent.append(base)
+        base = base.____what__[0]
+    link = link_of(base)
+    while unsent:
+        outcome = _start(link, unsent.pop())
+    return outcome
 
 
-def _start(link: Any, call: Call) -> None:
+def _start(link: Any, call: Call) -> Outcome:
+    base, steps, op, args, kwargs = call.____what__
     needs: list[Call] = []
-    args = tuple([_argument(link, arg, needs) for arg in call.____args__])
-    kwargs = {name: _argument(link, arg, needs) for name, arg in call.____kwargs__.items()}
-    steps = call.____steps__
+    if call.____nested__:
+        args = tuple([_argument(link, arg, needs) for arg in args])
+        kwargs = {name: _argument(link, arg, needs) for name, arg in kwargs.items()}
     where: Any = None
     if steps:
         where = steps[0] if len(steps) == 1 and type(steps[0]) is str else list(steps)
-    target = _target(link, call.____base__)
-    outcome: Outcome = link.send(call.____op__, target, where, args, kwargs, call.____built__)
-    object.__setattr__(call, "____outcome__", outcome)
+    target = base.____handle__ if type(base) is Reference else _target(link, base)
+    outcome: Outcome = link.send(op, target, where, args, kwargs, call.____built__)
     # Nothing is kept alive any longer than the call needs it, over there too.
-    object.__setattr__(call, "____args__", tuple(needs))
-    object.__setattr__(call, "____kwargs__", {})
+    put(call, (base, steps, op, tuple(needs), {}), outcome)
+    return outcome
 
 
 def _target(link: Any, base: Reference | Call) -> Handle | tuple[Any]:
@@ -81,8 +89,8 @@ def _target(link: Any, base: Reference | Call) -> Handle | tuple[Any]:
 def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
     kind = type(arg)
     if kind is Path:
-        arg = Call(arg.____base__, arg.____steps__, _GET, (), {})
-        object.__setattr__(arg, "____built__", True)
+        arg = new_call(*place(arg), _GET, (), {})
+        mark_built(arg)
     elif kind is not Call:
         return arg
     outcome = arg.____outcome__
@@ -91,13 +99,13 @@ def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
     if link_of(arg) is not link:
         raise NotEncodable(f"{arg!r} is of another connection: await it before it is passed on")
     needs.append(arg)
-    return start(arg)
+    return start(arg) if outcome is None else outcome
 
 
 def raised_as(call: Call) -> BaseException | None:
     """The exception that *call* throws into a generator: it travels as one."""
-    args = call.____args__
-    if call.____op__ != _CALL or call.____steps__[-1:] not in (("throw",), ("athrow",)) or not args:
+    _, steps, op, args, _ = call.____what__
+    if op != _CALL or not args or not steps or steps[-1] not in ("throw", "athrow"):
         return None
     first = args[0]
     if isinstance(first, type) and issubclass(first, BaseException):
@@ -108,4 +116,5 @@ def raised_as(call: Call) -> BaseException | None:
 
 def throw(call: Call, thrown: Raised) -> None:
     """Let *call* throw *thrown*, see :func:`raised_as`."""
-    object.__setattr__(call, "____args__", (thrown,))
+    base, steps, op, _, kwargs = call.____what__
+    put(call, (base, steps, op, (thrown,), kwargs), None)
