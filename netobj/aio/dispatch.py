@@ -97,7 +97,10 @@ class Dispatcher:
         if self._held is not None and not self._waits_here(request.chain):
             self._held.append(request)
         elif request.lane is None or is_concurrent(self._session, request):
-            self._when_ready(request, self._run)
+            if request.awaits:
+                self._when_ready(request, self._run)
+            else:
+                self._run(request)
         else:
             lane = self._lanes.get(request.lane)
             if lane is not None:
@@ -137,8 +140,7 @@ class Dispatcher:
             self._lanes.pop(lane, None)
 
     def _run_of_lane(self, request: Request) -> None:
-        self._run(request)
-        if runs_on_loop(self._session, request) or request.seq not in self._session.running:
+        if self._run(request) or request.seq not in self._session.running:
             self._leave_lane(request)  # it has started, or is over already
 
     def _leave_lane(self, request: Request) -> None:
@@ -148,21 +150,30 @@ class Dispatcher:
             queue.popleft()
             self._link.loop.call_soon(self._work_off, request.lane)
 
-    def _run(self, request: Request) -> None:
-        if request.chain is not None and request.chain in waiting:
-            same = self._session.peer_process == numbers.process
-            waiter = find_waiter(request.chain, self._link, request.seq, same)
-            if waiter is not None:
-                waiter.assign(self, request)
-                return
+    def _run(self, request: Request) -> bool:
+        """Have *request* run; True if it is a task, so that the next of its lane may start."""
+        if request.chain in waiting and self._run_where_it_waits(request):
+            return False
         if runs_on_loop(self._session, request):
-            self._start_task(request, self._serve(request))
-        elif self._executor is not None:
+            if request.start():  # else our goodbye has said that it will not run
+                self._link.loop.create_task(self._serve(request))
+            return True
+        if self._executor is not None:
             self._submit(self._executor, request)
         elif is_slow(self._session, request):
             self._submit(self._slow_executor(), request)
         else:
             copy_context().run(self._run_here, request)
+        return False
+
+    def _run_where_it_waits(self, request: Request) -> bool:
+        """Have a worker thread run *request* that waits in its chain, if one does."""
+        assert request.chain is not None
+        same = self._session.peer_process == numbers.process
+        waiter = find_waiter(request.chain, self._link, request.seq, same)
+        if waiter is not None:
+            waiter.assign(self, request)
+        return waiter is not None
 
     def run_elsewhere(self, request: Request) -> None:
         """A thread that was to run *request* has gone; from any thread."""
@@ -196,7 +207,10 @@ class Dispatcher:
         task = self._enter_task(request)
         try:
             self._begin(request, f"task {task.get_name()!r}")
-            await self._finish(request, perform(self._session, request))
+            value = perform(self._session, request)
+            if type(value) is Awaited:
+                value = value.finish(await value.awaitable)
+            self._answer(request, value)
         except BaseException as exc:
             self._fail(request, exc)
             if self._propagates(exc):
@@ -210,7 +224,7 @@ class Dispatcher:
 
         Not before: a task that is cancelled before its first step runs nothing at all.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._link.loop)
         assert task is not None
         self._tasks[key] = task
         return task
@@ -227,10 +241,8 @@ class Dispatcher:
             return config.propagate_SystemExit_locally
         return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
 
-    async def _finish(self, request: Request, value: Any) -> None:
-        if type(value) is Awaited:
-            value = value.finish(await value.awaitable)
-        if type(value) is Streamed or type(value) is Opened:
+    def _answer(self, request: Request, value: Any) -> None:
+        if type(value) in _STREAMS:
             self._open_stream(request, value)
         else:
             self._session.reply(request, value)
@@ -271,7 +283,9 @@ class Dispatcher:
         try:
             if request.cancelled or self._session.lost is not None:
                 raise CallCancelled("the call was cancelled")
-            await self._finish(request, value)
+            if type(value) is Awaited:
+                value = value.finish(await value.awaitable)
+            self._answer(request, value)
         except BaseException as exc:
             _close_unawaited(value)
             self._fail(request, exc)
@@ -332,12 +346,6 @@ class Dispatcher:
         return None if outer is None else outer.keep_for(self._session)
 
     # --- tasks -------------------------------------------------------------------------------
-
-    def _start_task(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
-        if not request.start():  # our goodbye has said that it will not run
-            work.close()
-            return
-        self._link.loop.create_task(work)
 
     def cancel(self, event: Cancel) -> None:
         """The peer no longer wants the answer to a request."""
@@ -549,5 +557,6 @@ def _close_unawaited(value: Any) -> None:
         close()
 
 
-_UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
+_STREAMS: Final = frozenset((Streamed, Opened))
+_UNFINISHED: Final = _STREAMS | {Awaited}
 """The outcomes of a call that are no values."""

@@ -22,6 +22,8 @@ class Waiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = True  # the task that gets it from ``await`` clears it
         self._loop = loop
+        self._callback: Callable[[Any], object] | None = None  # goes on with the task
+        self._context: Context | None = None
         self._over = False
         self._error: BaseException | None = None
 
@@ -37,7 +39,9 @@ class Waiter:
         """
         if not self._over:
             self._over = True
-            self._context.run(self._callback, self)
+            callback, context = self._callback, self._context
+            self._callback = self._context = None  # they refer to the task, which may refer here
+            context.run(callback, self)
 
     def wake(self, error: BaseException | None = None) -> None:
         """Go on with the task in the loop's next turn; *error* is raised in it."""
@@ -45,6 +49,7 @@ class Waiter:
             self._over = True
             self._error = error
             self._loop.call_soon(self._callback, self, context=self._context)
+            self._callback = self._context = None
 
     # --- by the task -----------------------------------------------------------------------------
 
