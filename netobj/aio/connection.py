@@ -37,7 +37,7 @@ class Connection(Link):
     @property
     def root(self) -> Any:
         """A reference to the root of the other side: its service. No I/O."""
-        return reference_for(self.root_handle)
+        return self._root
 
     @property
     def closed(self) -> bool:

@@ -54,6 +54,7 @@ CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
 CLOSE_PATIENCE: Final = 1.0
 """Seconds that the peer has to take what is still to be written when a connection ends."""
+_REQUESTS: Final = int(Limit.REQUESTS)
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
 CLOSED_HERE: Final = "the connection was closed on this side"
@@ -93,6 +94,7 @@ class Link:
             features=_features(),
         )
         self.root_handle = Handle(self, 0, ImportedClass(NOTHING))
+        self._root = reference.reference_for(self.root_handle)
         self.dispatcher = Dispatcher(self, executor)
         self.service: Any = None
         self._sweeper = sweeper(self.loop)
@@ -155,8 +157,9 @@ class Link:
             try:
                 if self._paused or self._is_full():
                     yield from self._await_room().__await__()
-                for blocker in sending.blockers(call):
-                    yield from self._wait_for(blocker)
+                if call.____nested__:
+                    for blocker in sending.blockers(call):
+                        yield from self._wait_for(blocker)
                 thrown = sending.raised_as(call)
                 if thrown is not None:
                     return (yield from self._throw(call, thrown))
@@ -187,7 +190,10 @@ class Link:
             pass
 
     def _wait_for(self, outcome: Outcome) -> Generator[Any, None, None]:
-        """Wait until *outcome* is there, at most until this task's deadline; for ``__await__``."""
+        """Wait until *outcome* is there, at most until this task's deadline; for ``__await__``.
+
+        Whoever gives up as the last one cancels the request.
+        """
         if outcome.done:
             return
         limit = self.config.sync_request_timeout
@@ -198,12 +204,22 @@ class Link:
         chain = outcome.chain
         first = outermost.setdefault(chain, outcome) is outcome
         self.flush_soon()  # not before: a peer in this process may make the next call of the chain
+        waiter = outcome.add_waiter()
+        timer = None
+        if deadline is not None:
+            timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
         try:
-            yield from outcome.wait(deadline)
+            yield waiter
+        except BaseException as exc:
+            outcome.leave(waiter, exc)
+            raise
         finally:
+            if timer is not None:
+                timer.cancel()
             if first and not outcome.awaited:
                 outermost.pop(chain, None)
-                outcome.let_go()
+                if outcome.kept_exceptions is not None:
+                    outcome.let_go()
 
     def wake(self, waiters: Iterable[Waiter]) -> None:
         """Go on with the tasks of *waiters*: behind what arrives just now, else soon."""
@@ -217,7 +233,7 @@ class Link:
 
     def _is_full(self) -> bool:
         session = self.session
-        if len(session.pending) < session.peer_limits[Limit.REQUESTS]:
+        if len(session.pending) < session.peer_limits[_REQUESTS]:
             return False
         return serving.get() is None  # a call inside of a chain is exempt, see the design
 
@@ -256,7 +272,7 @@ class Link:
         """Let as many tasks go on as there is room for, those first that came first."""
         session = self.session
         self._progress = time.monotonic()
-        room = session.peer_limits[Limit.REQUESTS] - len(session.pending)
+        room = session.peer_limits[_REQUESTS] - len(session.pending)
         while self._room and room > 0 and not self._paused:
             future = self._room.popleft()
             if not future.done():
@@ -429,9 +445,12 @@ class Link:
 
     def flush(self) -> None:
         """Write what is queued; from another thread: let the loop do so."""
-        if threading.get_ident() != self.loop_thread:
+        if threading.get_ident() == self.loop_thread:
+            self._write()
+        else:
             self._flush_from_thread()
-            return
+
+    def _write(self) -> None:
         out = self.session.out
         if not out:
             return
@@ -458,14 +477,14 @@ class Link:
         session = self.session
         out = session.out
         if len(session.pending) + len(session.running) <= 1 or (out and len(out[-1]) >= _MUCH):
-            self.flush()
+            self._write()
         elif not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush_now)
 
     def _flush_now(self) -> None:
         self._flush_due = False  # before the look at the queue, so that nothing is left behind
-        self.flush()
+        self._write()
 
     def flush_releases(self) -> None:
         """Send the releases that nothing has carried along."""
@@ -584,6 +603,10 @@ class Link:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _expire(waiter: Waiter) -> None:
+    waiter.wake(AsyncResultTimeout("no answer came before the deadline"))
 
 
 def _raise(exc: BaseException) -> None:

@@ -21,7 +21,7 @@ import operator
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from netobj.aio.reference import Call, Node, Reference, link_of, new_call, path, place, special
+from netobj.aio.reference import Call, Node, Reference, link_of, new_call, path, special
 from netobj.core import copies
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
@@ -40,14 +40,12 @@ def getattr(ref: Any, name: builtins.str) -> Any:
 
 def setattr(ref: Any, name: builtins.str, value: Any) -> Call:
     """``ref.name = value``."""
-    base, steps = place(ref)
-    return new_call(base, steps, Op.SET, (name, value), {})
+    return new_call(ref, Op.SET, (name, value), {})
 
 
 def delattr(ref: Any, name: builtins.str) -> Call:
     """``del ref.name``."""
-    base, steps = place(ref)
-    return new_call(base, steps, Op.DELETE, (name,), {})
+    return new_call(ref, Op.DELETE, (name,), {})
 
 
 def getitem(ref: Any, key: Any) -> Any:
@@ -117,29 +115,25 @@ def hash(ref: Any) -> Call:
 
 async def dir(ref: Any) -> list[Any]:
     """``dir(ref)``, as the other side shows it."""
-    base, steps = place(ref)
-    return list(await new_call(base, steps, Op.DIR, (), {}))
+    return list(await new_call(ref, Op.DIR, (), {}))
 
 
 async def isinstance(ref: Any, cls: Any) -> bool:
     """``isinstance(ref, cls)``, *cls* being a remote class."""
-    base, steps = place(cls)
-    return bool(await new_call(base, steps, Op.INSTANCE_CHECK, (ref,), {}))
+    return bool(await new_call(cls, Op.INSTANCE_CHECK, (ref,), {}))
 
 
 async def copy_of(ref: Any) -> Any:
     """A copy of the plain data behind *ref*, made without pickle in one round trip."""
     if not is_remote(ref):
         return ref
-    base, steps = place(ref)
-    packed, value = await new_call(base, steps, Op.COPY, (), {})
+    packed, value = await new_call(ref, Op.COPY, (), {})
     return copies.unpacked(link_of(ref), value) if packed else value
 
 
 async def bytes(ref: Any) -> Any:
     """The bytes of an object with a buffer."""
-    base, steps = place(ref)
-    data, _, _ = await new_call(base, steps, Op.BUFFER, (), {})
+    data, _, _ = await new_call(ref, Op.BUFFER, (), {})
     return data
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final
 
@@ -80,28 +78,16 @@ class Outcome(Promise):
         """Tasks wait for it."""
         return bool(self._waiters)
 
-    def wait(self, deadline: float | None) -> Generator[Any, None, None]:
-        """Wait for the answer, which is not there yet, in the way of ``__await__``.
-
-        A last waiter that gives up cancels the request. Raises AsyncResultTimeout at *deadline*,
-        a time of ``time.monotonic()``.
-        """
-        loop = self.link.loop
-        waiter = Waiter(loop)
+    def add_waiter(self) -> Waiter:
+        """Where one more task waits for the answer, which is not there yet."""
+        waiter = Waiter(self.link.loop)
         self._waiters = (*self._waiters, waiter)
-        timer = None
-        if deadline is not None:
-            timer = loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
-        try:
-            yield waiter
-        except BaseException as exc:
-            self._waiters = tuple(other for other in self._waiters if other is not waiter)
-            late = isinstance(exc, AsyncResultTimeout)
-            self.abandon(exc if late else None)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
+        return waiter
+
+    def leave(self, waiter: Waiter, exc: BaseException) -> None:
+        """The task of *waiter* waits no longer, because of *exc*."""
+        self._waiters = tuple(other for other in self._waiters if other is not waiter)
+        self.abandon(exc if isinstance(exc, AsyncResultTimeout) else None)
 
     def abandon(self, error: BaseException | None = None) -> None:
         """Somebody wants the answer no longer: unless others do, the request is cancelled."""
@@ -173,7 +159,3 @@ class Outcome(Promise):
         for session, numbers in self.kept_exceptions or ():
             session.let_go(numbers)
         self.kept_exceptions = None
-
-
-def _expire(waiter: Waiter) -> None:
-    waiter.wake(AsyncResultTimeout("no answer came before the deadline"))

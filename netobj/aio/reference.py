@@ -57,8 +57,7 @@ class Node(RemotePath):
         return path(self, (key,))
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        base, steps = place(self)
-        return new_call(base, steps, _CALL, args, kwargs)
+        return new_call(self, _CALL, args, kwargs)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -186,7 +185,7 @@ class Path(_Unsent):
     ____entered__: Any
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return new_call(*self.____place__, _GET, (), {}).__await__()
+        return new_call(self, _GET, (), {}).__await__()
 
     def __repr__(self) -> str:
         return f"<netobj.aio.Path {_shown(*self.____place__)}>"
@@ -204,7 +203,7 @@ class Call(_Unsent):
         "__weakref__",
     )
     ____what__: What
-    ____nested__: bool  # nodes are among the arguments
+    ____nested__: bool  # its base, or an argument, is a node that is no reference
     ____built__: bool  # another node is built upon it, so somebody means it
     ____outcome__: Outcome | None  # None: it is not sent
     ____entered__: Any
@@ -237,6 +236,7 @@ Place = tuple[Reference | Call, tuple[Step, ...]]
 What = tuple[Reference | Call, tuple[Step, ...], int, tuple[Any, ...], dict[str, Any]]
 """Of a call: base, steps, operation, arguments."""
 
+_new = object.__new__
 # The slots themselves: to set an attribute of a node means to set a remote one.
 _set_handle = RemoteObject.__dict__["____handle__"].__set__
 _set_place = Path.__dict__["____place__"].__set__
@@ -256,23 +256,21 @@ def place(node: Any) -> Place:
 
 def path(node: Any, step: Step) -> Path:
     """What *step* leads to from *node*."""
-    base, steps = place(node)
-    if type(base) is Call:
-        _set_built(base, True)
-    found = object.__new__(Path)
-    _set_place(found, (base, (*steps, step)))
+    found = _new(Path)
+    if type(node) is Path:
+        base, steps = node.____place__
+        _set_place(found, (base, (*steps, step)))
+    else:
+        if type(node) is Call:
+            _set_built(node, True)
+        _set_place(found, (node, (step,)))
     return found
 
 
-def new_call(
-    base: Reference | Call,
-    steps: tuple[Step, ...],
-    op: int,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Call:
-    """A call of what *steps* lead to from *base*, or another operation on it."""
-    nested = False
+def new_call(node: Any, op: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The call of what *node* stands for, or another operation on it."""
+    base, steps = node.____place__ if type(node) is Path else (node, ())
+    nested = type(base) is Call
     for arg in (*args, *kwargs.values()) if kwargs else args:
         if type(arg) in _NODES:
             nested = True
@@ -280,7 +278,7 @@ def new_call(
                 _set_built(arg, True)
     if type(base) is Call:
         _set_built(base, True)
-    call = object.__new__(Call)
+    call = _new(Call)
     _set_what(call, (base, steps, op, args, kwargs))
     _set_nested(call, nested)
     _set_built(call, False)
@@ -320,8 +318,7 @@ def reference_for(handle: Handle) -> Reference:
 
 def special(node: Any, name: str, *operands: Any, **kwargs: Any) -> Call:
     """The call of the special method *name* of what *node* stands for."""
-    base, steps = place(node)
-    return new_call(base, steps, _SPECIAL, (SPECIAL_INDEX[name], *operands), kwargs)
+    return new_call(node, _SPECIAL, (SPECIAL_INDEX[name], *operands), kwargs)
 
 
 def is_coroutine(reference: Reference) -> bool:
@@ -423,7 +420,7 @@ class _Remote:
         description = self._iterator.____handle__.imported.description
         for name in ("aclose", "close"):
             if name in description.methods:
-                await new_call(self._iterator, (name,), _CALL, (), {})
+                await new_call(path(self._iterator, name), _CALL, (), {})
                 return
 
 
@@ -456,7 +453,7 @@ class _Fetching:
 
     async def _fetch(self) -> None:
         args = (self._count, True, *self._begin)
-        answer = await new_call(self._source, (), Op.FETCH, args, {})
+        answer = await new_call(self._source, Op.FETCH, args, {})
         if self._begin:
             items, self._end, self._source = answer
             self._begin = ()

@@ -60,18 +60,28 @@ def start(call: Call) -> Outcome:
 
 def _start(link: Any, call: Call) -> Outcome:
     base, steps, op, args, kwargs = call.____what__
-    needs: list[Call] = []
+    needs: tuple[Any, ...] = ()
+    target: Any = None
     if call.____nested__:
-        args = tuple([_argument(link, arg, needs) for arg in args])
-        kwargs = {name: _argument(link, arg, needs) for name, arg in kwargs.items()}
+        target, args, kwargs, needs = _with_answers(link, call)
+    else:
+        target = base.____handle__
     where: Any = None
     if steps:
         where = steps[0] if len(steps) == 1 and type(steps[0]) is str else list(steps)
-    target = base.____handle__ if type(base) is Reference else _target(link, base)
     outcome: Outcome = link.send(op, target, where, args, kwargs, call.____built__)
     # Nothing is kept alive any longer than the call needs it, over there too.
-    put(call, (base, steps, op, tuple(needs), {}), outcome)
+    put(call, (base, steps, op, needs, {}), outcome)
     return outcome
+
+
+def _with_answers(link: Any, call: Call) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
+    """The target and arguments of *call* with answers or promises for nodes; which these are."""
+    base, _, _, args, kwargs = call.____what__
+    needs: list[Call] = []
+    args = tuple([_argument(link, arg, needs) for arg in args])
+    kwargs = {name: _argument(link, arg, needs) for name, arg in kwargs.items()}
+    return _target(link, base), args, kwargs, tuple(needs)
 
 
 def _target(link: Any, base: Reference | Call) -> Handle | tuple[Any]:
@@ -89,7 +99,7 @@ def _target(link: Any, base: Reference | Call) -> Handle | tuple[Any]:
 def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
     kind = type(arg)
     if kind is Path:
-        arg = new_call(*place(arg), _GET, (), {})
+        arg = new_call(arg, _GET, (), {})
         mark_built(arg)
     elif kind is not Call:
         return arg
