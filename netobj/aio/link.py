@@ -126,7 +126,9 @@ class Link:
         """Queue a request. Raises as ``Session.request`` does, or when the deadline has passed."""
         now = time.monotonic()
         here = scope.get()
-        left = self._time_left(now, here.deadline)
+        left = self.config.sync_request_timeout
+        if here.deadline is not None:
+            left = _time_left(now, here.deadline, left)
         chain = serving.get()
         if chain is None:
             chain = next(numbers.chains)
@@ -136,15 +138,6 @@ class Link:
             outcome, op, target, path, args, kwargs, chain, None, left, seq, here.metadata, kept
         )
         return outcome
-
-    def _time_left(self, now: float, deadline: float | None) -> float | None:
-        limit = self.config.sync_request_timeout
-        if deadline is None:
-            return limit
-        left = deadline - now
-        if left <= 0:
-            raise AsyncResultTimeout("the deadline passed before the call was sent")
-        return left if limit is None else min(limit, left)
 
     def answer(self, call: reference.Call) -> Generator[Any, None, Any]:
         """Send *call* unless it is sent already, wait, and return the answer or raise it.
@@ -157,12 +150,12 @@ class Link:
             try:
                 if self._paused or self._is_full():
                     yield from self._await_room().__await__()
-                if call.____nested__:
+                if not call.____simple__:
                     for blocker in sending.blockers(call):
                         yield from self._wait_for(blocker)
-                thrown = sending.raised_as(call)
-                if thrown is not None:
-                    return (yield from self._throw(call, thrown))
+                    thrown = sending.raised_as(call)
+                    if thrown is not None:
+                        return (yield from self._throw(call, thrown))
                 outcome = sending.start(call)
             except BaseException:
                 reference.mark_built(call)
@@ -204,7 +197,8 @@ class Link:
         chain = outcome.chain
         first = outermost.setdefault(chain, outcome) is outcome
         self.flush_soon()  # not before: a peer in this process may make the next call of the chain
-        waiter = outcome.add_waiter()
+        waiter = Waiter(self.loop)
+        outcome.waiters = (*outcome.waiters, waiter)
         timer = None
         if deadline is not None:
             timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
@@ -216,7 +210,7 @@ class Link:
         finally:
             if timer is not None:
                 timer.cancel()
-            if first and not outcome.awaited:
+            if first and not outcome.waiters:
                 outermost.pop(chain, None)
                 if outcome.kept_exceptions is not None:
                     outcome.let_go()
@@ -313,7 +307,7 @@ class Link:
                 "it for ever: use the reference that netobj.aio gives, and await it"
             )
         now = time.monotonic()
-        left = self._time_left(now, scope.get().deadline)
+        left = _time_left(now, scope.get().deadline, self.config.sync_request_timeout)
         waiter = ThreadWaiter(self, (op, path, handle), now)
         waiter.seq = next(numbers.requests)
         with waiter.in_chain() as chain:
@@ -603,6 +597,16 @@ class Link:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _time_left(now: float, deadline: float | None, limit: float | None) -> float | None:
+    """Seconds that a call has. Raises AsyncResultTimeout if the deadline has passed."""
+    if deadline is None:
+        return limit
+    left = deadline - now
+    if left <= 0:
+        raise AsyncResultTimeout("the deadline passed before the call was sent")
+    return left if limit is None else min(limit, left)
 
 
 def _expire(waiter: Waiter) -> None:

@@ -31,7 +31,8 @@ class Outcome(Promise):
     pins = 0
     forgotten = False
     kept_exceptions: list[tuple[Session, list[int]]] | None = None
-    _waiters: tuple[Waiter, ...] = ()
+    waiters: tuple[Waiter, ...] = ()  # of the tasks that wait for it
+    _task: asyncio.Task[Any] | None = None
     _answer: Any = None
     _deferred = False
     _error: BaseException | None = None
@@ -52,12 +53,14 @@ class Outcome(Promise):
         self.kept = kept
         self.name = name  # operation, path, target
         self.since = since
-        self._task = asyncio.current_task(link.loop)
+        if kept:  # so that another one is likely to be awaited in its place
+            self._task = asyncio.current_task(link.loop)
 
     @property
     def where(self) -> str:
-        """The task that asked, for people."""
-        return "no task" if self._task is None else f"task {self._task.get_name()!r}"
+        """The task that waits, or that has asked, for people."""
+        tasks = [waiter.task for waiter in self.waiters] or [self._task]
+        return "no task" if tasks[0] is None else f"task {tasks[0].get_name()!r}"
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer has come, or never will."""
@@ -65,33 +68,22 @@ class Outcome(Promise):
             self.ok, self._answer, self._deferred = ok, answer, deferred
             self.done = True
             self._task = None
-            waiters = self._waiters
+            waiters = self.waiters
             if waiters:
-                self._waiters = ()
+                self.waiters = ()
                 self.link.wake(waiters)
         if self.kept and answer is not LOST and answer is not NOT_STARTED:
             self.link.session.boxing.settled(self)
             self.link.note_held()
 
-    @property
-    def awaited(self) -> bool:
-        """Tasks wait for it."""
-        return bool(self._waiters)
-
-    def add_waiter(self) -> Waiter:
-        """Where one more task waits for the answer, which is not there yet."""
-        waiter = Waiter(self.link.loop)
-        self._waiters = (*self._waiters, waiter)
-        return waiter
-
     def leave(self, waiter: Waiter, exc: BaseException) -> None:
         """The task of *waiter* waits no longer, because of *exc*."""
-        self._waiters = tuple(other for other in self._waiters if other is not waiter)
+        self.waiters = tuple(other for other in self.waiters if other is not waiter)
         self.abandon(exc if isinstance(exc, AsyncResultTimeout) else None)
 
     def abandon(self, error: BaseException | None = None) -> None:
         """Somebody wants the answer no longer: unless others do, the request is cancelled."""
-        if not self._waiters:
+        if not self.waiters:
             self.cancel(error or CallCancelled("nobody waited for the call any more"))
 
     def cancel(self, error: BaseException) -> None:

@@ -197,19 +197,21 @@ class Call(_Unsent):
     __slots__ = (
         "____built__",
         "____entered__",
-        "____nested__",
         "____outcome__",
+        "____simple__",
         "____what__",
         "__weakref__",
     )
     ____what__: What
-    ____nested__: bool  # its base, or an argument, is a node that is no reference
+    ____simple__: bool  # neither its base nor an argument is a call or a path; nor does it throw
     ____built__: bool  # another node is built upon it, so somebody means it
     ____outcome__: Outcome | None  # None: it is not sent
     ____entered__: Any
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return link_of(self).answer(self)  # type: ignore[no-any-return]
+        base = self.____what__[0]
+        link = base.____handle__.link if type(base) is Reference else link_of(base)
+        return link.answer(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         outcome = self.____outcome__
@@ -241,10 +243,10 @@ _new = object.__new__
 _set_handle = RemoteObject.__dict__["____handle__"].__set__
 _set_place = Path.__dict__["____place__"].__set__
 _set_what = Call.__dict__["____what__"].__set__
-_set_nested = Call.__dict__["____nested__"].__set__
+_set_simple = Call.__dict__["____simple__"].__set__
 _set_built = Call.__dict__["____built__"].__set__
 _set_outcome = Call.__dict__["____outcome__"].__set__
-_NODES: Final = frozenset((Path, Call))  # that are not references
+_THROWING: Final = ("throw", "athrow")
 
 
 def place(node: Any) -> Place:
@@ -270,17 +272,19 @@ def path(node: Any, step: Step) -> Path:
 def new_call(node: Any, op: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """The call of what *node* stands for, or another operation on it."""
     base, steps = node.____place__ if type(node) is Path else (node, ())
-    nested = type(base) is Call
-    for arg in (*args, *kwargs.values()) if kwargs else args:
-        if type(arg) in _NODES:
-            nested = True
-            if type(arg) is Call:
-                _set_built(arg, True)
+    simple = not steps or steps[-1] not in _THROWING
     if type(base) is Call:
         _set_built(base, True)
+        simple = False
+    for arg in (*args, *kwargs.values()) if kwargs else args:
+        kind = type(arg)
+        if kind is Call or kind is Path:
+            simple = False
+            if kind is Call:
+                _set_built(arg, True)
     call = _new(Call)
     _set_what(call, (base, steps, op, args, kwargs))
-    _set_nested(call, nested)
+    _set_simple(call, simple)
     _set_built(call, False)
     _set_outcome(call, None)
     return call

@@ -47,8 +47,10 @@ def _parts(call: Call) -> list[Any]:
 
 def start(call: Call) -> Outcome:
     """Send *call*, which is not sent yet, and what it is built upon."""
-    unsent = [call]
     base = call.____what__[0]
+    if type(base) is Reference:
+        return _start(base.____handle__.link, call)
+    unsent = [call]
     while type(base) is Call and base.____outcome__ is None:
         unsent.append(base)
         base = base.____what__[0]
@@ -60,12 +62,12 @@ def start(call: Call) -> Outcome:
 
 def _start(link: Any, call: Call) -> Outcome:
     base, steps, op, args, kwargs = call.____what__
-    needs: tuple[Any, ...] = ()
-    target: Any = None
-    if call.____nested__:
-        target, args, kwargs, needs = _with_answers(link, call)
-    else:
+    needs: tuple[Call, ...] = ()
+    target: Any
+    if call.____simple__:
         target = base.____handle__
+    else:
+        target, args, kwargs, needs = _with_answers(link, call)
     where: Any = None
     if steps:
         where = steps[0] if len(steps) == 1 and type(steps[0]) is str else list(steps)
@@ -75,7 +77,7 @@ def _start(link: Any, call: Call) -> Outcome:
     return outcome
 
 
-def _with_answers(link: Any, call: Call) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
+def _with_answers(link: Any, call: Call) -> tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]:
     """The target and arguments of *call* with answers or promises for nodes; which these are."""
     base, _, _, args, kwargs = call.____what__
     needs: list[Call] = []

@@ -30,6 +30,11 @@ class Waiter:
     def __await__(self) -> Generator[Any, None, None]:
         yield self
 
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that waits; None if it goes on."""
+        return getattr(self._callback, "__self__", None)
+
     # --- by whoever ends the waiting -------------------------------------------------------------
 
     def resume(self) -> None:
