@@ -37,6 +37,8 @@ from netobj.core.rules import Access
 from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
+_CALL: Final = int(Op.CALL)
+_SPECIAL: Final = int(Op.SPECIAL)
 _COPYABLE: Final = (list, dict, tuple, set, frozenset, bytearray)
 _CALL: Final = int(Op.CALL)
 MAX_FETCH: Final = 10_000
@@ -145,15 +147,18 @@ def is_slow(session: Session, request: Request) -> bool:
 
 def runs_on_loop(session: Session, request: Request) -> bool:
     """True for what is known, without running user code, to be an ``async def``."""
-    if request.op == Op.SPECIAL:
+    if request.op == _SPECIAL:
         index = request.args[0] if request.args else None
         return type(index) is int and 0 <= index < len(SPECIALS) and SPECIALS[index] in _LATE
-    return any(map(is_async, _candidates(session, request)))
+    for candidate in _candidates(session, request):  # noqa: SIM110: any() takes twice as long
+        if is_async(candidate):
+            return True
+    return False
 
 
 def _candidates(session: Session, request: Request) -> Iterator[object]:
     """What a call may lead to, as it lies in classes; nothing for longer paths."""
-    if request.op != Op.CALL:
+    if request.op != _CALL:
         return
     name = request.path
     kind = type(request.target)

@@ -103,7 +103,9 @@ def is_async(function: object) -> bool:
     >>> is_async(task), is_async(len)
     (True, False)
     """
-    bottom = unwrapped(function)  # anything else could run code of its own when it is looked at
+    bottom: Any = function
+    if type(bottom) is not FunctionType:
+        bottom = unwrapped(function)  # anything else could run code of its own when it is looked at
     return type(bottom) is FunctionType and bool(bottom.__code__.co_flags & _CO_ASYNC)
 
 
