@@ -19,7 +19,7 @@ from netobj.aio import factory, op
 from netobj.aio.connection import Connection
 from netobj.aio.factory import Connecting
 from netobj.aio.reference import Call
-from netobj.core.service import ClassicClient, VoidService
+from netobj.core import service
 from netobj.teleportation import export_function
 
 DEFAULT_SERVER_PORT: Final = 18812
@@ -55,32 +55,24 @@ class Modules:
         return self[name]
 
 
-class Master:
-    """What a connection to a classic server offers; its names are the connection's."""
+class Master(service.Master):
+    """What a connection to a classic server offers; its names are the connection's.
+
+    What the base returns is to be awaited here.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.modules = Modules(connection)
-
-    @property
-    def builtins(self) -> Any:
-        """The remote module ``builtins``."""
-        return self.modules["builtins"]
-
-    builtin = builtins
+        self._conn = connection
+        self.modules = Modules(connection)  # type: ignore[assignment]
 
     @property
     def namespace(self) -> Any:
         """The remote dictionary in which :meth:`eval` and :meth:`execute` work."""
-        return self._connection.root.namespace
-
-    def eval(self, text: str) -> Any:
-        """The value of a Python expression over there; to be awaited."""
-        return self._connection.root.eval(text)
+        return self._conn.root.namespace
 
     def execute(self, text: str) -> Any:
         """Execute Python source over there; to be awaited."""
-        return self._connection.root.execute(text)
+        return self._conn.root.execute(text)
 
     async def teleport(self, func: Callable[..., Any]) -> Any:
         """*func* as a function of the other side, also in its :attr:`namespace`."""
@@ -90,10 +82,10 @@ class Master:
         return moved
 
 
-class _Client(VoidService):
+class _Client(service.VoidService):
     """The settings of a classic client; exposes nothing."""
 
-    CONFIG = ClassicClient.CONFIG
+    CONFIG = service.ClassicClient.CONFIG
 
 
 def connect(

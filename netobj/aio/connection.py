@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any
 
 from netobj.aio.link import CLOSED_HERE, Link
-from netobj.aio.reference import reference_for
 from netobj.calls import Call, Pending, operation_name, report, target_name
 from netobj.core.config import Config, ConfigMapping
 from netobj.core.numbers import numbers

@@ -114,7 +114,9 @@ class Dispatcher:
         pending = list(self._session.pending.values())
         return chain is not None and any(token.chain == chain for token in pending)
 
-    def _when_ready(self, request: Request, run: Callable[[Request], None], seen: int = 0) -> None:
+    def _when_ready(
+        self, request: Request, run: Callable[[Request], object], seen: int = 0
+    ) -> None:
         """Run *request* when every answer that it names behind *seen* is there."""
         for index in range(seen, len(request.awaits)):
             answer = request.awaits[index]

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from netobj.aio.connection import Connection
-from netobj.aio.wire import Wire
+from netobj.aio.wire import Wire, new_wire
 from netobj.core.config import DEFAULT_CONFIG, Config
 from netobj.core.service import VoidService, instance_of
 
@@ -99,7 +99,7 @@ async def _connect(
             return None
         return made[0]
 
-    await open_wire(lambda: Wire(make))
+    await open_wire(lambda: new_wire(make))
     if failed:
         raise failed[0]
     connection = made[0]

@@ -379,7 +379,8 @@ class Link:
             self.log.exception("reading a message failed")
             self.lose(f"reading a message failed: {type(exc).__name__}: {exc}")
             return
-        self._woken = woken = []
+        woken: list[Waiter] = []
+        self._woken = woken
         try:
             self._deliver(events)
         finally:

@@ -77,7 +77,10 @@ def _start(link: Any, call: Call) -> Outcome:
     return outcome
 
 
-def _with_answers(link: Any, call: Call) -> tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]:
+Sent = tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+
+
+def _with_answers(link: Any, call: Call) -> Sent:
     """The target and arguments of *call* with answers or promises for nodes; which these are."""
     base, _, _, args, kwargs = call.____what__
     needs: list[Call] = []

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection, settings_for
-from netobj.aio.wire import Wire
+from netobj.aio.wire import Wire, new_wire
 from netobj.core.service import instance_of
 
 Settings = Mapping[str, Any]
@@ -131,7 +131,7 @@ class Server:
         self.logger.info("server started on %s", [s.getsockname() for s in self._server.sockets])
 
     def _wire(self) -> Wire:
-        return Wire(self._accept)
+        return new_wire(self._accept)
 
     def _accept(self, transport: asyncio.Transport) -> Connection | None:
         try:

@@ -22,8 +22,8 @@ class Waiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = True  # the task that gets it from ``await`` clears it
         self._loop = loop
-        self._callback: Callable[[Any], object] | None = None  # goes on with the task
-        self._context: Context | None = None
+        self._callback: Any = None  # goes on with the task
+        self._context: Any = None
         self._over = False
         self._error: BaseException | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -10,8 +11,21 @@ SWEEP: Final = 0.25
 """Seconds between looks for references that have died and that nothing has carried along."""
 
 
-class Wire(asyncio.Protocol):
-    """Hands the bytes of a transport to the connection that *make* makes for it.
+_BUFFER: Final = 256 * 1024
+
+
+class _Buffer(threading.local):
+    """What arrives in a thread's loop, for the moment until it is handed on."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_BUFFER))
+
+
+_buffer: Final = _Buffer()
+
+
+class Wire(asyncio.BaseProtocol):
+    """Hands what a transport tells to the connection that *make* makes for it.
 
     Where *make* has aborted the transport instead, it returns None.
     """
@@ -27,9 +41,6 @@ class Wire(asyncio.Protocol):
         assert make is not None
         self._connection = make(cast("asyncio.Transport", transport))
 
-    def data_received(self, data: bytes) -> None:
-        self._connection.receive(data)
-
     def eof_received(self) -> None:
         self._connection.lose_to_peer()
 
@@ -43,6 +54,42 @@ class Wire(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._connection.resume_writing()
+
+
+class PlainWire(Wire, asyncio.Protocol):
+    """For loops that hand over what has arrived as an object of its size, as uvloop does."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.receive(data)
+
+
+class BufferedWire(Wire, asyncio.BufferedProtocol):
+    """For asyncio's own loops.
+
+    For a plain protocol they make an object of 256 KiB each time that something arrives, which may
+    cost more than all the rest: memory of that size is had from the system, and given back to it.
+    """
+
+    __slots__ = ("_view",)
+
+    def __init__(self, make: Callable[[asyncio.Transport], Any]) -> None:
+        super().__init__(make)
+        self._view = _buffer.view
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.receive(bytes(self._view[:nbytes]))
+
+
+def new_wire(make: Callable[[asyncio.Transport], Any]) -> Wire:
+    """The wire for the running loop."""
+    if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        return BufferedWire(make)
+    return PlainWire(make)
 
 
 class Sweeper:

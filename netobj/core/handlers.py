@@ -150,7 +150,7 @@ def runs_on_loop(session: Session, request: Request) -> bool:
     if request.op == _SPECIAL:
         index = request.args[0] if request.args else None
         return type(index) is int and 0 <= index < len(SPECIALS) and SPECIALS[index] in _LATE
-    for candidate in _candidates(session, request):  # noqa: SIM110: any() takes twice as long
+    for candidate in _candidates(session, request):  # noqa: SIM110 (any() takes twice as long)
         if is_async(candidate):
             return True
     return False

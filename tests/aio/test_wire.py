@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from looped import joined, run, until
+from looped import LOOPS, joined, run, until
 
 import netobj
 from netobj.aio import wire
-from netobj.aio.wire import Sweeper, Wire, sweeper
+from netobj.aio.wire import BufferedWire, PlainWire, Sweeper, new_wire, sweeper
 
 
 class _Connection:
@@ -43,7 +43,7 @@ class _Connection:
 
 def test_a_wire_tells_its_connection() -> None:
     connection = _Connection()
-    made = Wire(lambda transport: connection)
+    made = PlainWire(lambda transport: connection)
     made.connection_made(asyncio.Transport())
     made.data_received(b"data")
     made.pause_writing()
@@ -53,8 +53,27 @@ def test_a_wire_tells_its_connection() -> None:
     assert connection.log == [b"data", "pause", "resume", "end of file", None]
 
 
+def test_what_arrives_in_the_memory_that_wires_share_is_the_connections_own() -> None:
+    connection = _Connection()
+    made, other = BufferedWire(lambda transport: connection), BufferedWire(lambda transport: None)
+    made.connection_made(asyncio.Transport())
+    made.get_buffer(-1)[:4] = b"data"
+    made.buffer_updated(4)
+    other.get_buffer(-1)[:4] = b"more"
+    assert connection.log == [b"data"]
+
+
+def test_each_loop_has_the_wire_that_costs_it_least() -> None:
+    async def kind() -> type:
+        return type(new_wire(lambda transport: None))
+
+    kinds = {name: run(kind(), new_loop) for name, new_loop in LOOPS.items()}
+    assert kinds.pop("asyncio") is BufferedWire
+    assert set(kinds.values()) <= {PlainWire}
+
+
 def test_a_wire_whose_connection_could_not_be_made() -> None:
-    made = Wire(lambda transport: None)
+    made = PlainWire(lambda transport: None)
     made.connection_made(asyncio.Transport())
     made.connection_lost(None)
 
