@@ -45,6 +45,8 @@ class Dispatcher(Runner):
         self.mode = connection.config.serve
         self.waiting: deque[Job] = deque()  # for whoever serves, with serve="caller"
         self._signal: Any = None
+        self.overflow: deque[Job] = deque()
+        self._worker_called = False
 
     # --- routing: in the thread that reads -------------------------------------------------
 
@@ -132,9 +134,41 @@ class Dispatcher(Runner):
         else:
             self._submit(job)
 
+    # Jobs that no thread was free for. A woken worker costs more than most calls: so one is woken
+    # at a time, which wakes the next before it runs anything, and the server's thread, when it
+    # comes back first, takes what is still there.
+
     def _submit(self, job: Job) -> None:
-        if not pool.submit(job):
-            self._connection.guarded(self._refuse, job)
+        self.overflow.append(job)
+        self._call_worker()
+
+    def _call_worker(self) -> None:
+        if not self._worker_called:  # else it has not looked yet, and will see what is there
+            self._worker_called = True
+            if not pool.submit((self._work_off_overflow, None)):
+                self._worker_called = False
+                while self.overflow:
+                    self._connection.guarded(self._refuse, self.overflow.popleft())
+
+    def _work_off_overflow(self, _: None) -> None:
+        self._worker_called = False  # before the look: who adds a job after it calls a worker
+        while self.overflow:
+            try:
+                function, argument = self.overflow.popleft()
+            except IndexError:  # another thread took it
+                return
+            if self.overflow:
+                self._call_worker()
+            function(argument)
+
+    def take_overflow(self, server: Server) -> bool:
+        """Give the free *server* a job that no thread has taken yet; by whoever reads."""
+        if server.busy or server.done or self.mode is Serve.CALLER:
+            return False
+        try:
+            return server.claim(self.overflow.popleft())
+        except IndexError:
+            return False
 
     def _schedule_by_hand(self, job: Job) -> None:
         with self._lock:

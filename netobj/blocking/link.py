@@ -248,6 +248,8 @@ class Link(Flowing):
                 self._plain_reader = server.reading = True
                 if server.jobs or server.done or self.ended or self.writer.blocked:
                     return
+                if dispatcher.overflow and dispatcher.take_overflow(server):
+                    return
                 events = self._apply(self._recv(), -1)
                 self._plain_reader = server.reading = False
                 if len(events) == 1 and dispatcher.may_run_here(events[0], server):

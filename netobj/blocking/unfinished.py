@@ -122,7 +122,8 @@ class Unfinished:
             if type(outcome) not in UNFINISHED:
                 self._session.reply(request, outcome)
             elif outcome.asynchronous:
-                flow = self._open(request, type(outcome) is Opened)
+                run.conversing = type(outcome) is Opened  # before the peer can close its end
+                flow = self._open(request, run.conversing)
             else:
                 self.go_on(request, outcome)
         except BaseException as exc:
@@ -138,7 +139,6 @@ class Unfinished:
     async def _feed(self, run: TaskRun, flow: Flow, outcome: Any) -> None:
         try:
             if type(outcome) is Opened:
-                run.conversing = True
                 await self._converse_async(run, flow, outcome)
             else:
                 batch = Batch(flow, nullcontext(), _soon_on_loop)

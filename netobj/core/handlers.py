@@ -40,7 +40,6 @@ from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 _CALL: Final = int(Op.CALL)
 _SPECIAL: Final = int(Op.SPECIAL)
 _COPYABLE: Final = (list, dict, tuple, set, frozenset, bytearray)
-_CALL: Final = int(Op.CALL)
 MAX_FETCH: Final = 10_000
 """How many items of an iterator one request may ask for."""
 
