@@ -121,11 +121,11 @@ class Receiving:
                     reader.feed(data)
                 body = self._go_on_with_big(events)
             while body is not None:
-                self._size = len(body)
                 message = boxing.unbox(body)
                 kind = message[0]
                 if boxing.deferred or type(kind) is not int or not self.greeted:
                     if boxing.big:
+                        self._size = len(body)
                         self.arriving = (message, boxing.big)
                         body = self._go_on_with_big(events)
                         continue
@@ -134,12 +134,11 @@ class Receiving:
                     seq = message[1] if len(message) == 3 else None
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message
-                receive = _APPLY.get(kind)
-                if receive is None:
-                    raise _unknown(kind)
-                event = receive(self, message, boxing.deferred)
-                if event is not None:
-                    events.append(event)
+                if kind == _REQUEST:
+                    events.append(self._receive_request(message, boxing.deferred))
+                else:
+                    self._size = len(body)
+                    self._receive(message, boxing.deferred, events)
                 body = reader.next_message() if reader.filled else None
             if self._pongs:
                 self._answer_pings()
@@ -161,10 +160,17 @@ class Receiving:
             return None
         message, self.arriving = self.arriving[0], None
         self._check_kind(message[0])
-        event = _APPLY[message[0]](self, message, True)
+        self._receive(message, True, events)
+        return self._reader.next_message()
+
+    def _receive(self, message: tuple[Any, ...], deferred: bool, events: list[Event]) -> None:
+        """Apply a message of any kind."""
+        receive = _APPLY.get(message[0])
+        if receive is None:
+            raise _unknown(message[0])
+        event = receive(self, message, deferred)
         if event is not None:
             events.append(event)
-        return self._reader.next_message()
 
     def _answer_pings(self) -> None:
         try:
