@@ -63,7 +63,7 @@ class Dispatcher(Runner):
         if (
             type(request) is not Request
             or request.lane is not None
-            or request.awaits
+            or request.deferred
             or request.chain in chains
             or server.busy
             or self._held is not None

@@ -413,10 +413,7 @@ class Link(Flowing):
         session = self.session
         try:
             if data:
-                events = session.receive_data(data, monotonic(), wanted)
-                if session.arriving is not None or type(data) is int:
-                    self.stream.room = session.room()
-                return events
+                return session.receive_data(data, monotonic(), wanted)
             silent = "" if session.has_greeted() else SILENT
             self.lose(f"{self.stream.name} closed the connection{silent}")
         except ProtocolError as exc:
@@ -430,6 +427,8 @@ class Link(Flowing):
         return []
 
     def _deliver(self, events: Iterable[Event]) -> None:
+        if self.session.arriving is not None or self.stream.room is not None:
+            self.stream.room = self.session.room()
         for event in events:
             if type(event) is Reply:
                 event.token.complete(event.ok, event.value, event.deferred)

@@ -72,16 +72,34 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         facts = self._facts.get(id(tp))
         if facts is not None and facts.ref() is tp and type(name) is str and self._readable:
             real = facts.names.get(name)
-            if real is None and name in facts.marked:
-                function = class_dict(tp).get(name)
-                if function is facts.marked[name]() and function and MARK in function.__dict__:
-                    real = name
             if real is not None:
                 try:
                     return getattr(obj, real)
                 except AttributeError as error:
                     return self._read_other(obj, name, real, error)
         return self._read(obj, name)
+
+    def known_method(self, obj: object, name: str) -> MethodType | None:
+        """What :meth:`getattr` would return, where it is a method that was found there before.
+
+        Its function is still the same, and so is the mark, which says no more than that it is
+        open, if there is one. None where it has to be looked for.
+        """
+        tp = type(obj)
+        facts = self._facts.get(id(tp))
+        known = None if facts is None or facts.ref() is not tp else facts.methods.get(name)
+        if known is None:
+            return None
+        real, reference, mark = known
+        function = class_dict(tp).get(real)
+        if function is None or function is not reference():
+            return None
+        if function.__dict__.get(MARK) is not mark:
+            return None
+        method = getattr(obj, real)
+        if type(method) is MethodType and method.__func__ is function:
+            return method
+        return None
 
     def setattr(self, obj: object, name: str, value: object) -> None:
         """Set the attribute that the peer calls *name*; raises ``AccessDenied`` where refused."""
@@ -161,6 +179,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         self._admit(obj, name, Access.GET)
         real = self._by_type(type(obj), facts, name)
         if real is not None:
+            self._note_method(type(obj), facts, name, real)
             try:
                 return getattr(obj, real)
             except AttributeError as error:

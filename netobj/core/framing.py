@@ -64,7 +64,7 @@ class FrameReader:
 
     def __init__(self, max_frame: int, preamble: bool = True) -> None:
         self.max_frame = max_frame
-        self.filled = False  # something is left of what was fed
+        self.filled = preamble  # something is left of what was fed, or the preamble is due
         self._data: bytes | bytearray = b""
         self._position = 0
         self._preamble_due = preamble
@@ -78,9 +78,9 @@ class FrameReader:
 
     def take(self, data: bytes) -> bytes | None:
         """Take what the stream delivered, and return the next message: feed and next_message."""
-        if not self.filled and len(data) > HEADER_SIZE and not self._preamble_due:
+        if not self.filled:
             length = len(data) - HEADER_SIZE
-            if _read_header(data)[0] == length <= self.max_frame:
+            if 0 < length <= self.max_frame and _read_header(data)[0] == length:
                 return data[HEADER_SIZE:]  # one whole message, as most often
         self.feed(data)
         return self.next_message()

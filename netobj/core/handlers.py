@@ -58,9 +58,19 @@ def perform(
     Raises ProtocolError for a request that no front-end of ours would make; that ends the
     request, not the connection, since everything it changed on the wire is applied already.
     """
-    if request.op == _CALL and adapt is None:
-        if not (request.deferred or request.given or request.kwnames):  # as most often
-            return _call(session, request.target, request.path, request.args, {})
+    if (
+        request.op == _CALL
+        and adapt is None
+        and not (request.deferred or request.given or request.kwnames)
+    ):
+        name = request.path
+        if type(name) is str and session.root_exposure is None:
+            method = session.policy.known_method(request.target, name)
+            if method is not None:  # as most often
+                result = method(*request.args)
+                if type(result) in AWAITABLE:
+                    return _awaitable(session, result, exposure_of(method))
+                return result
     operation = _OPERATIONS.get(request.op)
     if operation is None:
         raise ProtocolError(f"the operation {request.op} is not one of the protocol's")
@@ -236,11 +246,14 @@ def _call(
     if exposure is not None and exposure != PLAIN:
         return _call_as(exposure, function, args, kwargs)
     result = function(*args, **kwargs)
-    if type(result) in AWAITABLE and (
-        exposure is not None or type(result) in STEPS or not session.config.allow_all_attrs
-    ):
-        return Awaited(result, _itself)
-    return result
+    return _awaitable(session, result, exposure) if type(result) in AWAITABLE else result
+
+
+def _awaitable(session: Session, result: Any, exposure: Exposure | None) -> object:
+    """To be awaited here, unless the peer may do with it what it likes."""
+    if exposure is None and type(result) not in STEPS and session.config.allow_all_attrs:
+        return result
+    return Awaited(result, _itself)
 
 
 def _call_as(exposure: Exposure, function: Any, args: Args, kwargs: Kwargs) -> object:

@@ -112,14 +112,9 @@ class Receiving:
         reader, boxing = self._reader, self.boxing
         try:
             if self.arriving is None:
-                assert not isinstance(data, int)
-                body = reader.take(data)
+                body = reader.take(data)  # type: ignore[arg-type]  # there was no room
             else:
-                if isinstance(data, int):
-                    reader.advance(data)
-                else:
-                    reader.feed(data)
-                body = self._go_on_with_big(events)
+                body = self._go_on_with_big(data, events)
             while body is not None:
                 message = boxing.unbox(body)
                 kind = message[0]
@@ -127,7 +122,7 @@ class Receiving:
                     if boxing.big:
                         self._size = len(body)
                         self.arriving = (message, boxing.big)
-                        body = self._go_on_with_big(events)
+                        body = self._go_on_with_big(b"", events)
                         continue
                     self._check_kind(kind)
                 elif kind == _REPLY and not (events or reader.filled):
@@ -150,12 +145,16 @@ class Receiving:
             self.fault = exc
         return events
 
-    def _go_on_with_big(self, events: list[Event]) -> bytes | None:
+    def _go_on_with_big(self, data: Arrived, events: list[Event]) -> bytes | None:
         """Receive the big values of the message that waits for them, then apply it.
 
         Returns the next message, if it has come.
         """
         assert self.arriving is not None
+        if isinstance(data, int):
+            self._reader.advance(data)
+        elif data:
+            self._reader.feed(data)
         if not self._receive_big(*self.arriving):
             return None
         message, self.arriving = self.arriving[0], None

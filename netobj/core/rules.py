@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX
-from netobj.core.exposure import exposure_of
+from netobj.core.exposure import MARK, PLAIN, Exposure, exposure_of
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict
 from netobj.errors import AccessDenied
 
@@ -64,6 +64,14 @@ _MAX_CACHED_NAMES: Final = 1000  # per type and policy: a peer may ask for a mil
 _MAX_SHOWN: Final = 100  # characters of a peer's name that an error text repeats
 
 
+class KnownMethod(NamedTuple):
+    """A function of a class under its real name, as it was found: to be compared at each use."""
+
+    real: str
+    function: weakref.ref[FunctionType]
+    mark: Exposure | None
+
+
 class TypeFacts:
     """What a policy remembers of a type. Strings and flags only: it keeps no class alive."""
 
@@ -73,7 +81,7 @@ class TypeFacts:
         "has_dict",
         "is_class",
         "is_module",
-        "marked",
+        "methods",
         "names",
         "own_rules",
         "ref",
@@ -83,9 +91,7 @@ class TypeFacts:
         reader = find(tp, "__getattribute__")
         self.ref = ref
         self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
-        # Open by the mark of a function in the class itself: name -> a reference to the function.
-        # Valid while the class still has it, and it the mark.
-        self.marked: dict[str, weakref.ref[FunctionType]] = {}
+        self.methods: dict[str, KnownMethod] = {}  # plain functions of the class itself
         self.own_rules = any(
             find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
         )
@@ -161,14 +167,22 @@ class Rules:
         if facts.is_class or facts.is_module:
             return None
         if found is not MISSING and self._counts(name, found):
-            if class_dict(tp).get(name) is found and isinstance(found, FunctionType):
-                if len(facts.marked) < _MAX_CACHED_NAMES and not is_dunder(name):
-                    facts.marked[name] = weakref.ref(found)
             return name
         prefixed = self._prefix + name
         if self._prefix and find(tp, prefixed) is not MISSING:
             return self._remember(facts, name, prefixed)
         return None
+
+    def _note_method(self, tp: type, facts: TypeFacts, name: str, real: str) -> None:
+        """Remember what *name* stands for, if it is a function of *tp* itself, to be called."""
+        function = class_dict(tp).get(real)
+        if not isinstance(function, FunctionType) or facts.computed or facts.is_class:
+            return
+        mark = function.__dict__.get(MARK)
+        if mark is not None and mark != PLAIN:  # there is more to do than to call it
+            return
+        if len(facts.methods) < _MAX_CACHED_NAMES and not is_dunder(name):
+            facts.methods[name] = KnownMethod(real, weakref.ref(function), mark)
 
     def _remember(self, facts: TypeFacts, name: str, real: str) -> str:
         if len(facts.names) < _MAX_CACHED_NAMES:

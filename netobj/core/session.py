@@ -95,14 +95,14 @@ class Session(Receiving):
         self.link = link
         self.out: deque[Wire] = deque()
         self._sequence = sequence
-        self._root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
+        self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = _Left()
         self.out.append(PREAMBLE)
         self._say_hello(process, features)
 
     def exposure_of_root(self, target: object) -> Exposure | None:
         """How the methods of *target* are exposed as a whole, if it is the root and says so."""
-        return self._root_exposure if target is self.boxing.root else None
+        return self.root_exposure if target is self.boxing.root else None
 
     def reconfigure(self, config: Config) -> None:
         """Go on with *config*; what the peer has been told already stays as it was."""
