@@ -175,8 +175,8 @@ class Rules:
 
     def _note_method(self, tp: type, facts: TypeFacts, name: str, real: str) -> None:
         """Remember what *name* stands for, if it is a function of *tp* itself, to be called."""
-        function = class_dict(tp).get(real)
-        if not isinstance(function, FunctionType) or facts.computed or facts.is_class:
+        function: Any = class_dict(tp).get(real)
+        if type(function) is not FunctionType or facts.computed or facts.is_class:
             return
         mark = function.__dict__.get(MARK)
         if mark is not None and mark != PLAIN:  # there is more to do than to call it
