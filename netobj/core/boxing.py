@@ -60,6 +60,15 @@ class ByValue:
         self.deep = deep
 
 
+class Contents:
+    """Marks memory (a view of single bytes) that travels as ``bytes``, read when it is written."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+
+
 class Raised:
     """Marks an exception that travels as one, not as a reference to an object."""
 
@@ -89,7 +98,7 @@ class Outgoing:
         self._boxing = boxing
         self._depth = 0
         self.pipes = pipes  # it is a request, which may name answers that are not there yet
-        self.raw: list[bytes] = []
+        self.raw: list[bytes | memoryview] = []
         self.described: list[int] = []
         self.exported: list[Export] = []
         self.home: list[Handle] = []  # alive until the message is queued, in front of its release
@@ -214,8 +223,11 @@ class Boxing:
         if isinstance(value, str):
             code = Ext.BIG_STR
             value = value.encode("utf-8", "surrogatepass")
-        out.raw.append(value)
-        return msgpack.ExtType(code, len(value).to_bytes(8, "big"))
+        return self._box_raw(code, value, out)
+
+    def _box_raw(self, code: Ext, data: bytes | memoryview, out: Outgoing) -> msgpack.ExtType:
+        out.raw.append(data)
+        return msgpack.ExtType(code, len(data).to_bytes(8, "big"))
 
     def _box_remote(self, value: RemoteObject, out: Outgoing) -> Any:
         if isinstance(value, RemoteMethod) and value.____target__ is not None:
@@ -245,6 +257,8 @@ class Boxing:
         if kind is Flow:
             items = [value.number, not value.ended]
             return msgpack.ExtType(Ext.STREAM, values.pack(items))
+        if kind is Contents:
+            return self._box_raw(Ext.BIG_BYTES, value.view, out)
         if kind is Raised:
             return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
         if self.peer_has_numpy and is_numpy_scalar(kind):
@@ -617,3 +631,8 @@ def is_numpy_scalar(kind: type) -> bool:
     if getattr(kind, "__module__", None) != "numpy":  # a class may have been made without one
         return False
     return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in kind.__mro__)
+
+
+def is_numpy_array(kind: type) -> bool:
+    """Whether *kind* is numpy's own class of arrays, without importing numpy."""
+    return getattr(kind, "__module__", None) == "numpy" and kind.__name__ == "ndarray"

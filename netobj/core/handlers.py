@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import ByValue, is_numpy_scalar
-from netobj.core.consts import BINARY_SPECIALS, OPEN, SPECIALS, Op
+from netobj.core.boxing import ByValue, Contents, is_numpy_array, is_numpy_scalar
+from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
 from netobj.core.exposure import PLAIN, Exposure, exposure_of
@@ -98,6 +98,8 @@ def perform(
         args = args[:-count]
     if operation is _call:
         return _call(session, target, path, args, kwargs, adapt)
+    if operation is _buffer and request.kept is None:
+        return _buffer(session, target, path, args, kwargs, _contents)
     return operation(session, target, path, args, kwargs)
 
 
@@ -447,8 +449,14 @@ _PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
 def _buffer(
-    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
-) -> tuple[bytes, str, tuple[int, ...]]:
+    session: Session,
+    target: object,
+    path: object,
+    args: Args,
+    kwargs: Kwargs,
+    take: Callable[[object, memoryview], bytes | Contents] = lambda _, view: view.tobytes(),
+) -> tuple[bytes | Contents, str, tuple[int, ...]]:
+    """The bytes of an object, as *take* takes them, their format and shape."""
     obj = walk(session.policy, target, path)
     if not session.policy.special(obj, "__bytes__") or session.policy.has_own_rules(obj):
         raise AccessDenied(
@@ -456,7 +464,22 @@ def _buffer(
             "not in safe_attrs, or the object has its own access rule"
         )
     with memoryview(obj) as view:
-        return view.tobytes(), view.format, tuple(view.shape or ())
+        return take(obj, view), view.format, tuple(view.shape or ())
+
+
+def _contents(obj: object, view: memoryview) -> bytes | Contents:
+    """The bytes of *obj*, for a caller that waits until all of them have come.
+
+    Those of large arrays are not copied: who changes one meanwhile, while another thread fetches
+    it, has not decided what that is to get. Other objects are locked as long as a view of them
+    is there (a bytearray cannot grow), so theirs are.
+    """
+    if view.nbytes >= BIG_VALUE and is_numpy_array(type(obj)):
+        try:
+            return Contents(view.cast("B"))
+        except (TypeError, ValueError):  # not in one piece, or of records
+            pass
+    return view.tobytes()
 
 
 def _fetch(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:

@@ -369,7 +369,7 @@ class Session(Receiving):
             raise
         out.commit()
 
-    def _queue(self, message: list[Any], raw: list[bytes] | None = None) -> None:
+    def _queue(self, message: list[Any], raw: list[bytes | memoryview] | None = None) -> None:
         body = values.pack(message)
         size = len(body)
         if size > self._unchecked:
@@ -383,7 +383,7 @@ class Session(Receiving):
         else:
             self.out.append(data)
 
-    def _raw_frames(self, raw: list[bytes]) -> list[Wire]:
+    def _raw_frames(self, raw: list[bytes | memoryview]) -> list[Wire]:
         behind: list[Wire] = []
         for value in raw:
             if len(value) > self.peer_limits[Limit.RAW]:

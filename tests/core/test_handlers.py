@@ -15,7 +15,7 @@ from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
 from netobj.core import values
 from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
-from netobj.core.consts import SPECIAL_INDEX, Op
+from netobj.core.consts import BIG_VALUE, SPECIAL_INDEX, Op
 from netobj.core.ends import Duplex
 from netobj.core.events import Request
 from netobj.core.exposure import Exposure, exposed
@@ -311,6 +311,43 @@ class TestBuffer:
         view = memoryview(bytes(24)).cast("i", (2, 3))
         wire = make(root=Holder(view))
         assert ask(wire, Op.BUFFER, "it") == (bytes(24), "i", (2, 3))
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_a_large_array_is_read_when_it_leaves_if_the_caller_waits(self, kept: bool) -> None:
+        numpy = pytest.importorskip("numpy", reason="numpy is an extra")
+        array = numpy.zeros((2, BIG_VALUE))
+        wire = make(root=Holder(array))
+        token = wire.left.send(Op.BUFFER, "it", kept=kept)
+        while not wire.right.session.out:
+            assert wire.step()
+        array[:] = 1
+        wire.settle()
+        data, code, shape = token.result()
+        assert (code, shape) == ("d", array.shape)
+        assert type(data) is bytes
+        found = numpy.frombuffer(data).reshape(shape)
+        assert found.tolist() == (numpy.zeros_like(array) if kept else array).tolist()
+
+    @pytest.mark.parametrize("kind", ["strided", "records", "bytearray", "small"])
+    def test_others_are_copied(self, kind: str) -> None:
+        numpy = pytest.importorskip("numpy", reason="numpy is an extra")
+        several: dict[str, Any] = {
+            "strided": numpy.arange(2 * BIG_VALUE)[::2],
+            "records": numpy.zeros(BIG_VALUE, dtype="i4,f8"),
+            "bytearray": bytearray(BIG_VALUE),
+            "small": numpy.arange(3),
+        }
+        original = several[kind]
+        wire = make(root=Holder(original))
+        token = wire.left.send(Op.BUFFER, "it", kept=False)
+        expected = memoryview(original).tobytes()
+        while not wire.right.session.out:
+            assert wire.step()
+        original[:] = original[::-1]
+        if kind == "bytearray":
+            original.append(1)  # nothing locks it
+        wire.settle()
+        assert token.result()[0] == expected
 
     def test_of_what_has_one(self) -> None:
         with pytest.raises(TypeError):
