@@ -41,9 +41,9 @@ from netobj.core.handle import (
 )
 from netobj.core.promises import Answer, Promise
 from netobj.core.registered import USER_TYPES, is_plain_named_tuple
+from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
 
-SCALARS: Final = frozenset((type(None), bool, int, float))
 MAX_NUMBER: Final = 2**63
 
 
@@ -203,13 +203,15 @@ class Boxing:
     # --- out -----------------------------------------------------------------------------
 
     def box(self, value: Any, out: Outgoing) -> Any:
-        """*value* as msgpack takes it: a scalar, a list (a tuple on the wire), an ExtType."""
+        """*value* as values.pack() takes it: a scalar, a list (meaning a tuple), an ExtType."""
         kind = type(value)
         if kind in SCALARS:
             return value
         if kind is str or kind is bytes:
             return value if len(value) < BIG_VALUE else self._box_big(value, out)
         if kind is tuple:
+            if SCALARS.issuperset(map(type, value)):
+                return value
             return [self.box(item, out) for item in value]
         encoder = values.ENCODERS.get(kind)
         if encoder is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, overload
 
 from netobj.core import values
-from netobj.core.boxing import MAX_NUMBER, SCALARS, Boxing
+from netobj.core.boxing import MAX_NUMBER, Boxing
 from netobj.core.config import Config
 from netobj.core.consts import DEFAULT_LIMITS, ROOT_ID, Kind, Limit
 from netobj.core.describe import Description
@@ -30,6 +30,7 @@ from netobj.core.flows import Flows
 from netobj.core.framing import Arrived, FrameReader
 from netobj.core.handle import ImportedClass
 from netobj.core.promises import Answer
+from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
 
 LONGEST: Final = 1e9

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.boxing import SCALARS, Boxing, ByValue, Outgoing, Raised
+from netobj.core.boxing import Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import BIG_VALUE, HEADER_SIZE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
 from netobj.core.copies import copied
@@ -30,6 +30,7 @@ from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
 from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
+from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader
 from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
@@ -152,11 +153,6 @@ class Session(Receiving):
             number, plain = target, False
         if kwargs:
             args = (*args, *kwargs.values())
-        for item in args:
-            kind = type(item)
-            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
-                plain = False
-                break
         message: list[Any] = [_REQUEST, seq, chain, op, number, path, [*args]]
         if lane is not None:
             message[0], message[2] = _ASYNC, lane
@@ -166,10 +162,13 @@ class Session(Receiving):
             _add_extras(message, time_left, metadata, kept)
         self.pending[seq] = token
         try:
-            if plain:
-                self._queue(message)
-            else:
+            if not (plain and values.is_plain(args)):
                 self._queue_boxed(message)
+            else:
+                try:
+                    self._queue(message)
+                except NotPlain:
+                    self._queue_boxed(message)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -192,13 +191,14 @@ class Session(Receiving):
 
         None where there is more to it, and where something is to go in front: nothing is done.
         """
-        for item in args:
-            kind = type(item)
-            if kind not in SCALARS and (kind is not str or len(item) >= BIG_VALUE):
-                return None
+        if not (SCALARS.issuperset(map(type, args)) or values.is_plain(args)):
+            return None
         if self.out or self.boxing.dead or self.lost is not None:
             return None
-        body = values.pack([_REQUEST, seq, chain, op, target.id, path, [*args]])
+        try:
+            body = values.pack([_REQUEST, seq, chain, op, target.id, path, [*args]])
+        except NotPlain:
+            return None
         size = len(body)
         if size > self._unchecked:
             return None
@@ -210,12 +210,14 @@ class Session(Receiving):
 
         None where there is more to it, and where something is to go in front: nothing is done.
         """
-        kind = type(value)
-        if kind not in SCALARS and (kind is not str or len(value) >= BIG_VALUE):  # type: ignore[arg-type]
+        if not (type(value) in SCALARS or values.is_plain_value(value)):
             return None
         if self.out or self.boxing.dead or self.lost is not None or request.kept is not None:
             return None
-        body = values.pack([_REPLY, request.seq, value])
+        try:
+            body = values.pack([_REPLY, request.seq, value])
+        except NotPlain:
+            return None
         size = len(body)
         if size > self._unchecked:
             return None
@@ -230,10 +232,7 @@ class Session(Receiving):
         # Before it is sent: a copy that cannot be made is an error, and the answer of the call.
         meant = None if answer is None else _meant(value)
         if self.lost is None:
-            if type(value) in SCALARS:
-                self._queue([_REPLY, seq, value])
-            else:
-                self._send(_REPLY, seq, value)
+            self._send(_REPLY, seq, value)
         if answer is not None:
             if type(value) is Flow:
                 answer.settle(None, NotEncodable(_STREAM_NAMED))
@@ -334,10 +333,12 @@ class Session(Receiving):
 
     def _send(self, kind: int, number: int, value: object) -> None:
         """Box *value*, pack and queue a message of these three."""
-        sort = type(value)
-        if sort in SCALARS or (sort is str and len(value) < BIG_VALUE):  # type: ignore[arg-type]
-            self._queue([kind, number, value])
-            return
+        if type(value) in SCALARS or values.is_plain_value(value):
+            try:
+                self._queue([kind, number, value])
+                return
+            except NotPlain:
+                pass
         out = Outgoing(self.boxing)
         try:
             self._queue([kind, number, out.box(value)], out.raw)

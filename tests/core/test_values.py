@@ -553,3 +553,50 @@ def test_packing_in_the_midst_of_packing(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(values, "big_int", finalizer)
     assert unpack(values.pack(["a", 2**70, "b"])) == ("a", 2**70, "b")
+
+
+NESTED = (("order", 1, (2.5, None)), (b"raw", (True, ("é", 2**70))))
+
+
+class TestPlainTuples:
+    """Tuples of plain values, which are packed without having been boxed."""
+
+    def test_they_are_packed_as_the_lists_that_boxing_makes(self) -> None:
+        listed = [["order", 1, [2.5, None]], [b"raw", [True, ["é", values.big_int(2**70)]]]]
+        assert values.pack(NESTED) == values.pack(listed)
+
+    @pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
+    def test_lone_surrogates_deep_in_them(self, echo: Callable[[Any], Any], text: str) -> None:
+        assert echo((1, (2, text))) == (1, (2, text))
+
+    @pytest.mark.parametrize(
+        "item", [[], {}, bytearray(b"a"), memoryview(b"a"), values.NotPlain, Number(1), SubStr("a")]
+    )
+    def test_whatever_else_is_in_them_must_be_boxed(self, item: Any) -> None:
+        for value in ((item,), (1, (2, (item,)))):
+            with pytest.raises(values.NotPlain):
+                values.pack([value])
+            with pytest.raises(values.NotPlain):
+                values.pack([value, "\ud800"])
+
+    @pytest.mark.parametrize("big", [b"x" * BIG_VALUE, "x" * BIG_VALUE])
+    def test_big_values_never_pass_through_the_codec(
+        self, echo: Callable[[Any], Any], big: Any
+    ) -> None:
+        assert values.is_plain((big[1:],))
+        assert not values.is_plain((1, big))
+        with pytest.raises(values.NotPlain):
+            values.pack([(1, (big,))])
+        assert echo((1, (big,))) == (1, (big,))
+
+    def test_references_deep_in_them(self, wire: FakeWire) -> None:
+        service = Echo()
+        caller = FakeWire(right_root=service).left
+        thing = [1]
+        assert caller.root.echo((1, (2, thing)))[1][1] is thing
+        assert service.seen[:1] == (1,)
+        assert issubclass(type(service.seen[1][1]), RemoteObject)
+
+    def test_a_tuple_of_very_many_items(self, echo: Callable[[Any], Any]) -> None:
+        many = tuple(range(BIG_VALUE))
+        assert echo(((many, "a"),)) == ((many, "a"),)
