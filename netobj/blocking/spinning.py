@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from time import perf_counter
 from typing import Final
@@ -11,24 +10,16 @@ from typing import Final
 from netobj.blocking.streams import Stream
 from netobj.core.framing import Arrived
 
-if sys.platform == "linux":
-    from resource import RUSAGE_THREAD, getrusage
-
-    def _preemptions() -> int:
-        """How often this thread lost its processor to another."""
-        return getrusage(RUSAGE_THREAD).ru_nivcsw
-
-else:
-
-    def _preemptions() -> int:
-        """It cannot be told."""
-        return 0
-
-
-_MOST_SKIPPED: Final = 1024
-"""Waits in a row without polling, at the most: so what a vain try costs is spread over them."""
-_LOOK_EVERY: Final = 64
-"""Polls that pay between two looks whether another process wants this processor."""
+MOST_SKIPPED: Final = 1024
+"""Waits that are not polled after one in vain, at the most: so its cost is spread over them."""
+MOST_RESTED: Final = 8 * MOST_SKIPPED
+"""The same after a preemption."""
+SOON: Final = 300
+"""Polls after which a preemption does not count as one more of the same: with eight busy processes
+on two cores there are some 130 between two."""
+PREEMPTED: Final = 0.0005
+"""Seconds by which a poll lasts too long when another process had the processor meanwhile. The
+interpreter's other threads, and the system's, take less."""
 
 _one = threading.Lock()
 """Held, without waiting for it, by the one thread of the process that polls: two would only take
@@ -39,23 +30,24 @@ class Spinner:
     """Decides for one connection when polling pays; belongs to whoever reads the connection.
 
     Each poll that ends in vain doubles the number of waits that are not polled after it, each
-    that pays halves it. One that was preempted counts as vain, however it ended: where others
-    want the processor, it is theirs.
+    that pays halves it. Where others want the processor, it is theirs: after a poll that was
+    preempted, at least MOST_SKIPPED waits are not polled, and twice as many as the last time if
+    that was fewer than SOON polls ago.
 
     ``skip`` is how many waits are not to be polled from here on; the reader counts it down.
     """
 
-    __slots__ = ("_penalty", "_preempted", "_seconds", "_until_look", "skip")
+    __slots__ = ("_paid", "_penalty", "_rest", "_seconds", "skip")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._penalty = 1
-        self._until_look = _LOOK_EVERY
-        self._preempted = _preemptions()
+        self._rest = MOST_SKIPPED
+        self._paid = 0  # polls since the last preemption that paid
         self.skip = 0
 
     def recv(self, stream: Stream) -> Arrived | None:
-        """What arrives on *stream* within the time, ``b""`` or 0 at its end; None if nothing did.
+        """What arrives on *stream* within the time, ``b""`` at its end; None if nothing did.
 
         Raises OSError.
         """
@@ -65,30 +57,23 @@ class Spinner:
             end = perf_counter() + self._seconds
             while True:
                 data = stream.recv_now()
-                if data is not None or perf_counter() >= end:
+                now = perf_counter()
+                if data is not None or now >= end:
                     break
         finally:
             _one.release()
-        if data is None:
-            self._penalize()
+        if now - end > PREEMPTED:
+            soon = self._paid < SOON
+            self._rest = min(2 * self._rest, MOST_RESTED) if soon else MOST_SKIPPED
+            self._paid = 0
+            self.skip = self._rest
+        elif data is None:
+            self._penalty = min(2 * self._penalty, MOST_SKIPPED)
+            self.skip = self._penalty
         else:
             self._penalty = self._penalty // 2 or 1
-            self._until_look -= 1
-            if self._until_look <= 0:
-                self._look()
+            self._paid += 1
         return data
-
-    def _look(self) -> None:
-        self._until_look = _LOOK_EVERY
-        preempted = _preemptions()
-        if preempted != self._preempted:
-            self._preempted = preempted
-            self._penalty = _MOST_SKIPPED // 2
-            self._penalize()
-
-    def _penalize(self) -> None:
-        self._penalty = min(2 * self._penalty, _MOST_SKIPPED)
-        self.skip = self._penalty
 
 
 def after_fork_in_child() -> None:
@@ -98,11 +83,8 @@ def after_fork_in_child() -> None:
 
 
 def spinner_for(seconds: float) -> Spinner | None:
-    """A spinner that polls for *seconds* at a time; None where that cannot pay."""
-    return Spinner(seconds) if seconds > 0 and _processors() > 1 else None
+    """A spinner that polls for *seconds* at a time; None where that cannot pay.
 
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    Not where this process may run, but what the machine has: the other side may be elsewhere.
+    """
+    return Spinner(seconds) if seconds > 0 and (os.cpu_count() or 1) > 1 else None

@@ -60,7 +60,7 @@ class Config(NamedTuple):
     sync_request_timeout: float | None = None  # seconds a synchronous call may take
     heartbeat_interval: float | None = 20.0  # seconds of silence before a ping; None: never
     heartbeat_timeout: float = 20.0  # seconds the peer has to answer it
-    spin_time: float = 50e-6  # seconds a waiting thread polls before it blocks; 0: never
+    spin_time: float = 100e-6  # seconds a waiting thread polls before it blocks; 0: never
     serve: Serve = Serve.AUTO  # or "caller": what the peer calls waits for serve() and poll()
     before_closed: Callable[[Any], object] | None = None  # called with the root before close
     close_catchall: bool = False  # swallow what before_closed raises
