@@ -18,15 +18,31 @@ from netobj.errors import ConnectionLost
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
 
+_DEFAULTS: Final = Config()
+_UNCHANGED: Final = _DEFAULTS._asdict()
 _KEEPALIVE_SECONDS: Final = 60
 
 
-def open_connection(stream: Stream, service: Any, config: Settings) -> Connection:
-    """The connection over *stream* that shows *service*, whose ``on_connect`` has run."""
+def settings_for(service: Any, config: Settings) -> Config:
+    """The settings of a connection that shows *service*, with *config* on top."""
+    defaults = _DEFAULTS
+    if DEFAULT_CONFIG != _UNCHANGED:
+        defaults = defaults.merge(DEFAULT_CONFIG)
+    changes = {**getattr(service, "CONFIG", {}), **config}
+    return defaults.merge(changes) if changes else defaults
+
+
+def open_connection(
+    stream: Stream, service: Any, config: Settings, greeted: Config | None = None
+) -> Connection:
+    """The connection over *stream* that shows *service*, whose ``on_connect`` has run.
+
+    *greeted*: the settings with which the peer was greeted already; then they are in force.
+    """
     try:
         instance = instance_of(service)
-        settings = Config().merge({**DEFAULT_CONFIG, **getattr(instance, "CONFIG", {}), **config})
-        connection = Connection(instance, stream, settings)
+        settings = greeted or settings_for(instance, config)
+        connection = Connection(instance, stream, settings, greeted is not None)
     except BaseException:
         stream.close()
         raise

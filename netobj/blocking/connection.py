@@ -31,7 +31,8 @@ from netobj.errors import ConnectionLost, PingError
 class Connection(Link):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
-    *root* is what the peer reaches as its root; *stream* carries the bytes. A connection lives
+    *root* is what the peer reaches as its root; *stream* carries the bytes; *hello_sent*: the peer
+    has the :func:`~netobj.blocking.link.greeting` already. A connection lives
     until one side closes it, also when nobody refers to it any more, since the peer may still
     call back.
 
@@ -49,11 +50,11 @@ class Connection(Link):
     proc: Any = None  # the process at the other end, where this side started it
     _extras: Any = None
 
-    def __init__(self, root: object, stream: Stream, config: Config | None = None) -> None:
+    def __init__(
+        self, root: object, stream: Stream, config: Config | None = None, hello_sent: bool = False
+    ) -> None:
         self._root: Any = None
-        self._channel = Channel(stream)
-        self._config = ConfigMapping(lambda: self.config, self._reconfigure)
-        super().__init__(root, stream, config)
+        super().__init__(root, stream, config, hello_sent)
 
     @property
     def root(self) -> Any:
@@ -66,6 +67,14 @@ class Connection(Link):
                 if self._root is None:
                     self._root = root
         return self._root
+
+    @property
+    def _channel(self) -> Channel:
+        return Channel(self.stream)
+
+    @property
+    def _config(self) -> ConfigMapping:
+        return ConfigMapping(lambda: self.config, self._reconfigure)
 
     def _await_hello(self) -> None:
         waiter = Waiter(self)

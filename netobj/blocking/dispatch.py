@@ -11,7 +11,6 @@ meanwhile, to keep the order. That cannot last for ever, since it names only ear
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -43,9 +42,9 @@ class Dispatcher(Runner):
         self._lock = threading.Lock()
         self._held: list[Request] | None = []
         self.mode = connection.config.serve
-        self.waiting: deque[Job] = deque()  # for whoever serves, with serve="caller"
+        self.waiting: list[Job] = []  # for whoever serves, with serve="caller"
         self._signal: Any = None
-        self.overflow: deque[Job] = deque()
+        self.overflow: list[Job] = []
         self._worker_called = False
 
     # --- routing: in the thread that reads -------------------------------------------------
@@ -148,13 +147,13 @@ class Dispatcher(Runner):
             if not pool.submit((self._work_off_overflow, None)):
                 self._worker_called = False
                 while self.overflow:
-                    self._connection.guarded(self._refuse, self.overflow.popleft())
+                    self._connection.guarded(self._refuse, self.overflow.pop(0))
 
     def _work_off_overflow(self, _: None) -> None:
         self._worker_called = False  # before the look: who adds a job after it calls a worker
         while self.overflow:
             try:
-                function, argument = self.overflow.popleft()
+                function, argument = self.overflow.pop(0)
             except IndexError:  # another thread took it
                 return
             if self.overflow:
@@ -166,7 +165,7 @@ class Dispatcher(Runner):
         if server.busy or server.done or self.mode is Serve.CALLER:
             return False
         try:
-            return server.claim(self.overflow.popleft())
+            return server.claim(self.overflow.pop(0))
         except IndexError:
             return False
 
@@ -238,13 +237,13 @@ class Dispatcher(Runner):
     def put_back(self, job: Job) -> None:
         """*job* cannot be run by the thread that took it: it is the next one's."""
         with self._lock:
-            self.waiting.appendleft(job)
+            self.waiting.insert(0, job)
         if self._signal is not None:
             self._signal.wake()
 
     def _take_waiting(self) -> Job | None:
         try:
-            job = self.waiting.popleft()
+            job = self.waiting.pop(0)
         except IndexError:
             return None
         if not self.waiting and self._signal is not None:

@@ -47,6 +47,7 @@ class Watched(Protocol):
     readers_left: int  # how many readers have come and gone
     ended: bool  # it is to be forgotten
     io_writes: bool  # this thread writes what is left; set and cleared by it
+    registered: bool  # its descriptors are used here; only the I/O thread changes it
 
     def is_read(self) -> bool:
         """Somebody reads it at the moment."""
@@ -108,12 +109,15 @@ class IOThread:
 
     def add(self, connection: Watched) -> None:
         """Watch *connection* from now on."""
-        self._command(self._add, connection)
         self.note(connection)
 
     def remove(self, connection: Watched) -> None:
         """*connection* has ended; its descriptors are given back by this thread."""
         self._command(self._remove, connection)
+
+    def forget(self, connection: Watched) -> None:
+        """*connection* has ended, and has no descriptors any more."""
+        self._commands.append((self._remove, connection))  # there is time until this thread wakes
 
     def want_write(self, connection: Watched) -> None:
         """Finish writing what *connection* has queued."""
@@ -221,11 +225,18 @@ class IOThread:
         stream = connection.stream
         reading = selectors.EVENT_READ if connection in self._armed else 0
         writing = selectors.EVENT_WRITE if connection in self._writing else 0
+        if reading or writing:
+            # In this order: whoever ends it after the look leaves its descriptors to this thread.
+            connection.registered = True
+            if connection.ended:
+                return
         if stream.read_fd == stream.write_fd:
             self._watch(stream.read_fd, reading | writing, connection)
         else:
             self._watch(stream.read_fd, reading, connection)
             self._watch(stream.write_fd, writing, connection)
+        if not reading and not writing:
+            connection.registered = False
 
     def _watch(self, fd: int, events: int, connection: Watched) -> None:
         try:
@@ -262,6 +273,8 @@ class IOThread:
         self._closing = [one for one in self._closing if not one.release_descriptors()]
         while self._noted:
             connection = self._noted.popleft()
+            if connection not in self._watched and not connection.ended:
+                self._add(connection)
             self._candidates.setdefault(connection, -1)
         self._quiet = 0 if self._candidates or self._soon else self._quiet + 1
         for _ in range(len(self._soon)):

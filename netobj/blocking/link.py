@@ -31,7 +31,14 @@ from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.spinning import spinner_for
 from netobj.blocking.streams import Stream
-from netobj.blocking.waiting import FOREVER, Waiter, enter_chain, lane_of_thread, leave_chain
+from netobj.blocking.waiting import (
+    FOREVER,
+    Latch,
+    Waiter,
+    enter_chain,
+    lane_of_thread,
+    leave_chain,
+)
 from netobj.blocking.writer import Writer
 from netobj.calls import Scope, scope
 from netobj.core import values
@@ -46,6 +53,7 @@ from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import Session
+from netobj.core.session import greeting as session_greeting
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
 CREDIT_PATIENCE: Final = 30.0
@@ -53,6 +61,7 @@ CREDIT_PATIENCE: Final = 30.0
 
 CLOSED_HERE: Final = "the connection was closed on this side"
 
+_LOGGER: Final = logging.getLogger("netobj")
 _modules: Final = sys.modules
 
 _LOST: Final = object()
@@ -74,16 +83,18 @@ class Link(Flowing):
     _close_begun = False  # before_closed is called once
     _service: Any = None
     _rest_noted = False  # the I/O thread will see to what is left to write
+    registered = False  # see Watched in netobj.blocking.io_thread
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
 
-    def __init__(self, root: object, stream: Stream, config: Config | None = None) -> None:
+    def __init__(
+        self, root: object, stream: Stream, config: Config | None = None, hello_sent: bool = False
+    ) -> None:
         config = config or Config()
-        changes: dict[str, Any] = {"endpoints": config.endpoints or stream.endpoints}
-        if config.logger is None:
-            changes["logger"] = logging.getLogger("netobj")
-        config = config.merge(changes)
+        config = config._replace(
+            endpoints=config.endpoints or stream.endpoints, logger=config.logger or _LOGGER
+        )
         guard_against_sigint()
         super().__init__(stream, spinner_for(config.spin_time))
         self._io = io_thread()
@@ -98,15 +109,16 @@ class Link(Flowing):
             guard=self.guard,
             sequence=numbers.requests,
             process=self.process,
-            side=config.connid or f"the {type(root).__name__} side",
+            side=_side(config, type(root)),
             features=_features(),
+            hello_sent=hello_sent,
         )
         self.config = config
         self._limit = config.sync_request_timeout
         self._hello_waiters: list[Waiter] = []
         self._pings: dict[Any, Waiter] = {}
         self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
-        self._released = threading.Event()
+        self._released = Latch()  # the descriptors are given back
         self.dispatcher = Dispatcher(self)
         self.writer = Writer(stream, self.session.out, self._on_blocked)
         live.add(self)
@@ -390,7 +402,7 @@ class Link(Flowing):
     @property
     def log(self) -> logging.Logger:
         """Where this connection logs."""
-        return self.config.logger or logging.getLogger("netobj")
+        return self.config.logger or _LOGGER
 
     def log_later(self, text: str, exc: BaseException | None = None) -> None:
         """Log an error from a worker: a log handler is user code, which may even call the peer."""
@@ -576,12 +588,14 @@ class Link(Flowing):
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, _LOST, False)
         self.lose_flows(self.session.lost or reason)
-        self.stream.shutdown()
-        self.wake_reader()
+        if self.is_read() and not self.reads_here():  # who comes later sees that it has ended
+            self.stream.shutdown()
+            self.wake_reader()
         server = self.dispatcher.server
         self.dispatcher.end()
-        self._io.remove(self)
-        if finish and server is None:  # a server thread does it when it comes out
+        if server is not None and server.busy:  # it comes out when its call has run
+            self._io.remove(self)
+        elif finish and server is None:  # a server thread does it when it comes out
             self.run_in_worker((Link.finish, self))
 
     def finish(self) -> None:
@@ -591,14 +605,20 @@ class Link(Flowing):
                 return
             self._finished = True
             service = self._service
+        if self.release_descriptors():
+            self._io.forget(self)
+        else:
+            self._io.remove(self)
         if service is not None:
             self.guarded(service.on_disconnect, self)
         self.session.discard_tables().clear()
         self._garbage.clear()
 
     def release_descriptors(self) -> bool:
-        """Give the descriptors back, once nobody reads or writes any more; for the I/O thread."""
-        if not self.retire_reader():
+        """After the end: give the descriptors back, if nobody uses them any more; False if not."""
+        if self._released.is_set:
+            return True
+        if self.registered or not self.retire_reader():
             return False
         if not self.writer.retire():
             self.reinstate_reader()
@@ -620,8 +640,18 @@ class Link(Flowing):
         for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
             Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's
         self.session.flows.lose(reason)
-        self._released = threading.Event()
+        self._released = Latch()
         self._released.set()
+
+
+def greeting(config: Config, root: type) -> bytes:
+    """What a connection with a *root* of this class begins with."""
+    side = _side(config, root)
+    return session_greeting(config, root, side=side, process=numbers.process, features=_features())
+
+
+def _side(config: Config, root: type) -> str:
+    return config.connid or f"the {root.__name__} side"
 
 
 def _end_of(flow: Flow) -> Incoming | Duplex:

@@ -11,10 +11,9 @@ are in the midst of something. Code that waits, and code that runs a user's code
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from netobj.core import access, handlers, rules
 
@@ -47,8 +46,15 @@ def at_safe_point(frame: FrameType | None) -> bool:
     return True
 
 
+class Event(Protocol):
+    """What a thread can wait for."""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait, at most *timeout* seconds (None: for ever)."""
+
+
 @safe_point
-def wait_event(event: threading.Event, timeout: float | None) -> None:
+def wait_event(event: Event, timeout: float | None) -> None:
     """Wait until *event* is set, at most *timeout* seconds (None: for ever)."""
     event.wait(timeout)
 

@@ -17,6 +17,9 @@ MOST_RESTED: Final = 8 * MOST_SKIPPED
 SOON: Final = 300
 """Polls after which a preemption does not count as one more of the same: with eight busy processes
 on two cores there are some 130 between two."""
+FIRST_SKIPPED: Final = 4
+"""The first waits of a connection, of which many end after one call: its other side is only
+starting, on the very processor that polling would take."""
 PREEMPTED: Final = 0.0005
 """Seconds by which a poll lasts too long when another process had the processor meanwhile. The
 interpreter's other threads, and the system's, take less."""
@@ -44,7 +47,7 @@ class Spinner:
         self._penalty = 1
         self._rest = MOST_SKIPPED
         self._paid = 0  # polls since the last preemption that paid
-        self.skip = 0
+        self.skip = FIRST_SKIPPED
 
     def recv(self, stream: Stream) -> Arrived | None:
         """What arrives on *stream* within the time, ``b""`` at its end; None if nothing did.

@@ -12,7 +12,6 @@ import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,7 +19,10 @@ from netobj.blocking.safepoint import safe_point
 from netobj.core.framing import Arrived
 
 RECV_SIZE: Final = 64 * 1024
-_RECV_SIZES: Final = (RECV_SIZE,)
+_FIRST: Final = 448
+_FIRST_SIZES: Final = (_FIRST,)
+"""Bytes that a thread waits for. Most messages are smaller; who waits, perhaps for hours, in
+``recv`` for 64 KiB holds memory for them. As much as Python's own allocator still handles."""
 _MAX_PARTS: Final = min(64, getattr(os, "SC_IOV_MAX", 64))
 
 Wire = bytes | memoryview
@@ -84,8 +86,10 @@ class Stream(ABC):
 
 
 def _connect_options(sock: socket.socket) -> None:
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
+    try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:  # it is no TCP
+        pass
 
 
 class SocketStream(Stream):
@@ -93,21 +97,28 @@ class SocketStream(Stream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._received: deque[Arrived] = deque()  # what recv() had when it was interrupted
+        self._received: list[Arrived] = []  # what recv() had when it was interrupted
         self.read_fd = self.write_fd = sock.fileno()
-        sock.setblocking(True)
+        if sock.gettimeout() is not None:
+            sock.setblocking(True)
         _connect_options(sock)
 
     def recv(self) -> Arrived:
         if not self._received:
             self._block()
-        return self._received.popleft()
+        data = self._received.pop(0)
+        if type(data) is bytes and len(data) == _FIRST:
+            try:
+                return data + (self.sock.recv(RECV_SIZE, _NOW) or b"")
+            except OSError:  # there is no more, or it comes again
+                pass
+        return data
 
     @safe_point
     def _block(self) -> None:
         # In one step of the interpreter: an exception after it finds the bytes queued.
         if self.room is None:
-            self._received.extend(map(self.sock.recv, _RECV_SIZES))
+            self._received.extend(map(self.sock.recv, _FIRST_SIZES))
         else:
             self._received.extend(map(self.sock.recv_into, (self.room,)))
 
@@ -116,11 +127,11 @@ class SocketStream(Stream):
 
     def recv_now(self) -> Arrived | None:
         if self._received:
-            return self._received.popleft()
+            return self._received.pop(0)
         try:
             if self.room is None:
-                return self.sock.recv(RECV_SIZE, socket.MSG_DONTWAIT)
-            return self.sock.recv_into(self.room, 0, socket.MSG_DONTWAIT)
+                return self.sock.recv(RECV_SIZE, _NOW)
+            return self.sock.recv_into(self.room, 0, _NOW)
         except (BlockingIOError, InterruptedError):
             return None
 
@@ -159,7 +170,8 @@ class SocketStream(Stream):
             return None
 
 
-_SEND_FLAGS: Final = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+_NOW: Final = getattr(socket, "MSG_DONTWAIT", 0)
+_SEND_FLAGS: Final = _NOW | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class NonBlockingSocketStream(SocketStream):

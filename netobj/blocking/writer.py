@@ -32,7 +32,7 @@ class Writer:
         self._on_blocked = on_blocked
         self._lock = threading.Lock()
         self.owner = 0  # the thread that writes
-        self._backlog: deque[Wire] = deque()
+        self._backlog: list[Wire] = []
         self.blocked = False  # the stream took less than there was
 
     def write(self, data: bytes, reads: bool = False) -> None:
@@ -131,7 +131,7 @@ class Writer:
             first = self._backlog[0]
             if len(first) <= sent:
                 sent -= len(first)
-                self._backlog.popleft()
+                del self._backlog[0]
             else:
                 self._backlog[0] = memoryview(first)[sent:]
                 sent = 0

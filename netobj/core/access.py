@@ -30,14 +30,17 @@ from types import (
     MethodType,
     WrapperDescriptorType,
 )
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+from netobj.core.config import Config
 from netobj.core.consts import SPECIALS
 from netobj.core.exposure import MARK
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, instance_dict, mro_of
 from netobj.core.rules import Access, Rules, TypeFacts, held, is_dunder
 
-__all__ = ["Access", "Policy"]
+__all__ = ["Access", "Policy", "policy_for"]
+
+D = TypeVar("D")
 
 
 class Policy(Rules):
@@ -45,11 +48,12 @@ class Policy(Rules):
 
     *side* says in error texts who refuses, e.g. ``"server"``. Safe to use from many threads
     without a lock: all that it keeps is a cache that each thread would fill with the same
-    answers, in single dict operations, so that a race at worst computes one twice.
+    answers, in single dict operations, so that a race at worst computes one twice. So connections
+    with equal settings share one, see :func:`policy_for`.
 
     Marks, prefixes and attributes may come and go in a class while connections live; the cache
     holds only names whose openness does not depend on the class. Which types have rules of
-    their own is read once for each type and policy.
+    their own is read once for each type and policy, and again when it is described anew.
 
     >>> class Account:
     ...     def exposed_balance(self) -> int: return 7
@@ -207,6 +211,16 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
 
     # What descriptions and dir() show
 
+    def described(self, tp: type, describe: Callable[[type, Policy], D]) -> D:
+        """What *describe* says of *tp*; asked again only once *tp* or a base holds other things."""
+        facts, holds = self._facts_of(tp), _contents(tp)
+        if facts.holds != holds:
+            self._facts.pop(id(tp), None)
+            facts = self._facts_of(tp)
+            facts.description = describe(tp, self)
+            facts.holds = holds
+        return cast("D", facts.description)
+
     def methods_of(self, tp: type) -> frozenset[str]:
         """The names of the routines that the peer may read on plain instances of *tp*.
 
@@ -306,6 +320,34 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
                 shown = attributes.get(self._prefix + name) if self._prefix else None
             if is_routine(shown):
                 yield name
+
+
+_RULES: Final = Config._fields.index("allow_delattr") + 1
+_MOST_SHARED: Final = 64
+_shared: Final[dict[tuple[object, ...], Policy]] = {}
+
+
+def policy_for(config: Config, side: str) -> Policy:
+    """The policy of a side with these settings, shared by all connections that have them."""
+    rules = config[:_RULES]
+    policy = _shared.get((side, rules))
+    if policy is None:
+        settings: dict[str, Any] = dict(zip(Config._fields, rules, strict=False))
+        policy = Policy(Config(**settings), side)  # not with *config*, which it would keep alive
+        if len(_shared) >= _MOST_SHARED:
+            _shared.clear()
+        _shared[side, rules] = policy
+    return policy
+
+
+def _contents(tp: type) -> int:
+    """A number for what *tp* and its bases hold: which objects, under which names."""
+    found: list[int] = []
+    for base in mro_of(tp)[:-1]:
+        attributes = class_dict(base)
+        found += map(id, attributes)
+        found += map(id, attributes.values())
+    return hash(tuple(found))
 
 
 def _class_attributes(tp: type) -> dict[str, Any]:

@@ -47,6 +47,9 @@ from netobj.errors import LimitExceeded, ProtocolError
 MAX_NUMBER: Final = 2**63
 
 
+_NOTHING_YET: Final[frozenset[int]] = frozenset()
+
+
 class ByValue:
     """Marks a container that travels as a copy (see :func:`netobj.core.values.pack_copy`).
 
@@ -133,7 +136,8 @@ class Outgoing:
 
     def commit(self) -> None:
         """The message is queued: what it described is known to the peer from here on."""
-        self._boxing.described.update(self.described)
+        if self.described:  # if others do so, too, at worst a class is described once more
+            self._boxing.described |= frozenset(self.described)
         if self.pinned:
             self._boxing.unpin(self.pinned)
 
@@ -173,7 +177,7 @@ class Boxing:
         self.peer_has_numpy = False
         self.peer_nesting = 0
         self.set_peer_limits(DEFAULT_LIMITS)
-        self.described: set[int] = set()
+        self.described = _NOTHING_YET
         self.exports: dict[int, Export] = {}
         self.imports: dict[int, HandleRef] = {}
         # What the peer is to be told of in front of the next message, in any order. Finalizers
@@ -190,7 +194,7 @@ class Boxing:
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
         self._classes: dict[tuple[int, bool], tuple[weakref.ref[Any], int, Description]] = {}
-        self._last_class = 0
+        self._last_class = 1  # as if the root's class, which the hello describes, had been 1
         self._imported_classes: dict[int, ImportedClass] = {}
         self._depth = 0
 
@@ -351,15 +355,18 @@ class Boxing:
         known = self._classes.get(key)
         if known is not None and known[0]() is subject:
             return known[1], known[2]
-        if own:
-            description = describe_object(subject, self.policy)
-        else:
-            description = describe_class(subject, self.policy)
+        description = self.describe(obj)
         with self._guard:
             self._last_class += 1
             number = self._last_class
         self._classes[key] = (weakref.ref(subject), number, description)
         return number, description
+
+    def describe(self, obj: object) -> Description:
+        """How *obj* is described."""
+        if issubclass(type(obj), (type, ModuleType)):
+            return describe_object(obj, self.policy)  # type: ignore[arg-type]
+        return describe_class(type(obj), self.policy)
 
     def release(self, released: list[tuple[int, int]]) -> list[object]:
         """Take counts away; returns the objects that the peer holds no longer.

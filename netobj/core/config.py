@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netobj.core.consts import DEFAULT_LIMITS, SPECIALS
 
@@ -74,18 +74,20 @@ class Config(NamedTuple):
 
     def merge(self, changes: Mapping[str, Any]) -> Config:
         """A copy with *changes* (key -> value); raises ``ValueError`` for an unknown key."""
-        unknown = sorted(set(changes) - set(self._fields))
-        if unknown:
+        changes = dict(changes)
+        if not changes.keys() <= _KEYS:
             raise ValueError(
-                f"unknown configuration keys {', '.join(unknown)}: "
+                f"unknown configuration keys {', '.join(sorted(changes.keys() - _KEYS))}: "
                 "see netobj.core.config.Config for those there are"
             )
-        changes = dict(changes)
         if "safe_attrs" in changes:
             changes["safe_attrs"] = frozenset(changes["safe_attrs"])
-        if "serve" in changes:
+        if "serve" in changes and type(changes["serve"]) is not Serve:
             changes["serve"] = Serve(changes["serve"])
         return self._replace(**changes)
+
+
+_KEYS: Final = frozenset(Config._fields)
 
 
 class ConfigMapping(MutableMapping[str, Any]):

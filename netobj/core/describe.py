@@ -7,6 +7,7 @@ it. Classes and modules are described one by one.
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ from netobj.core.rules import is_dunder
 from netobj.errors import ProtocolError
 
 _MAX_NAMES: Final = 20_000
+_ALL_SPECIALS: Final = (1 << len(SPECIALS)) - 1
 
 
 class Description(NamedTuple):
@@ -43,18 +45,22 @@ class Description(NamedTuple):
         """The description in *items*; raises ProtocolError where they are not one."""
         kind, module, name, methods, bits, bases, unhashable, buffer = _fields(items)
         named = (module, name, *methods, *bases)
-        if any(type(text) is not str for text in named) or len(named) > _MAX_NAMES:
+        if set(map(type, named)) != {str} or len(named) > _MAX_NAMES:
             raise ProtocolError("a class description holds names that are no str, or too many")
         if kind not in _KINDS or any(map(is_dunder, methods)):
             raise ProtocolError("a class description is of no known kind, or has special methods")
-        flags = int.from_bytes(bits, "big")
-        specials = tuple(text for index, text in enumerate(SPECIALS) if flags >> index & 1)
+        specials = _specials(int.from_bytes(bits, "big") & _ALL_SPECIALS)
         return cls(kind, module, name, methods, specials, bases, unhashable, buffer)
 
     @property
     def full_name(self) -> str:
         """``module.qualname``."""
         return f"{self.module}.{self.name}"
+
+
+@lru_cache(maxsize=128)
+def _specials(flags: int) -> tuple[str, ...]:
+    return tuple(text for index, text in enumerate(SPECIALS) if flags >> index & 1)
 
 
 _KINDS: Final = frozenset(Described)
@@ -98,7 +104,11 @@ _BUFFER_NAMES: Final = frozenset(("__buffer__", "__array_interface__"))
 
 
 def describe_class(cls: type, policy: Policy) -> Description:
-    """How objects of *cls* look through *policy*."""
+    """How objects of *cls* look through *policy*, which remembers it."""
+    return policy.described(cls, _describe_class)
+
+
+def _describe_class(cls: type, policy: Policy) -> Description:
     module, name = class_name(cls)
     return Description(
         Described.INSTANCE,

@@ -7,6 +7,7 @@ All of it belongs to whoever reads the connection at the time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, overload
 
 from netobj.core import values
@@ -41,6 +42,7 @@ MOST_METADATA: Final = 64
 _REQUEST: Final = int(Kind.REQUEST)
 _REPLY: Final = int(Kind.REPLY)
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
+_SMALL_HELLO: Final = 4096  # bytes of a hello that may be remembered when its connection has ended
 _SMALLEST_FRAME: Final = 1024
 _FEWEST_ITEMS: Final = 64
 
@@ -305,8 +307,10 @@ class Receiving:
             raise ProtocolError(f"a peer accepts {_FEWEST_ITEMS} items at the least")
         if type(process) is not bytes or type(features) is not tuple:
             raise ProtocolError("a hello carries the process as bytes and a tuple of features")
-        self.root_class = ImportedClass(Description.from_wire(description))
+        self.root_class = _root_class(Description.from_wire(description), self._size)
         self.peer_process = process
+        if limits == self.config.limits:
+            limits = self.config.limits  # idle connections are to be small
         self.peer_limits = limits
         self.most_pending = limits[Limit.REQUESTS]
         self._unchecked = _smallest(limits)
@@ -352,6 +356,16 @@ class Receiving:
 def _unknown(kind: int) -> ProtocolError:
     shown = kind if 0 <= kind < 256 else "beyond all"
     return ProtocolError(f"the kind of message {shown} is not one of the protocol's")
+
+
+def _root_class(description: Description, size: int) -> ImportedClass:
+    return _recent_root(description) if size <= _SMALL_HELLO else ImportedClass(description)
+
+
+@lru_cache(maxsize=64)
+def _recent_root(description: Description) -> ImportedClass:
+    """What stands for the class of a root; connections to roots that look alike share it."""
+    return ImportedClass(description)
 
 
 def _smallest(limits: tuple[int, ...]) -> int:

@@ -77,8 +77,10 @@ class TypeFacts:
 
     __slots__ = (
         "computed",
+        "description",
         "dynamic",
         "has_dict",
+        "holds",
         "is_class",
         "is_module",
         "methods",
@@ -102,6 +104,8 @@ class TypeFacts:
         )
         self.has_dict = has_dict(tp)
         self.is_class = issubclass(tp, type)
+        self.description: Any = None
+        self.holds: int | None = None  # what the type held when it was described
         self.is_module = issubclass(tp, ModuleType)
 
 

@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
 from netobj.core import values
-from netobj.core.access import Policy
+from netobj.core.access import policy_for
 from netobj.core.boxing import Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import BIG_VALUE, HEADER_SIZE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
 from netobj.core.copies import copied
+from netobj.core.describe import Description, describe_class
 from netobj.core.events import Request
 from netobj.core.exposure import Exposure
 from netobj.core.flow import Flow
@@ -59,9 +61,10 @@ class Session(Receiving):
     *make_proxy* makes the proxy for a handle, *make_end* what the user gets of a stream that the
     peer has made (both in the order of the wire, so they only make an object); *guard* is a
     re-entrant lock (see boxing); *sequence* gives the numbers of requests, unique in the process;
-    *process* is this process's own token.
+    *process* is this process's own token; *hello_sent* says that the peer has the :func:`greeting`.
     """
 
+    _loader: Loader | None = None
     _pinged_at: float | None = None
 
     def __init__(
@@ -77,17 +80,17 @@ class Session(Receiving):
         process: bytes,
         side: str,
         features: tuple[str, ...] = (),
+        hello_sent: bool = False,
     ) -> None:
         super().__init__(config)
         self.side = side
-        self.policy = Policy(config, side)
-        self.loader = Loader(config, self._left_home, self._came_from, side)
+        self.policy = policy_for(config, side)
         self.boxing = Boxing(
             link=link,
             root=root,
             policy=self.policy,
             make_proxy=make_proxy,
-            load_raised=self.loader.load,
+            load_raised=self._load,
             accept_stream=lambda number, two_way: make_end(self.flows.accept(number, two_way)),
             guard=guard,
             limits=config.limits,
@@ -98,8 +101,9 @@ class Session(Receiving):
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = _Left()
-        self.out.append(PREAMBLE)
-        self._say_hello(process, features)
+        if not hello_sent:
+            description = self.boxing.describe(root)
+            self.out.append(_hello(process, config.limits, features, description))
 
     def exposure_of_root(self, target: object) -> Exposure | None:
         """How the methods of *target* are exposed as a whole, if it is the root and says so."""
@@ -108,15 +112,21 @@ class Session(Receiving):
     def reconfigure(self, config: Config) -> None:
         """Go on with *config*; what the peer has been told already stays as it was."""
         self.config = config
-        self.policy = self.boxing.policy = Policy(config, self.side)
-        self.loader.configure(config)
+        self.policy = self.boxing.policy = policy_for(config, self.side)
+        if self._loader is not None:
+            self._loader.configure(config)
+
+    @property
+    def loader(self) -> Loader:
+        """What builds the exceptions of the peer; most connections never need one."""
+        if self._loader is None:
+            self._loader = Loader(self.config, self._left_home, self._came_from, self.side)
+        return self._loader
+
+    def _load(self, dumped: object) -> BaseException:
+        return self.loader.load(dumped)
 
     # --- out -----------------------------------------------------------------------------
-
-    def _say_hello(self, process: bytes, features: tuple[str, ...]) -> None:
-        description = self.boxing.class_of(self.boxing.root)[1].to_wire()
-        limits = list(self.config.limits)
-        self._queue([Kind.HELLO, MINOR_VERSION, process, None, limits, list(features), description])
 
     def request(
         self,
@@ -479,6 +489,23 @@ class Session(Receiving):
         self._left.clear()
         self.running.clear()
         return dropped
+
+
+def greeting(
+    config: Config, root: type, *, side: str, process: bytes, features: tuple[str, ...]
+) -> bytes:
+    """The first bytes that a session with a *root* of this class sends."""
+    description = describe_class(root, policy_for(config, side))
+    return _hello(process, config.limits, features, description)
+
+
+@lru_cache(maxsize=64)
+def _hello(
+    process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
+) -> bytes:
+    """The preamble and the frame of a hello."""
+    fields = [list(limits), list(features), root.to_wire()]
+    return PREAMBLE + frame(values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields]))
 
 
 class _Left(dict[int, BaseException]):

@@ -13,10 +13,12 @@ from types import TracebackType
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
+from netobj.blocking.link import greeting
 from netobj.blocking.streams import stream_for
+from netobj.core.config import Config
 from netobj.core.service import Service, instance_of
 from netobj.errors import AuthenticationError
-from netobj.factory import open_connection
+from netobj.factory import open_connection, settings_for
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
@@ -189,7 +191,39 @@ class Server:
         """Let something run :meth:`_authenticate_and_serve_client` for *sock*."""
         raise NotImplementedError
 
-    def _authenticate_and_serve_client(self, sock: socket.socket) -> None:
+    def _greet(self, sock: socket.socket) -> Config | None:
+        """Say hello now, if all that it says is known: the client waits for it.
+
+        Returns the settings of the connection if that was done. Not before who connects is
+        authenticated, nor where the service is still to be made by code of its own.
+        """
+        root = self._service_class()
+        made = root is self.service and (
+            root.__init__ is not object.__init__ or root.__new__ is not object.__new__
+        )
+        if self.authenticator is not None or made:
+            return None
+        settings = settings_for(self.service, self._settings(None))
+        hello = greeting(settings, root)
+        if len(hello) > _LONGEST_HELLO:  # a new socket may not have that much room
+            return None
+        try:
+            sock.sendall(hello)
+        except OSError:  # it is gone: the reader will see it
+            pass
+        return settings
+
+    def _settings(self, credentials: Any) -> dict[str, Any]:
+        return {
+            "connid": None,
+            **self.protocol_config,
+            "credentials": credentials,
+            "logger": self.protocol_config.get("logger") or self.logger,
+        }
+
+    def _authenticate_and_serve_client(
+        self, sock: socket.socket, greeted: Config | None = None
+    ) -> None:
         credentials = None
         try:
             if self.authenticator is not None:
@@ -203,18 +237,16 @@ class Server:
             _close(sock)
             return
         try:
-            self._serve_client(sock, credentials)
+            self._serve_client(sock, credentials, greeted)
         except Exception:
             self.logger.exception("serving a client failed")
 
-    def _serve_client(self, sock: socket.socket, credentials: Any) -> None:
-        config = {
-            "connid": None,
-            **self.protocol_config,
-            "credentials": credentials,
-            "logger": self.protocol_config.get("logger") or self.logger,
-        }
-        connection = open_connection(stream_for(sock), instance_of(self.service), config)
+    def _serve_client(
+        self, sock: socket.socket, credentials: Any, greeted: Config | None = None
+    ) -> None:
+        config = {} if greeted else self._settings(credentials)
+        service = instance_of(self.service)
+        connection = open_connection(stream_for(sock), service, config, greeted)
         with self._lock:
             admitted = not self._closed
             if admitted:
@@ -227,7 +259,8 @@ class Server:
         finally:
             with self._lock:
                 self.clients.discard(connection)
-            self.logger.info("goodbye %s", connection.stream.name)
+            endpoints = connection.config.endpoints
+            self.logger.info("goodbye %s", endpoints and endpoints[1])
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""
@@ -273,6 +306,7 @@ class Server:
             self._thread.join()
 
 
+_LONGEST_HELLO: Final = 4096
 _PASSING: Final = frozenset(
     getattr(errno, name)
     for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")

@@ -677,9 +677,10 @@ def test_an_event_arrives_while_nobody_reads(pair: Pair) -> None:
         threads.append(threading.current_thread().name)
         arrived.set()
 
-    here.root.execute("import threading\ndef later(f, e): threading.Thread(target=f).start()")
-    here.root.eval("later")(event, None)
+    thread = here.root.eval("__import__('threading').Thread")(target=event)
+    thread.start()
     assert arrived.wait(20)
+    thread.join(20)  # its call has to return before the connection ends
     assert "I/O" not in threads[0]
 
 
@@ -1118,3 +1119,31 @@ def test_calls_are_those_that_run(pair: Pair, until: Until) -> None:
 def test_the_name_of_the_peer(pair: Pair) -> None:
     here, _ = pair()
     assert here.peer_name == here.stream.name == "a local socket"
+
+
+def test_descriptors_that_the_io_thread_watches_are_given_back(pair: Pair, until: Until) -> None:
+    here, there = pair()
+    until(lambda: here.registered and there.registered)
+    here.close()
+    assert here.stream.read_fd == -1
+    until(lambda: there.stream.read_fd == -1)
+    until(lambda: here not in here._io._watched and not here.registered)
+
+
+def test_the_end_that_the_io_thread_finds_while_a_call_runs(pair: Pair, until: Until) -> None:
+    here, there = pair(netobj.SlaveService)
+    leave = threading.Event()
+    there.session.boxing.root.exposed_namespace["leave"] = leave
+    result = netobj.async_(here.root.eval)("leave.wait(20)")
+    until(lambda: there.calls)
+    here.close()
+    until(lambda: there.closed and there.stream.read_fd == -1)
+    leave.set()
+    with pytest.raises(netobj.ConnectionLost):
+        result.value  # noqa: B018
+
+
+def test_messages_of_all_lengths_around_the_first_read(pair: Pair) -> None:
+    here, _ = pair(netobj.SlaveService)
+    for size in (*range(360, 460), 896, 4_000, 60_000):
+        assert here.root.eval(f"'x' * {size}") == "x" * size

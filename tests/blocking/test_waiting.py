@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from netobj.blocking import waiting
-from netobj.blocking.waiting import Waiter, chains, find_waiter, lane_of_thread
+from netobj.blocking.waiting import Latch, Waiter, chains, find_waiter, lane_of_thread
 from netobj.core.numbers import Numbers, numbers
 
 
@@ -123,3 +124,20 @@ def test_kept_exceptions_are_let_go_where_they_were_kept() -> None:
     waiter.keep_for(other).extend([2, 3])  # type: ignore[arg-type]
     waiter.let_go()
     assert (one.gone, other.gone, waiter.kept) == ([1], [2, 3], None)
+
+
+def test_a_latch_lets_all_go_on_who_wait() -> None:
+    latch = Latch()
+    assert not latch.wait(0)
+    assert not latch.wait(0.001)
+    went_on: list[bool] = []
+    threads = [threading.Thread(target=lambda: went_on.append(latch.wait(None))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    assert went_on == []
+    latch.set()
+    for thread in threads:
+        thread.join(20)
+    assert went_on == [True] * 5
+    assert latch.is_set
+    assert latch.wait(0)

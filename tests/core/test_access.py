@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from netobj.core.access import Access, Policy
+from netobj.core.access import Access, Policy, policy_for
 from netobj.core.config import Config
 from netobj.core.consts import SPECIALS
 from netobj.core.exposure import exposed, service
@@ -866,3 +866,54 @@ def test_a_format_string_reads_no_private_attributes(name: str) -> None:
             PUBLIC.getattr(obj, name)
         assert callable(ALL.getattr(obj, name))
     assert PUBLIC.getattr(Text("a"), "upper")() == "A"
+
+
+def test_equal_settings_share_a_policy_that_forgets_the_rest() -> None:
+    one = policy_for(Config(credentials=["secret"], allow_setattr=True), "server")
+    assert one is policy_for(Config(endpoints=("here", "there"), allow_setattr=True), "server")
+    assert one is not policy_for(Config(allow_setattr=False), "server")
+    assert one is not policy_for(Config(allow_setattr=True), "client")
+    assert one._config == Config(allow_setattr=True)
+    one.setattr(sample := Sample(), "mine", 5)
+    assert sample.exposed_mine == 5
+
+
+def test_policies_do_not_pile_up() -> None:
+    first = policy_for(Config(), "the first")
+    for number in range(100):
+        policy_for(Config(), f"side {number}")
+    assert policy_for(Config(), "the first") is not first
+
+
+def test_what_is_described_is_remembered_until_the_class_changes() -> None:
+    class Base:
+        def exposed_old(self) -> None: ...
+
+    class Changing(Base):
+        pass
+
+    def describe(tp: type, rules: Policy) -> frozenset[str]:
+        asked.append(tp)
+        return rules.methods_of(tp)
+
+    asked: list[type] = []
+    rules = policy()
+    assert [rules.described(Changing, describe) for _ in range(3)] == [{"old"}] * 3
+    assert asked == [Changing]
+    Base.exposed_old = 7  # type: ignore[assignment, method-assign]
+    assert rules.described(Changing, describe) == frozenset()
+    Changing.exposed_new = lambda self: None  # type: ignore[attr-defined]
+    assert rules.described(Changing, describe) == {"new"}
+    assert asked == [Changing] * 3
+
+
+def test_an_access_rule_that_a_class_gets_counts_once_it_is_described_anew() -> None:
+    class Late:
+        exposed_value = 1
+
+    rules = policy()
+    assert rules.described(Late, lambda tp, _: tp) is Late
+    assert rules.getattr(Late(), "value") == 1
+    Late._netobj_getattr = lambda self, name: f"hooked {name}"  # type: ignore[attr-defined]
+    rules.described(Late, lambda tp, _: tp)
+    assert rules.getattr(Late(), "value") == "hooked value"

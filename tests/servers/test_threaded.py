@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import select
 import socket
 import threading
+from collections import deque
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 import netobj
+from netobj.blocking.pool import pool
+from netobj.core.consts import PREAMBLE
 
 
 class Meeting(netobj.Service):
@@ -122,9 +127,83 @@ def test_without_a_thread_the_connection_is_refused(
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(threading.Thread, "start", refuse)
+        monkeypatch.setattr(pool, "idle", deque())
         server.active = True
         server.accept()
         monkeypatch.undo()
-        assert sock.recv(1) == b""
+        while sock.recv(4096):  # a hello at the most, then the end
+            pass
     assert "no thread can be started" in caplog.text
     server.close()
+
+
+class Plain(netobj.Service):
+    pass
+
+
+class Made(netobj.Service):
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+
+class MadeElsewhere(netobj.Service):
+    def __new__(cls) -> Any:
+        return object.__new__(Made)
+
+
+def let_in(sock: socket.socket) -> tuple[socket.socket, None]:
+    return sock, None
+
+
+@pytest.mark.parametrize(
+    ("service", "settings", "at_once"),
+    [
+        (Plain, {}, True),
+        (Plain(), {}, True),
+        (Made(), {}, True),
+        (Made, {}, False),
+        (MadeElsewhere, {}, False),
+        (Plain, {"authenticator": let_in}, False),
+        (Plain, {"protocol_config": {"limits": (2**24,) * 2000}}, False),
+    ],
+)
+def test_the_hello_leaves_before_a_thread_serves_where_all_is_known(
+    monkeypatch: pytest.MonkeyPatch, service: Any, settings: Any, at_once: bool
+) -> None:
+    jobs: list[Any] = []
+    server = netobj.ThreadedServer(service, hostname="localhost", **settings)
+    with socket.create_connection(("localhost", server.port)) as sock:
+        sock.settimeout(20)
+        monkeypatch.setattr(type(pool), "submit", lambda _self, job: jobs.append(job) or True)
+        server.accept()
+        monkeypatch.undo()
+        if at_once:
+            assert sock.recv(len(PREAMBLE), socket.MSG_PEEK) == PREAMBLE
+        else:
+            assert not select.select([sock], [], [], 0)[0]
+        (job,) = jobs
+        assert pool.submit(job)
+        with netobj.connect_stream(netobj.SocketStream(sock)) as conn:
+            assert conn.root.get_service_name() if at_once else conn.root is not None
+    server.close()
+
+
+said: ContextVar[str] = ContextVar("said", default="nothing")
+
+
+class Talker(netobj.Service):
+    def exposed_say(self, text: str) -> tuple[str, str]:
+        before = said.get()
+        said.set(text)
+        return before, threading.current_thread().name
+
+    def on_connect(self, conn: Any) -> None:
+        assert said.get() == "nothing"
+        said.set("hello")
+
+
+def test_connections_that_share_a_thread_one_after_the_other_share_no_context() -> None:
+    with netobj.ThreadedServer(Talker(), hostname="localhost") as server:
+        for text in ("a", "b", "c"):
+            with netobj.connect("localhost", server.port) as conn:
+                assert conn.root.say(text) == ("hello", "netobj connection")
