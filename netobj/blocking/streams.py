@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -97,7 +98,8 @@ class SocketStream(Stream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._received: list[Arrived] = []  # what recv() had when it was interrupted
+        # What recv() had when it was interrupted. (To extend a list so takes half as long again.)
+        self._received: deque[Arrived] = deque()
         self.read_fd = self.write_fd = sock.fileno()
         if sock.gettimeout() is not None:
             sock.setblocking(True)
@@ -106,7 +108,7 @@ class SocketStream(Stream):
     def recv(self) -> Arrived:
         if not self._received:
             self._block()
-        data = self._received.pop(0)
+        data = self._received.popleft()
         if type(data) is bytes and len(data) == _FIRST:
             try:
                 return data + (self.sock.recv(RECV_SIZE, _NOW) or b"")
@@ -127,7 +129,7 @@ class SocketStream(Stream):
 
     def recv_now(self) -> Arrived | None:
         if self._received:
-            return self._received.pop(0)
+            return self._received.popleft()
         try:
             if self.room is None:
                 return self.sock.recv(RECV_SIZE, _NOW)
