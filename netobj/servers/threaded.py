@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextvars import Context
 
-from netobj.blocking.pool import pool
-from netobj.core.config import Config
 from netobj.servers.base import Server
 
 
@@ -24,15 +21,16 @@ class ThreadedServer(Server):
     """
 
     def _accept_method(self, sock: socket.socket) -> None:
-        # A worker that has served another connection is there sooner than a new thread would be.
-        job = (sock, self._greet(sock))
-        if not pool.submit((self._serve_in_worker, job)):
-            self.logger.error("refused a connection, no thread can be started")
+        # A thread of its own, not a worker that has served another: what a service keeps in its
+        # thread is not for the next client.
+        thread = threading.Thread(
+            target=self._authenticate_and_serve_client,
+            args=(sock, self._greet(sock)),
+            name="netobj connection",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            self.logger.error("refused a connection, no thread can be started: %s", exc)
             sock.close()
-
-    def _serve_in_worker(self, job: tuple[socket.socket, Config | None]) -> None:
-        thread = threading.current_thread()
-        name, thread.name = thread.name, "netobj connection"
-        # In a context of its own: what the service sets there is not for the next connection.
-        Context().run(self._authenticate_and_serve_client, *job)
-        thread.name = name

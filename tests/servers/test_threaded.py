@@ -3,7 +3,6 @@ from __future__ import annotations
 import select
 import socket
 import threading
-from collections import deque
 from contextvars import ContextVar
 from typing import Any
 
@@ -127,7 +126,6 @@ def test_without_a_thread_the_connection_is_refused(
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        monkeypatch.setattr(pool, "idle", deque())
         server.active = True
         server.accept()
         monkeypatch.undo()
@@ -192,6 +190,8 @@ said: ContextVar[str] = ContextVar("said", default="nothing")
 
 
 class Talker(netobj.Service):
+    of_thread = threading.local()
+
     def exposed_say(self, text: str) -> tuple[str, str]:
         before = said.get()
         said.set(text)
@@ -200,9 +200,11 @@ class Talker(netobj.Service):
     def on_connect(self, conn: Any) -> None:
         assert said.get() == "nothing"
         said.set("hello")
+        assert not hasattr(self.of_thread, "client")
+        self.of_thread.client = conn
 
 
-def test_connections_that_share_a_thread_one_after_the_other_share_no_context() -> None:
+def test_connections_one_after_the_other_share_neither_context_nor_what_is_the_threads() -> None:
     with netobj.ThreadedServer(Talker(), hostname="localhost") as server:
         for text in ("a", "b", "c"):
             with netobj.connect("localhost", server.port) as conn:
