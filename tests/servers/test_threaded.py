@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import netobj
-from netobj.blocking.pool import pool
 from netobj.core.consts import PREAMBLE
 
 
@@ -168,19 +167,19 @@ def let_in(sock: socket.socket) -> tuple[socket.socket, None]:
 def test_the_hello_leaves_before_a_thread_serves_where_all_is_known(
     monkeypatch: pytest.MonkeyPatch, service: Any, settings: Any, at_once: bool
 ) -> None:
-    jobs: list[Any] = []
+    threads: list[threading.Thread] = []
     server = netobj.ThreadedServer(service, hostname="localhost", **settings)
     with socket.create_connection(("localhost", server.port)) as sock:
         sock.settimeout(20)
-        monkeypatch.setattr(type(pool), "submit", lambda _self, job: jobs.append(job) or True)
+        monkeypatch.setattr(threading.Thread, "start", threads.append)
         server.accept()
         monkeypatch.undo()
         if at_once:
             assert sock.recv(len(PREAMBLE), socket.MSG_PEEK) == PREAMBLE
         else:
             assert not select.select([sock], [], [], 0)[0]
-        (job,) = jobs
-        assert pool.submit(job)
+        (thread,) = threads
+        thread.start()
         with netobj.connect_stream(netobj.SocketStream(sock)) as conn:
             assert conn.root.get_service_name() if at_once else conn.root is not None
     server.close()
