@@ -425,7 +425,7 @@ def test_by_hand_from_now_on_while_a_thread_serves(
     gates: Gates,
     until: Until,
 ) -> None:
-    conn, thread = served
+    conn, _ = served
     gates.gates[1] = threading.Event()
     gates.gates[1].set()
     until(conn.is_read)  # the thread is in the kernel

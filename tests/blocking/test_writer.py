@@ -184,7 +184,7 @@ def test_a_message_is_left_to_the_thread_that_writes(stream: Trickle) -> None:
 
 
 def test_a_message_does_not_get_into_the_midst_of_another(stream: Trickle) -> None:
-    writer, out, blocked = make(stream)
+    writer, _, blocked = make(stream)
 
     class Late:
         """The lock, which another thread takes and gives back right before we get it."""
