@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -326,8 +325,9 @@ class Connection(Link):
     def extend(self, extras: object) -> None:
         """The public attributes of *extras* are attributes of this connection from here on."""
         self._extras = extras
-        names = tuple(name for name in dir(extras) if not name.startswith("_"))
-        self.__class__ = _extended(type(self), names)
+        own = dir(self)  # these stay what they are
+        names = (name for name in dir(extras) if not name.startswith("_"))
+        self.__class__ = _extended(type(self), tuple(name for name in names if name not in own))
 
     def _reconfigure(self, config: Config) -> None:
         self.config = config
@@ -337,13 +337,23 @@ class Connection(Link):
             self.dispatcher.serve_by_caller()
 
 
+class _Extra:
+    """A name that a connection was extended with; what it is set to there goes first."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, connection: Connection | None, owner: type) -> Any:
+        return self if connection is None else getattr(connection._extras, self._name)
+
+
 @cache
 def _extended(cls: type[Connection], names: tuple[str, ...]) -> type[Connection]:
     """Connections with *names* of what they were extended with.
 
     Not a ``__getattr__``, which would make each use of each attribute of a connection slower.
     """
-    extras = {name: property(attrgetter(f"_extras.{name}")) for name in names}
+    extras = {name: _Extra(name) for name in names}
     return type(cls.__name__, (cls,), {"__doc__": cls.__doc__, "__module__": __name__, **extras})
 
 

@@ -146,28 +146,29 @@ class Dispatcher(Runner):
             self._worker_called = True
             if not pool.submit((self._work_off_overflow, None)):
                 self._worker_called = False
-                while self.overflow:
-                    self._connection.guarded(self._refuse, self.overflow.pop(0))
+                while (job := self._next_overflow()) is not None:
+                    self._connection.guarded(self._refuse, job)
 
     def _work_off_overflow(self, _: None) -> None:
         self._worker_called = False  # before the look: who adds a job after it calls a worker
-        while self.overflow:
-            try:
-                function, argument = self.overflow.pop(0)
-            except IndexError:  # another thread took it
-                return
+        while (job := self._next_overflow()) is not None:
             if self.overflow:
                 self._call_worker()
+            function, argument = job
             function(argument)
+
+    def _next_overflow(self) -> Job | None:
+        try:
+            return self.overflow.pop(0)
+        except IndexError:  # empty, perhaps by another thread just now
+            return None
 
     def take_overflow(self, server: Server) -> bool:
         """Give the free *server* a job that no thread has taken yet; by whoever reads."""
         if server.busy or server.done or self.mode is Serve.CALLER:
             return False
-        try:
-            return server.claim(self.overflow.pop(0))
-        except IndexError:
-            return False
+        job = self._next_overflow()
+        return job is not None and server.claim(job)
 
     def _schedule_by_hand(self, job: Job) -> None:
         with self._lock:

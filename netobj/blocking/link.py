@@ -196,9 +196,10 @@ class Link(Flowing):
         finally:
             if waiter.entered:
                 leave_chain(waiter, chain)
+                if waiter.jobs:  # they came when the answer was there, or with the interrupt
+                    self.hand_on(waiter)
             if not waiter.done:  # out of time, or interrupted
                 waiter.given_up = True
-                self.hand_on(waiter)
                 self.cancel_request(waiter.seq)
                 self.release_soon()
             if outermost and waiter.kept is not None:
@@ -217,7 +218,8 @@ class Link(Flowing):
 
         The short way of most calls, in which nobody has to be told of anything: all is plain,
         nobody else reads or writes, and what comes is the message with the answer, which is
-        returned. True if the call was sent and *waiter* waits for the answer in its chain.
+        returned. True if the call was sent and *waiter* waits for the answer, False if nothing
+        was done.
         """
         session = self.session
         if handle is None or not self.reads_plainly or len(live) > 1:
@@ -225,23 +227,31 @@ class Link(Flowing):
         if not self._reader.acquire(False):
             return False
         try:
+            self._reader_thread = get_ident()
             data = session.plain_request(waiter, waiter.seq, chain, op, handle, path, args)
             if data is None:
                 return False
-            self._reader_thread = get_ident()
-            self.write(data, reads=True)
+            # First: who finds the waiter in its chain, over a new connection, sees it reading.
+            self._plain_reader = waiter.reading = True
+            enter_chain(waiter, chain)
+            try:
+                self.writer.write(data, True)
+            except OSError as exc:
+                self._plain_reader = waiter.reading = False
+                self._read_now()  # the peer may have said why before it went
+                self._write_failed(exc)
             if self.writer.blocked or self.ended:
-                enter_chain(waiter, chain)
                 return True
             answer = self._apply(self._recv(), waiter.seq)
             if type(answer) is tuple:
                 waiter.done = True
                 return answer
-            enter_chain(waiter, chain)  # before anybody hears of a call that is for this thread
+            self._plain_reader = waiter.reading = False
             self._deliver(answer)
         except OSError as exc:
             self._reading_failed(exc)
         finally:
+            self._plain_reader = waiter.reading = False
             self._leave_reading()
         return True
 
@@ -256,11 +266,11 @@ class Link(Flowing):
             request: Any = None
             try:
                 self._reader_thread = get_ident()
+                if dispatcher.overflow and dispatcher.take_overflow(server):
+                    return
                 # First: who gives the server something after this sees it reading, and nudges.
                 self._plain_reader = server.reading = True
                 if server.jobs or server.done or self.ended or self.writer.blocked:
-                    return
-                if dispatcher.overflow and dispatcher.take_overflow(server):
                     return
                 events = self._apply(self._recv(), -1)
                 self._plain_reader = server.reading = False

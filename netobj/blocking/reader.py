@@ -93,7 +93,7 @@ class Reader(ABC):
                 function(argument)
                 if waiter.is_server and not waiter.jobs:
                     return
-            if waiter.done:
+            if waiter.done or (self.ended and waiter.is_server):  # nobody may know the server
                 break
             self.turn(waiter, deadline)
             if deadline is not None and time.monotonic() >= deadline and not waiter.has_news():
@@ -106,11 +106,11 @@ class Reader(ABC):
         if not self._reader.acquire(False):
             self._sleep(waiter, deadline)
             return
-        # A plain reader is blocked in recv(), which only the peer or the end can end.
-        plain = deadline is None and self.reads_plainly
-        plain = plain and (waiter.only_reader_gives or self.is_alone())
         try:
             self._reader_thread = get_ident()
+            # A plain reader is blocked in recv(), which only the peer or the end can end.
+            plain = deadline is None and self.reads_plainly
+            plain = plain and (waiter.only_reader_gives or self.is_alone())
             while True:
                 # First: who gives the waiter something after this sees it reading, and nudges.
                 self._plain_reader = waiter.reading = True

@@ -43,6 +43,9 @@ class Writer:
             return
         self.owner = get_ident()
         try:
+            if self._backlog:  # another thread was faster, and is not through
+                self._out.append(data)
+                return
             sent = self._stream.send(data)
             if sent < len(data):
                 self._backlog.append(memoryview(data)[sent:])

@@ -213,6 +213,9 @@ class Session(Receiving):
         if size > self._unchecked:
             return None
         self.pending[seq] = token
+        # As in request: who ended the connection just now may have missed the entry.
+        if self.lost is not None and self.pending.pop(seq, None) is not None:
+            return None
         return size.to_bytes(HEADER_SIZE, "big") + body
 
     def plain_reply(self, request: Request, value: object) -> bytes | None:

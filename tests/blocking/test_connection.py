@@ -1147,3 +1147,40 @@ def test_messages_of_all_lengths_around_the_first_read(pair: Pair) -> None:
     here, _ = pair(netobj.SlaveService)
     for size in (*range(360, 460), 896, 4_000, 60_000):
         assert here.root.eval(f"'x' * {size}") == "x" * size
+
+
+def test_what_a_connection_is_extended_with(pair: Pair) -> None:
+    class Extras:
+        """Public names, of which one is a connection's own."""
+
+        number = 7
+        _hidden = 8
+
+        @property
+        def fresh(self) -> object:
+            return object()
+
+        def close(self) -> None:
+            raise AssertionError("a connection closes itself")
+
+        def config(self) -> None:
+            """In a connection it is no attribute of the class."""
+
+    here, there = pair(there=netobj.VoidService)
+    here.extend(Extras())
+    assert isinstance(here, netobj.Connection)
+    assert (here.number, here.config) == (7, here.session.config)
+    assert here.fresh is not here.fresh
+    here.number = 9
+    assert here.number == 9
+    del here.number
+    assert here.number == 7
+    here.extend(Extras())
+    assert here.number == 7
+    for name in ("_hidden", "other"):
+        with pytest.raises(AttributeError):
+            getattr(here, name)
+    with pytest.raises(AttributeError):
+        there.number  # noqa: B018
+    here.close()
+    assert here.closed

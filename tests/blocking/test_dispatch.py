@@ -206,6 +206,82 @@ def test_without_a_thread_the_call_is_refused(pair: Pair, monkeypatch: pytest.Mo
     assert netobj.async_(evaluate)("1").value == 1
 
 
+def test_a_call_that_is_to_be_refused_may_be_taken_by_a_worker_at_this_very_moment(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = pair()
+    dispatcher = here.dispatcher
+    refused: list[Any] = []
+
+    class Full(WorkerPool):
+        def submit(self, job: Any) -> bool:
+            return False
+
+    class Taken(list[Any]):
+        """What has come is gone right after a look at it."""
+
+        def __bool__(self) -> bool:
+            found = len(self) > 0
+            self.clear()
+            return found
+
+    monkeypatch.setattr(dispatch_module, "pool", Full())
+    monkeypatch.setattr(dispatcher, "overflow", Taken())
+    monkeypatch.setattr(dispatcher, "_refuse", refused.append)
+    dispatcher._submit((refused.append, None))
+    assert len(refused) <= 1
+
+
+def test_calls_that_block_run_side_by_side_though_one_worker_is_woken_at_a_time(
+    pair: Pair, in_thread: Start
+) -> None:
+    meeting = threading.Barrier(8)
+
+    class Meeting(netobj.Service):
+        def exposed_meet(self) -> int:
+            return meeting.wait(20)
+
+    here, there = pair(there=Meeting)
+    in_thread(there.serve_all)
+    meet, met = here.root.meet, list[int]()
+    threads = [in_thread(lambda: met.append(meet())) for _ in range(8)]
+    for thread in threads:
+        thread.join(20)
+    assert sorted(met) == list(range(8))
+    assert not there.dispatcher.overflow
+    here.close()
+
+
+def test_one_worker_is_woken_for_jobs_that_come_at_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, there = pair()
+    dispatcher = there.dispatcher
+    woken: list[Any] = []
+    ran: list[tuple[int, int, int]] = []
+
+    class Asleep(WorkerPool):
+        def submit(self, job: Any) -> bool:
+            woken.append(job)
+            return True
+
+    monkeypatch.setattr(dispatch_module, "pool", Asleep())
+
+    def job(number: int) -> None:
+        ran.append((number, len(woken), len(dispatcher.overflow)))
+
+    for number in range(3):
+        dispatcher._submit((job, number))
+    assert len(woken) == 1
+    while woken:
+        function, argument = woken.pop(0)
+        function(argument)
+    # Each ran when another had been woken for what was left.
+    assert ran == [(0, 1, 2), (1, 1, 1), (2, 1, 0)]
+    dispatcher._submit((job, 3))
+    assert len(woken) == 1
+
+
 @pytest.mark.parametrize("how", ["sync", "async"])
 def test_a_system_exit_arrives_wrapped_and_may_be_raised_there_too(
     pair: Pair, in_thread: Start, how: str

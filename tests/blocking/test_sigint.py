@@ -24,12 +24,13 @@ def work():
         others[0] += 1
 
 def interrupt():
+    begun.wait()  # what the main thread does from here on is ready for it
     for _ in range(COUNT):
         stop.wait(random.random() * 0.004)
         signal.pthread_kill(main, signal.SIGINT)
     done.set()
 
-done = threading.Event()
+begun, done = threading.Event(), threading.Event()
 worker = threading.Thread(target=work)
 worker.start()
 threading.Thread(target=interrupt).start()
@@ -37,6 +38,7 @@ interrupted = wrong = calls = 0
 finished = False
 while not finished:  # an interrupt may come between any two instructions: of this loop, too
     try:
+        begun.set()
         while not done.is_set():
             wrong += conn.root.add(2, calls) != 2 + calls
             calls += 1

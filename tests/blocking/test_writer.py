@@ -133,6 +133,90 @@ def test_one_thread_writes_and_another_leaves_its_message_to_it(stream: Trickle)
     assert stream.written == b"firstsecond"
 
 
+# --- write: a message that need not be queued -------------------------------------------------
+
+
+def test_a_message_is_written_at_once(stream: Trickle) -> None:
+    writer, out, blocked = make(stream)
+    stream.takes = [100]
+    writer.write(b"message")
+    assert (bytes(stream.written), stream.calls, list(out), blocked) == (b"message", 1, [], [])
+
+
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("size", range(6))
+def test_the_rest_of_a_message_follows(stream: Trickle, size: int, reads: bool) -> None:
+    writer, out, blocked = make(stream)
+    stream.takes = [size]
+    writer.write(b"abcdef", reads)
+    assert (bytes(stream.written), blocked) == (b"abcdef"[:size], [int(reads)])
+    writer.write(b"ghi", reads)  # while it is blocked nothing is tried, and nobody told again
+    assert (stream.calls, list(out), blocked) == (1, [b"ghi"], [int(reads)])
+    stream.takes = [100]
+    assert not writer.resume()
+    assert stream.written == b"abcdefghi"
+
+
+def test_a_message_takes_its_turn_behind_what_is_queued(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    out.append(b"first")
+    stream.takes = [100]
+    writer.write(b"second")
+    assert (bytes(stream.written), stream.calls) == (b"firstsecond", 1)
+
+
+def test_a_message_is_left_to_the_thread_that_writes(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    stream.takes = [100, 100]
+
+    class Meanwhile(Trickle):
+        def send(self, data: Wire) -> int:
+            self.__class__ = Trickle
+            thread = threading.Thread(target=writer.write, args=(b"second",))
+            thread.start()
+            thread.join(20)  # it returns, though this one writes
+            assert list(out) == [b"second"]
+            return Trickle.send(self, data)
+
+    stream.__class__ = Meanwhile
+    writer.write(b"first")
+    assert stream.written == b"firstsecond"
+
+
+def test_a_message_does_not_get_into_the_midst_of_another(stream: Trickle) -> None:
+    writer, _, blocked = make(stream)
+
+    class Late:
+        """The lock, which another thread takes and gives back right before we get it."""
+
+        def acquire(self, blocking: bool) -> bool:
+            writer._lock = lock
+            stream.takes = [2, 100, 100]
+            writer.write(b"abcdef")
+            return lock.acquire(blocking)
+
+    lock = writer._lock
+    writer._lock = Late()  # type: ignore[assignment]
+    writer.write(b"ghi")
+    assert (bytes(stream.written), blocked) == (b"ab", [0])
+    assert not writer.resume()
+    assert stream.written == b"abcdefghi"
+
+
+def test_an_error_of_the_stream_lets_the_lock_go(stream: Trickle) -> None:
+    writer, _, _ = make(stream)
+
+    class Broken(Trickle):
+        def send(self, data: Wire) -> int:
+            raise BrokenPipeError("gone")
+
+    stream.__class__ = Broken
+    with pytest.raises(BrokenPipeError):
+        writer.write(b"x")
+    assert not writer.interrupted_here()
+    assert writer.retire()
+
+
 def test_finish_waits_for_the_thread_that_writes(stream: Trickle) -> None:
     writer, out, _ = make(stream)
     stream.takes = [100]
@@ -192,8 +276,11 @@ def test_many_threads_lose_nothing_and_mix_nothing(scale: int) -> None:
 
     def write(number: int) -> None:
         for _ in range(rounds):
-            out.append(bytes([number]) * 100)
-            writer.flush()
+            if number % 2:
+                writer.write(bytes([number]) * 100)
+            else:
+                out.append(bytes([number]) * 100)
+                writer.flush()
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
