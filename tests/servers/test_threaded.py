@@ -171,7 +171,7 @@ def test_the_hello_leaves_before_a_thread_serves_where_all_is_known(
     server = netobj.ThreadedServer(service, hostname="localhost", **settings)
     with socket.create_connection(("localhost", server.port)) as sock:
         sock.settimeout(20)
-        monkeypatch.setattr(threading.Thread, "start", threads.append)
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: threads.append(thread))
         server.accept()
         monkeypatch.undo()
         if at_once:
