@@ -262,8 +262,10 @@ class Link(Flowing):
                     return
                 if dispatcher.overflow and dispatcher.take_overflow(server):
                     return
-                events = self._apply(self._recv(), -1)
+                events: Any = self._apply(self._recv(), -1)
                 self._plain_reader = server.reading = False
+                if len(events) > 1 and type(events[0]) is Dropped:  # released along with a call
+                    self._handle(events.pop(0))
                 if len(events) == 1 and dispatcher.may_run_here(events[0], server):
                     request = events[0]
                 else:

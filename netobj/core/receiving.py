@@ -41,6 +41,7 @@ MOST_METADATA: Final = 64
 
 _REQUEST: Final = int(Kind.REQUEST)
 _REPLY: Final = int(Kind.REPLY)
+_INTS: Final = frozenset((int,))
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALL_HELLO: Final = 4096  # bytes of a hello that may be remembered when its connection has ended
 _SMALLEST_FRAME: Final = 1024
@@ -323,9 +324,11 @@ class Receiving:
 
     def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
         flat = message[1:]
-        if len(flat) % 2 or any(type(n) is not int or not 0 <= n < MAX_NUMBER for n in flat):
+        if len(flat) % 2 or not _INTS.issuperset(map(type, flat)):
             raise ProtocolError("a release is pairs of an id and a count")
-        dropped = self.boxing.release(list(zip(flat[::2], flat[1::2], strict=True)))
+        if flat and not 0 <= min(flat) <= max(flat) < MAX_NUMBER:
+            raise ProtocolError("a release is pairs of an id and a count")
+        dropped = self.boxing.release(zip(flat[::2], flat[1::2], strict=True))
         return Dropped(dropped) if dropped else None
 
     def _receive_cancel(self, message: tuple[Any, ...], _deferred: bool) -> Cancel | None:
