@@ -45,6 +45,7 @@ from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
 
 MAX_NUMBER: Final = 2**63
+_CONTAINERS: Final = frozenset(values.CONTAINERS)
 _EXPORT: Final = int(Ext.EXPORT)
 _HOME: Final = int(Ext.HOME)
 _make_ext: Final = tuple.__new__  # past the checks of ExtType's own, for what is known to be right
@@ -222,6 +223,8 @@ class Boxing:
             if SCALARS.issuperset(map(type, value)):
                 return value
             return [self.box(item, out) for item in value]
+        if kind in _CONTAINERS:
+            return self.export(value, out)
         encoder = values.ENCODERS.get(kind)
         if encoder is not None:
             return encoder(value, out.box) if kind is not slice else out.nest(encoder, value)
@@ -391,7 +394,9 @@ class Boxing:
                         f"the peer released {count} of the reference {number}, of which it "
                         f"holds {held}"
                     )
-                self._subtract(export, count, dropped)
+                export.count -= count
+                if not export.count:
+                    dropped.append(self._drop(export))
         return dropped
 
     def take_back(self, exported: list[Export]) -> None:
@@ -400,14 +405,14 @@ class Boxing:
         with self._guard:
             for export in exported:
                 if self.exports.get(export.id) is export:  # else the connection has ended
-                    self._subtract(export, 1, dropped)
+                    export.count -= 1
+                    if not export.count:
+                        dropped.append(self._drop(export))
 
-    def _subtract(self, export: Export, count: int, dropped: list[object]) -> None:
-        export.count -= count
-        if not export.count:
-            del self.exports[export.id]
-            del self._by_identity[id(export.obj)]
-            dropped.append(export.obj)
+    def _drop(self, export: Export) -> object:
+        del self.exports[export.id]
+        del self._by_identity[id(export.obj)]
+        return export.obj
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
@@ -428,20 +433,24 @@ class Boxing:
         flat: list[int] = []
         answered: list[int] = []
         flows: list[Flow] = []
-        for _ in range(most):
-            try:
-                dead = self.dead.pop()
-            except IndexError:  # empty, perhaps by another thread just now
-                break
-            if type(dead) is HandleRef:
-                with self._guard:
-                    if self.imports.get(dead.id) is dead:
-                        del self.imports[dead.id]
-                flat += (dead.id, dead.count)
-            elif type(dead) is int:
-                answered.append(dead)
-            elif type(dead) is Flow:
-                flows.append(dead)
+        imports = self.imports
+        with self._guard:
+            while self.dead and most:
+                most -= 1
+                try:
+                    dead = self.dead.pop()
+                except IndexError:  # the connection has ended just now
+                    break
+                kind = type(dead)
+                if kind is HandleRef:
+                    number = dead.id  # type: ignore[union-attr]
+                    if imports.get(number) is dead:
+                        del imports[number]
+                    flat += (number, dead.count)  # type: ignore[union-attr]
+                elif kind is int:
+                    answered.append(dead)  # type: ignore[arg-type]
+                else:
+                    flows.append(dead)  # type: ignore[arg-type]
         return flat, answered, flows
 
     # --- in ------------------------------------------------------------------------------

@@ -323,12 +323,13 @@ class Receiving:
         return Hello()
 
     def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
-        flat = message[1:]
-        if len(flat) % 2 or not _INTS.issuperset(map(type, flat)):
+        if (
+            not len(message) % 2
+            or not _INTS.issuperset(map(type, message))
+            or not 0 <= min(message) <= max(message) < MAX_NUMBER
+        ):
             raise ProtocolError("a release is pairs of an id and a count")
-        if flat and not 0 <= min(flat) <= max(flat) < MAX_NUMBER:
-            raise ProtocolError("a release is pairs of an id and a count")
-        dropped = self.boxing.release(zip(flat[::2], flat[1::2], strict=True))
+        dropped = self.boxing.release(zip(message[1::2], message[2::2], strict=True))
         return Dropped(dropped) if dropped else None
 
     def _receive_cancel(self, message: tuple[Any, ...], _deferred: bool) -> Cancel | None:

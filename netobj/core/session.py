@@ -356,7 +356,7 @@ class Session(Receiving):
                 pass
         out = Outgoing(self.boxing)
         try:
-            self._queue([kind, number, out.box(value)], out.raw)
+            self._queue([kind, number, self.boxing.box(value, out)], out.raw)
         except BaseException:
             out.roll_back()
             raise
