@@ -40,6 +40,7 @@ MOST_METADATA: Final = 64
 """Entries of a call's metadata."""
 
 _REQUEST: Final = int(Kind.REQUEST)
+_REQUESTS: Final = (_REQUEST, int(Kind.ASYNC_REQUEST))
 _REPLY: Final = int(Kind.REPLY)
 _INTS: Final = frozenset((int,))
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
@@ -133,8 +134,10 @@ class Receiving:
                     seq = message[1] if len(message) == 3 else None
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message
-                if kind == _REQUEST:
+                if kind in _REQUESTS:
                     events.append(self._receive_request(message, boxing.deferred))
+                elif kind == _REPLY:
+                    events.append(self._receive_reply(message, boxing.deferred))
                 else:
                     self._size = len(body)
                     self._receive(message, boxing.deferred, events)
@@ -205,7 +208,11 @@ class Receiving:
     def _receive_reply(self, message: tuple[Any, ...], deferred: bool) -> Reply:
         if len(message) != 3:
             raise ProtocolError("a reply has 3 fields")
-        return Reply(self._answered(message[1]), True, message[2], deferred)
+        seq = message[1]
+        token = self.pending.pop(seq, None) if type(seq) is int else None
+        if token is None:
+            token = self._answered(seq)
+        return Reply(token, True, message[2], deferred)
 
     def _receive_flow(self, message: tuple[Any, ...], deferred: bool) -> Flowed | None:
         flow = _FLOWING[message[0]](self.flows, message, deferred, self._size)

@@ -198,23 +198,30 @@ class Session(Receiving):
         target: Handle,
         path: str | None,
         args: tuple[Any, ...],
+        asynchronous: bool = False,
     ) -> bytes | None:
         """As :meth:`request`, where all is plain: what is to be sent, which is not queued.
 
-        What died here goes in front. None where there is more to it: then nothing is done.
+        What died here goes in front. None where there is more to it: then nothing is done. Of an
+        *asynchronous* call *chain* is the lane.
         """
         if not (SCALARS.issuperset(map(type, args)) or values.is_plain(args)):
             return None
-        if self.out or self.lost is not None:
+        lost = self.lost
+        if lost is not None:
             return None
+        kind = _ASYNC if asynchronous else _REQUEST
         try:
-            body = values.pack([_REQUEST, seq, chain, op, target.id, path, [*args]])
+            body = values.pack([kind, seq, chain, op, target.id, path, [*args]])
         except NotPlain:
             return None
         size = len(body)
         if size > self._unchecked:
             return None
         self.pending[seq] = token
+        # As in request(): the end may have come just now.
+        if self.lost is not None and self.pending.pop(seq, None) is not None:
+            return None
         data = size.to_bytes(HEADER_SIZE, "big") + body
         return self._releases() + data if self.boxing.dead else data
 
@@ -225,7 +232,7 @@ class Session(Receiving):
         """
         if not values.is_plain_value(value):
             return None
-        if self.out or self.lost is not None or request.kept is not None:
+        if self.lost is not None:
             return None
         try:
             body = values.pack([_REPLY, request.seq, value])
@@ -235,6 +242,8 @@ class Session(Receiving):
         if size > self._unchecked:
             return None
         self.running.pop(request.seq, None)
+        if request.kept is not None:
+            request.kept.settle(value)
         data = size.to_bytes(HEADER_SIZE, "big") + body
         return self._releases() + data if self.boxing.dead else data
 
