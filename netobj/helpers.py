@@ -56,9 +56,10 @@ class async_:  # noqa: N801  (a function to its users)
     2
     """
 
-    __slots__ = ("__weakref__", "_path", "_steps", "_target", "proxy")
+    __slots__ = ("__weakref__", "_link", "_path", "_steps", "_target", "proxy")
     __iter__ = __contains__ = None  # else Python would ask for items until one fails
     proxy: Any
+    _link: Connection
     _path: Any
     _target: Handle | tuple[Any]
     _steps: str  # from the proxy on, for people
@@ -72,20 +73,20 @@ class async_:  # noqa: N801  (a function to its users)
         if type(proxy) is async_:
             self.proxy, self._steps = proxy.proxy, proxy._steps
             self._target, self._path = proxy._target, proxy._path
+            self._link = proxy._link
         else:
             self.proxy = proxy
             self._target, self._path = _place(proxy, "async_")
+            holder: Any = self._target[0] if type(self._target) is tuple else self._target
+            self._link = holder.link
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> AsyncResult:
-        return self._request(_CALL, args, kwargs)
+        return self._link.request_async(_CALL, self._target, self._path, args, kwargs)
 
     def _request(
         self, op: int, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> AsyncResult:
-        target = self._target
-        holder: Any = target[0] if isinstance(target, tuple) else target
-        connection: Connection = holder.link
-        return connection.request_async(op, target, self._path, args, kwargs, timeout)
+        return self._link.request_async(op, self._target, self._path, args, kwargs, timeout)
 
     def __getattr__(self, name: str) -> async_:
         if name.startswith("_"):

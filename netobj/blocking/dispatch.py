@@ -13,7 +13,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
@@ -269,15 +270,32 @@ class Dispatcher(Runner):
 
     # --- lanes: in the thread that works one off ------------------------------------------------
 
+    # Answers to calls of one kind that follow one another closely leave together: sending one
+    # costs as much as the rest of a short call. An answer waits only while the last such call was
+    # quick and the next is there already. Should that one take long after all (it may even wait
+    # for what the peer does once it has the answer), the I/O thread sends what has been held.
+
     def _work_off(self, lane: int) -> None:
-        request = self._lanes.next(lane)
+        lanes = self._lanes
+        request = lanes.next(lane)
+        held = 0
+        quick = False
+        began = monotonic()
         while request is not None:
             if request.awaits and _unsettled(request):
+                self._connection.flush()
                 job = (self._go_on_with, request)
                 _when_settled(request, partial(self._schedule_later, job))
                 return
-            self._run_in_lane(request)
-            request = self._lanes.next(lane)
+            hold = quick and held < _MOST_HELD and _is_alike(request, lanes.peek(lane))
+            held = held + 1 if hold else 0
+            if held == 1:
+                self._connection.flush_soon()
+            self._run_in_lane(request, hold)
+            ended = monotonic()
+            quick = ended - began < _QUICK
+            began = ended
+            request = lanes.next(lane)
 
     def _go_on_with(self, request: Request) -> None:
         """Run *request*, which its lane has rested for, and the rest of the lane."""
@@ -285,12 +303,28 @@ class Dispatcher(Runner):
         self._run_in_lane(request)
         self._work_off(request.lane)
 
-    def _run_in_lane(self, request: Request) -> None:
+    def _run_in_lane(self, request: Request, hold: bool = False) -> None:
         try:
-            self.run(request)
+            self.run(request, hold)
         except BaseException:  # to be raised here, too; the rest of the lane goes on
             self._schedule_later((self._work_off, request.lane))
             raise
+
+
+_MOST_HELD: Final = 32
+"""Answers that are held at most, so that the peer has something to do meanwhile."""
+_QUICK: Final = 50e-6
+"""Seconds that a call may take for the next of its kind to be thought quick, too."""
+
+
+def _is_alike(request: Request, other: Request | None) -> bool:
+    """Whether *other* calls what *request* calls."""
+    if other is None or other.target is not request.target or other.op != request.op:
+        return False
+    path = request.path
+    if path is None or other.path is None:
+        return path is other.path
+    return type(path) is type(other.path) is str and path == other.path
 
 
 def _unsettled(request: Request) -> bool:

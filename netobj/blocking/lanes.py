@@ -13,6 +13,7 @@ class Lanes(Generic[T]):
     """Queues by the number of their lane; a lane exists while it is being worked off.
 
     ``_lock`` protects the table; it is held for a few operations on it, never while a call runs.
+    Only the one who works a lane off takes anything out of it.
 
     >>> lanes = Lanes()
     >>> lanes.put(1, "a"), lanes.put(1, "b")
@@ -37,9 +38,16 @@ class Lanes(Generic[T]):
 
     def next(self, lane: int) -> T | None:
         """The next item of *lane*, or None: then the lane is idle again."""
+        queue = self._queues[lane]
+        if queue:
+            return queue.popleft()
         with self._lock:
-            queue = self._queues[lane]
-            if queue:
+            if queue:  # it came just now
                 return queue.popleft()
             del self._queues[lane]
             return None
+
+    def peek(self, lane: int) -> T | None:
+        """What :meth:`next` would return, which stays; None if there is nothing yet."""
+        queue = self._queues[lane]
+        return queue[0] if queue else None

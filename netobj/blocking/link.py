@@ -84,6 +84,7 @@ class Link(Flowing):
     _service: Any = None
     _rest_noted = False  # the I/O thread will see to what is left to write
     registered = False  # see Watched in netobj.blocking.io_thread
+    _flush_noted = False  # the I/O thread will flush with its next tick
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -272,8 +273,10 @@ class Link(Flowing):
                 self._plain_reader = server.reading = True
                 if server.jobs or server.done or self.ended or self.writer.blocked:
                     return
-                events = self._apply(self._recv(), -1)
+                events: Any = self._apply(self._recv(), -1)
                 self._plain_reader = server.reading = False
+                if len(events) > 1 and type(events[0]) is Dropped:  # released along with a call
+                    self._handle(events.pop(0))
                 if len(events) == 1 and dispatcher.may_run_here(events[0], server):
                     request = events[0]
                 else:
@@ -321,10 +324,12 @@ class Link(Flowing):
 
         With *chain* it belongs to that chain, and passes through no lane.
         """
-        self._await_credit()
+        session = self.session
+        if len(session.pending) >= session.most_pending:
+            self._await_credit()
         here = scope.get()
         result = AsyncResult(self)
-        now = time.monotonic()
+        now = monotonic()
         known = () if type(target) is tuple else target
         result.about = (op, path, known, now, get_ident())
         time_left = None
@@ -336,8 +341,14 @@ class Link(Flowing):
         seq = result.seq = next(numbers.requests)
         lane = lane_of_thread() if chain is None else None
         entries = here.metadata
+        if not (kwargs or entries) and time_left is None and type(target) is Handle:
+            if lane is not None and type(path) is not list:  # as most often
+                data = session.plain_request(result, seq, lane, op, target, path, args, True)
+                if data is not None:
+                    session.out.append(data)
+                    return result
         try:
-            self.session.request(
+            session.request(
                 result, op, target, path, args, kwargs, chain, lane, time_left, seq, entries, True
             )
         except Failed as failed:  # a result that it names: so it fails as well, unsent
@@ -500,6 +511,16 @@ class Link(Flowing):
             self.writer.flush(reads)
         except OSError as exc:
             self._write_failed(exc)
+
+    def flush_soon(self) -> None:
+        """Have what is queued written with the I/O thread's next tick, if it still is."""
+        if not self._flush_noted:
+            self._flush_noted = True
+            self._io.soon((Link._flush_noted_down, self))
+
+    def _flush_noted_down(self) -> None:
+        self._flush_noted = False  # before the look: whoever queues after it notes it again
+        self.flush()
 
     def io_write(self) -> bool:
         """There may be room to write again; True while something is left."""

@@ -34,19 +34,22 @@ class AsyncResult(Waiter, Promise):
     7
     """
 
-    # What few results need is in the class, so that making one costs little.
+    # What few results need is in the class, so that making one costs little: thousands may be
+    # under way. What is made later is put into the instance's dictionary in one atomic step.
     pins = 0  # see netobj.core.promises
     forgotten = False
+    jobs: Any = ()  # it waits in no chain, so nobody gives it any
+    done = deferred = reading = entered = False
+    lock = kept = None
     _deadline: float | None = None
     _expired = False
     _fetched: tuple[bool, Any] | None = None
+    _callbacks: Any = ()  # a list, once there is one
+    _turn: Any = None  # a lock, once a thread waits; held by the one that waits in the connection
 
     def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
-        self.link = connection
-        self._callbacks: list[Callable[[AsyncResult], object]] = []
+        self.connection = self.link = connection
         self._ticket = [None]  # for the answer, the expiry or cancel(), whichever is first
-        self._turn = threading.Lock()  # held by the one thread that waits in the connection
 
     def __repr__(self) -> str:
         state = "expired" if self.expired else "ready" if self.done else "pending"
@@ -55,8 +58,8 @@ class AsyncResult(Waiter, Promise):
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer is there; called by whoever reads the connection."""
         if self._claim():
-            super().complete(ok, answer, deferred)
-            if self._callbacks and not self._turn.locked():
+            Waiter.complete(self, ok, answer, deferred)
+            if self._callbacks and not (self._turn is not None and self._turn.locked()):
                 self.connection.run_in_worker((AsyncResult._fire, self))
         else:
             self.done = True  # it expired or was cancelled: what has come is dropped
@@ -85,7 +88,7 @@ class AsyncResult(Waiter, Promise):
 
     def add_callback(self, callback: Callable[[AsyncResult], object]) -> None:
         """Call *callback* with this result when it is there; at once if it is already."""
-        self._callbacks.append(callback)
+        vars(self).setdefault("_callbacks", []).append(callback)
         self._fire_if_done()
 
     def set_expiry(self, timeout: float | None) -> None:
@@ -122,14 +125,15 @@ class AsyncResult(Waiter, Promise):
     def wait(self) -> None:
         """Wait for the answer; raises AsyncResultTimeout when the expiry passes first."""
         if not self.done and not self._expired:
-            if self._turn.acquire(blocking=False):
+            turn = vars(self).setdefault("_turn", threading.Lock())
+            if turn.acquire(blocking=False):
                 try:
                     self.connection.wait_for(self, self._deadline)
                 except BaseException:  # the answer may have come and left the callbacks to us
-                    self._turn.release()
+                    turn.release()
                     self.connection.run_in_worker((AsyncResult._fire_if_done, self))
                     raise
-                self._turn.release()
+                turn.release()
             else:
                 self._wait_beside()
         if not self.done:

@@ -40,6 +40,9 @@ class Host(Protocol):
     def flush(self, reads: bool = False) -> None:
         """Write what is queued; *reads*: this thread will read next, so it can write the rest."""
 
+    def flush_soon(self) -> None:
+        """Have what is queued written in some milliseconds, should nobody do so before."""
+
     def prompt(self, chain: int | None) -> Any:
         """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
 
@@ -95,8 +98,11 @@ class Runner:
         self._unfinished = Unfinished(connection, self._fail)
         self.server: Server | None = None
 
-    def run(self, request: Request) -> None:
-        """Run *request* and answer it; raises only what is to be raised here, too."""
+    def run(self, request: Request, hold: bool = False) -> None:
+        """Run *request* and answer it; raises only what is to be raised here, too.
+
+        *hold*: a plain answer may stay queued, since the caller flushes before long.
+        """
         server = self.server
         if server is not None and server.current is not request:
             server = None  # it runs in another thread than the server's
@@ -123,7 +129,10 @@ class Runner:
                 server.busy = False
             data = session.plain_reply(request, value)
             if data is not None:
-                connection.write(data, server is not None)
+                if hold:
+                    session.out.append(data)
+                else:
+                    connection.write(data, server is not None)
                 return
             if type(value) in UNFINISHED:
                 self._unfinished.go_on(request, value)

@@ -19,7 +19,7 @@ message that mentions the class carries the description again, which does no har
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Final
@@ -45,6 +45,10 @@ from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
 
 MAX_NUMBER: Final = 2**63
+_CONTAINERS: Final = frozenset(values.CONTAINERS)
+_EXPORT: Final = int(Ext.EXPORT)
+_HOME: Final = int(Ext.HOME)
+_make_ext: Final = tuple.__new__  # past the checks of ExtType's own, for what is known to be right
 
 
 _NOTHING_YET: Final[frozenset[int]] = frozenset()
@@ -193,7 +197,9 @@ class Boxing:
         self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
-        self._classes: dict[tuple[int, bool], tuple[weakref.ref[Any], int, Description]] = {}
+        # By id: of classes as what their objects are, and of classes and modules as themselves.
+        self._classes: dict[int, tuple[weakref.ref[Any], int, Description]] = {}
+        self._described: dict[int, tuple[weakref.ref[Any], int, Description]] = {}
         self._last_class = 1  # as if the root's class, which the hello describes, had been 1
         self._imported_classes: dict[int, ImportedClass] = {}
         self._depth = 0
@@ -217,6 +223,8 @@ class Boxing:
             if SCALARS.issuperset(map(type, value)):
                 return value
             return [self.box(item, out) for item in value]
+        if kind in _CONTAINERS:
+            return self.export(value, out)
         encoder = values.ENCODERS.get(kind)
         if encoder is not None:
             return encoder(value, out.box) if kind is not slice else out.nest(encoder, value)
@@ -343,23 +351,25 @@ class Boxing:
         hidden = hidden_names(obj, description, self.policy.exposed_prefix)
         if hidden:
             items += [None] * (3 - len(items)) + [hidden]
-        return msgpack.ExtType(Ext.EXPORT, values.pack(items))
+        return _make_ext(msgpack.ExtType, (_EXPORT, values.pack(items)))
 
     def class_of(self, obj: object) -> tuple[int, Description]:
         """The number and the description of what *obj* is described by."""
         subject: Any = type(obj)
-        own = issubclass(subject, (type, ModuleType))
-        if own:
-            subject = obj
-        key = (id(subject), own)  # a class as itself, and as what its objects are
-        known = self._classes.get(key)
-        if known is not None and known[0]() is subject:
+        table = self._classes
+        known = table.get(id(subject))
+        if known is not None and known[0]() is subject:  # as most often
             return known[1], known[2]
+        if issubclass(subject, (type, ModuleType)):
+            subject, table = obj, self._described
+            known = table.get(id(subject))
+            if known is not None and known[0]() is subject:
+                return known[1], known[2]
         description = self.describe(obj)
         with self._guard:
             self._last_class += 1
             number = self._last_class
-        self._classes[key] = (weakref.ref(subject), number, description)
+        table[id(subject)] = (weakref.ref(subject), number, description)
         return number, description
 
     def describe(self, obj: object) -> Description:
@@ -368,7 +378,7 @@ class Boxing:
             return describe_object(obj, self.policy)  # type: ignore[arg-type]
         return describe_class(type(obj), self.policy)
 
-    def release(self, released: list[tuple[int, int]]) -> list[object]:
+    def release(self, released: Iterable[tuple[int, int]]) -> list[object]:
         """Take counts away; returns the objects that the peer holds no longer.
 
         The caller drops them outside of every lock, since their finalizers may run. Raises
@@ -384,7 +394,9 @@ class Boxing:
                         f"the peer released {count} of the reference {number}, of which it "
                         f"holds {held}"
                     )
-                self._subtract(export, count, dropped)
+                export.count -= count
+                if not export.count:
+                    dropped.append(self._drop(export))
         return dropped
 
     def take_back(self, exported: list[Export]) -> None:
@@ -393,14 +405,14 @@ class Boxing:
         with self._guard:
             for export in exported:
                 if self.exports.get(export.id) is export:  # else the connection has ended
-                    self._subtract(export, 1, dropped)
+                    export.count -= 1
+                    if not export.count:
+                        dropped.append(self._drop(export))
 
-    def _subtract(self, export: Export, count: int, dropped: list[object]) -> None:
-        export.count -= count
-        if not export.count:
-            del self.exports[export.id]
-            del self._by_identity[id(export.obj)]
-            dropped.append(export.obj)
+    def _drop(self, export: Export) -> object:
+        del self.exports[export.id]
+        del self._by_identity[id(export.obj)]
+        return export.obj
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
@@ -421,20 +433,24 @@ class Boxing:
         flat: list[int] = []
         answered: list[int] = []
         flows: list[Flow] = []
-        for _ in range(most):
-            try:
-                dead = self.dead.pop()
-            except IndexError:  # empty, perhaps by another thread just now
-                break
-            if type(dead) is HandleRef:
-                with self._guard:
-                    if self.imports.get(dead.id) is dead:
-                        del self.imports[dead.id]
-                flat += (dead.id, dead.count)
-            elif type(dead) is int:
-                answered.append(dead)
-            elif type(dead) is Flow:
-                flows.append(dead)
+        imports = self.imports
+        with self._guard:
+            while self.dead and most:
+                most -= 1
+                try:
+                    dead = self.dead.pop()
+                except IndexError:  # the connection has ended just now
+                    break
+                kind = type(dead)
+                if kind is HandleRef:
+                    number = dead.id  # type: ignore[union-attr]
+                    if imports.get(number) is dead:
+                        del imports[number]
+                    flat += (number, dead.count)  # type: ignore[union-attr]
+                elif kind is int:
+                    answered.append(dead)  # type: ignore[arg-type]
+                else:
+                    flows.append(dead)  # type: ignore[arg-type]
         return flat, answered, flows
 
     # --- in ------------------------------------------------------------------------------
@@ -467,14 +483,14 @@ class Boxing:
         return message
 
     def _ext(self, code: int, data: bytes) -> Any:
-        if code == Ext.EXPORT:
+        if code == _EXPORT:
             return self.make_proxy(self._import(data))
-        if code == Ext.HOME:
+        if code == _HOME:
             return self.home(_number(data))
         return self._nested(code, data, self._unpack_plain)
 
     def _ext_in_copy(self, code: int, data: bytes) -> Any:
-        if code == Ext.EXPORT or code == Ext.HOME:
+        if code in (_EXPORT, _HOME):
             return self._ext(code, data)
         as_copied = code in values.COPIED_CODES
         return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
@@ -571,27 +587,30 @@ class Boxing:
                 ref.count += 1
                 return handle
             handle = Handle(self.link, number, imported)
-            handle.hidden.update(hidden)
+            if hidden:
+                handle.hidden = frozenset(hidden)
             self.imports[number] = HandleRef(handle, self.dead.append)
             return handle
 
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
         items = values.unpack_message(data, _ext_in_reference, self._most_items)
-        number, class_id, *rest = items
+        number, class_id = items[:2]
         if (
             type(number) is not int
             or not ROOT_ID < number < MAX_NUMBER
             or type(class_id) is not int
         ):
             raise ProtocolError("a reference carries the numbers of an object and of a class")
-        if rest and rest[0] is not None:
-            self.learn_class(class_id, Description.from_wire(rest[0]))
+        hidden = ()
+        if len(items) > 2:
+            if items[2] is not None:
+                self.learn_class(class_id, Description.from_wire(items[2]))
+            hidden = items[3] if len(items) > 3 else ()
+            if type(hidden) is not tuple or not _TEXT.issuperset(map(type, hidden)):
+                raise ProtocolError("hidden names are a tuple of str")
         imported = self._imported_classes.get(class_id)
         if imported is None:
             raise ProtocolError(f"the class {class_id} was used before it was described")
-        hidden = rest[1] if len(rest) > 1 else ()
-        if type(hidden) is not tuple or any(type(name) is not str for name in hidden):
-            raise ProtocolError("hidden names are a tuple of str")
         return number, imported, hidden
 
     def learn_class(self, number: int, description: Description) -> None:
@@ -608,6 +627,9 @@ _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
     Ext.PROMISE: Boxing._decode_promise,
     Ext.STREAM: Boxing._decode_stream,
 }
+
+
+_TEXT: Final = frozenset((str,))
 
 
 def _number(data: bytes) -> int:

@@ -22,6 +22,12 @@ class Request:
     # What few requests have is in the class, so that making one costs little.
     time_left: float | None = None
     metadata: Any = None
+    given = False
+    kwnames: tuple[str, ...] = ()
+    deadline: float | None = None
+    kept: Answer | None = None  # where the answer is to be kept
+    awaits: tuple[Answer, ...] = ()
+    cancelled = False
     run: Any = None  # the front-end's, while it can be stopped
     where: str | int | None = None  # what runs it: a task's name, or a thread's name or number
 
@@ -46,12 +52,6 @@ class Request:
         self.args = args
         self.deferred = deferred
         self.since = since
-        self.given = False
-        self.kwnames: tuple[str, ...] = ()
-        self.deadline: float | None = None
-        self.kept: Answer | None = None  # where the answer is to be kept
-        self.awaits: tuple[Answer, ...] = ()
-        self.cancelled = False
         self._ticket = [None]  # whoever takes it out decides whether the request runs
 
     def start(self) -> bool:

@@ -121,7 +121,17 @@ class _Decorator:
         return _mark(target, self._exposure)
 
 
+_declared_concurrent = False
+
+
+def any_concurrent() -> bool:
+    """Whether anything was ever declared ``concurrent`` in this process."""
+    return _declared_concurrent
+
+
 def _mark(target: _T, exposure: Exposure) -> _T:
+    global _declared_concurrent
+    _declared_concurrent |= exposure.concurrent
     holder: Any = target
     while isinstance(holder, staticmethod | classmethod | property | MethodType):
         holder = _inner(holder)

@@ -112,8 +112,7 @@ class FrameReader:
         start = position + HEADER_SIZE
         if start > len(data):
             if position == len(data):
-                self._data, self._position = b"", 0  # an idle connection holds no buffer
-                self.filled = False
+                self._forget()
             return None
         (length,) = _read_header(data, position)
         if length > self.max_frame:
@@ -123,7 +122,14 @@ class FrameReader:
             return None
         self._position = end
         body = data[start:end]
+        if end == len(data):
+            self._forget()
         return body if type(body) is bytes else bytes(body)
+
+    def _forget(self) -> None:
+        """All was read: an idle connection holds no buffer."""
+        self._data, self._position = b"", 0
+        self.filled = False
 
     def next_raw(self, size: int) -> bytes | None:
         """The *size* bytes of a big value, or None until all have come.

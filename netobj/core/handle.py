@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from netobj.core.describe import Description
 
@@ -17,6 +17,9 @@ class ImportedClass:
     def __init__(self, description: Description) -> None:
         self.description = description
         self.proxy_class: type | None = None
+
+
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Handle:
@@ -42,7 +45,7 @@ class Handle:
         self.imported = imported
         self.proxy: weakref.ref[Any] | None = None  # for threads
         self.reference: weakref.ref[Any] | None = None  # for event loops
-        self.hidden: set[str] = set()  # described methods that mean something else here
+        self.hidden = _NOTHING  # described methods that mean something else here
         self.document: tuple[Any, ...] | None = None  # docstring and signature, once fetched
 
 
@@ -59,13 +62,13 @@ class HandleRef(weakref.ref[Handle]):
     count: int
 
     def __new__(cls, handle: Handle, died: Callable[[HandleRef], object]) -> HandleRef:
-        self = super().__new__(cls, handle, died)
+        self: HandleRef = _new_ref(cls, handle, died)
         self.id = handle.id
         self.count = 1
         return self
 
-    def __init__(self, *_: object) -> None:
-        """The work is done in ``__new__``, as for every weak reference."""
+
+_new_ref: Final[Callable[..., Any]] = weakref.ref.__new__
 
 
 class RemoteObject:

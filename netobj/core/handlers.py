@@ -20,7 +20,7 @@ from netobj.core.boxing import ByValue, Contents, is_numpy_array, is_numpy_scala
 from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
-from netobj.core.exposure import PLAIN, Exposure, exposure_of
+from netobj.core.exposure import PLAIN, Exposure, any_concurrent, exposure_of
 from netobj.core.lookup import MISSING, find
 from netobj.core.outcomes import (
     AWAITABLE,
@@ -143,6 +143,8 @@ def is_concurrent(session: Session, request: Request) -> bool:
 
     Looks at what lies in the target's class, without running user code.
     """
+    if not any_concurrent():  # as in most programs
+        return False
     for candidate in _candidates(session, request):
         exposure = exposure_of(candidate)
         if exposure is not None:

@@ -205,7 +205,8 @@ def _keep_meaning(proxy: Netref, name: str) -> None:
     if name not in handle.imported.description.methods or name in handle.hidden:
         return
     method = _dict_of(proxy).pop(name, None)
-    handle.hidden.add(name)
+    with handle.link.guard:
+        handle.hidden |= {name}
     if method is None:
         return
     held = weakref.ref(method)

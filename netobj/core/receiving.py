@@ -40,7 +40,9 @@ MOST_METADATA: Final = 64
 """Entries of a call's metadata."""
 
 _REQUEST: Final = int(Kind.REQUEST)
+_REQUESTS: Final = (_REQUEST, int(Kind.ASYNC_REQUEST))
 _REPLY: Final = int(Kind.REPLY)
+_INTS: Final = frozenset((int,))
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALL_HELLO: Final = 4096  # bytes of a hello that may be remembered when its connection has ended
 _SMALLEST_FRAME: Final = 1024
@@ -132,8 +134,10 @@ class Receiving:
                     seq = message[1] if len(message) == 3 else None
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message
-                if kind == _REQUEST:
+                if kind in _REQUESTS:
                     events.append(self._receive_request(message, boxing.deferred))
+                elif kind == _REPLY:
+                    events.append(self._receive_reply(message, boxing.deferred))
                 else:
                     self._size = len(body)
                     self._receive(message, boxing.deferred, events)
@@ -204,7 +208,11 @@ class Receiving:
     def _receive_reply(self, message: tuple[Any, ...], deferred: bool) -> Reply:
         if len(message) != 3:
             raise ProtocolError("a reply has 3 fields")
-        return Reply(self._answered(message[1]), True, message[2], deferred)
+        seq = message[1]
+        token = self.pending.pop(seq, None) if type(seq) is int else None
+        if token is None:
+            token = self._answered(seq)
+        return Reply(token, True, message[2], deferred)
 
     def _receive_flow(self, message: tuple[Any, ...], deferred: bool) -> Flowed | None:
         flow = _FLOWING[message[0]](self.flows, message, deferred, self._size)
@@ -322,10 +330,13 @@ class Receiving:
         return Hello()
 
     def _receive_release(self, message: tuple[Any, ...], _deferred: bool) -> Dropped | None:
-        flat = message[1:]
-        if len(flat) % 2 or any(type(n) is not int or not 0 <= n < MAX_NUMBER for n in flat):
+        if (
+            not len(message) % 2
+            or not _INTS.issuperset(map(type, message))
+            or not 0 <= min(message) <= max(message) < MAX_NUMBER
+        ):
             raise ProtocolError("a release is pairs of an id and a count")
-        dropped = self.boxing.release(list(zip(flat[::2], flat[1::2], strict=True)))
+        dropped = self.boxing.release(zip(message[1::2], message[2::2], strict=True))
         return Dropped(dropped) if dropped else None
 
     def _receive_cancel(self, message: tuple[Any, ...], _deferred: bool) -> Cancel | None:

@@ -40,6 +40,8 @@ from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, Not
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _REPLY: Final = int(Kind.REPLY)
+_RELEASE: Final = int(Kind.RELEASE)
+_FORGET: Final = int(Kind.FORGET)
 _RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
 _ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
 _NUMBER: Final = 9  # bytes of a number, at the most
@@ -196,36 +198,41 @@ class Session(Receiving):
         target: Handle,
         path: str | None,
         args: tuple[Any, ...],
+        asynchronous: bool = False,
     ) -> bytes | None:
         """As :meth:`request`, where all is plain: what is to be sent, which is not queued.
 
-        None where there is more to it, and where something is to go in front: nothing is done.
+        What died here goes in front. None where there is more to it: then nothing is done. Of an
+        *asynchronous* call *chain* is the lane.
         """
         if not (SCALARS.issuperset(map(type, args)) or values.is_plain(args)):
             return None
-        if self.out or self.boxing.dead or self.lost is not None:
+        lost = self.lost
+        if lost is not None:
             return None
+        kind = _ASYNC if asynchronous else _REQUEST
         try:
-            body = values.pack([_REQUEST, seq, chain, op, target.id, path, [*args]])
+            body = values.pack([kind, seq, chain, op, target.id, path, [*args]])
         except NotPlain:
             return None
         size = len(body)
         if size > self._unchecked:
             return None
         self.pending[seq] = token
-        # As in request: who ended the connection just now may have missed the entry.
+        # As in request(): the end may have come just now.
         if self.lost is not None and self.pending.pop(seq, None) is not None:
             return None
-        return size.to_bytes(HEADER_SIZE, "big") + body
+        data = size.to_bytes(HEADER_SIZE, "big") + body
+        return self._releases() + data if self.boxing.dead else data
 
     def plain_reply(self, request: Request, value: object) -> bytes | None:
         """As :meth:`reply`, where all is plain: what is to be sent, which is not queued.
 
-        None where there is more to it, and where something is to go in front: nothing is done.
+        What died here goes in front. None where there is more to it: then nothing is done.
         """
-        if not (type(value) in SCALARS or values.is_plain_value(value)):
+        if not values.is_plain_value(value):
             return None
-        if self.out or self.boxing.dead or self.lost is not None or request.kept is not None:
+        if self.lost is not None:
             return None
         try:
             body = values.pack([_REPLY, request.seq, value])
@@ -235,7 +242,10 @@ class Session(Receiving):
         if size > self._unchecked:
             return None
         self.running.pop(request.seq, None)
-        return size.to_bytes(HEADER_SIZE, "big") + body
+        if request.kept is not None:
+            request.kept.settle(value)
+        data = size.to_bytes(HEADER_SIZE, "big") + body
+        return self._releases() + data if self.boxing.dead else data
 
     def reply(self, request: Request, value: object) -> None:
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
@@ -329,9 +339,10 @@ class Session(Receiving):
         most = min(_RELEASES_AT_ONCE, (self._unchecked - _ENVELOPE) // (2 * _NUMBER))
         while self.boxing.dead:
             released, answered, abandoned = self.boxing.take_dead(most)
-            for kind, numbers in ((Kind.RELEASE, released), (Kind.FORGET, answered)):
-                if numbers:
-                    frames += frame(values.pack([int(kind), *numbers]))
+            if released:
+                frames += frame(values.pack([_RELEASE, *released]))
+            if answered:
+                frames += frame(values.pack([_FORGET, *answered]))
             for flow in abandoned:
                 frames += b"".join(self._abandoned(flow))
         return frames
@@ -346,7 +357,7 @@ class Session(Receiving):
 
     def _send(self, kind: int, number: int, value: object) -> None:
         """Box *value*, pack and queue a message of these three."""
-        if type(value) in SCALARS or values.is_plain_value(value):
+        if values.is_plain_value(value):
             try:
                 self._queue([kind, number, value])
                 return
@@ -354,7 +365,7 @@ class Session(Receiving):
                 pass
         out = Outgoing(self.boxing)
         try:
-            self._queue([kind, number, out.box(value)], out.raw)
+            self._queue([kind, number, self.boxing.box(value, out)], out.raw)
         except BaseException:
             out.roll_back()
             raise

@@ -67,6 +67,7 @@ class BigValue:
 
 SCALARS: Final = frozenset((type(None), bool, int, float))
 _PLAIN: Final = SCALARS | {str, bytes, tuple}
+"""The types of what may need no boxing."""
 
 
 class NotPlain(Exception):
@@ -89,7 +90,10 @@ def is_plain(items: tuple[Any, ...]) -> bool:
 
 def is_plain_value(value: object) -> bool:
     """The same for a single value, with a look into it if it is a tuple."""
-    return is_plain(value if type(value) is tuple else (value,))
+    kind = type(value)
+    if kind is tuple:
+        return is_plain(value)  # type: ignore[arg-type]
+    return kind in SCALARS or ((kind is str or kind is bytes) and len(value) < BIG_VALUE)  # type: ignore[arg-type]
 
 
 def _pack_default(value: object) -> Any:

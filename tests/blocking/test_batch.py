@@ -21,6 +21,7 @@ class Wire:
         self.writes = 0
         self.requests = 0
         send, request = conn.stream.send_now, conn.session.request
+        plain_request = conn.session.plain_request
 
         def counted_send(parts: Any) -> int:
             self.writes += 1
@@ -30,8 +31,14 @@ class Wire:
             self.requests += 1
             return request(*args, **kwargs)
 
+        def counted_plain_request(*args: Any) -> bytes | None:
+            data = plain_request(*args)
+            self.requests += data is not None
+            return data
+
         monkeypatch.setattr(conn.stream, "send_now", counted_send)
         monkeypatch.setattr(conn.session, "request", counted_request)
+        monkeypatch.setattr(conn.session, "plain_request", counted_plain_request)
 
 
 class Node:

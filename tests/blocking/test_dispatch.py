@@ -52,6 +52,58 @@ def test_asynchronous_calls_run_in_order_and_do_not_overlap(pair: Pair) -> None:
     assert not service.overlap
 
 
+class Gated(netobj.Service):
+    """A method that is quick but for one call, which waits for what its caller does."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+
+    def exposed_go(self, number: int, slow: bool) -> int:
+        if slow:
+            assert self.gate.wait(20)
+        return number
+
+    def exposed_open(self) -> None:
+        self.gate.set()
+
+
+@pytest.mark.parametrize("before", [1, 5, 100])
+def test_an_answer_is_not_held_back_by_the_call_behind_it(pair: Pair, before: int) -> None:
+    here, _ = pair(there=Gated())
+    gated = netobj.async_(here.root)
+    results = [gated.go(number, number == before) for number in range(before + 3)]
+    assert [result.value for result in results[:before]] == list(range(before))
+    here.root.open()
+    assert [result.value for result in results[before:]] == [before, before + 1, before + 2]
+
+
+def test_answers_to_quick_calls_of_a_kind_leave_together(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch_module, "_QUICK", 60)
+    here, there = pair(there=Events())
+    assert there.root is not None  # the hello has come
+    writes: list[bytes] = []
+    write = there.write
+    monkeypatch.setattr(there, "write", lambda *args: writes.append(args[0]) or write(*args))
+    with netobj.batch(here):
+        results = [here.root.note(i) for i in range(200)]
+    assert [result.value for result in results] == [None] * 200
+    assert 200 // 33 <= len(writes) <= 100
+
+
+def test_calls_that_are_alike() -> None:
+    def call(target: object = 1, path: Any = "a", op: int = 2) -> Request:
+        return Request(1, None, 1, op, target, path, (), False)
+
+    alike = dispatch_module._is_alike
+    assert alike(call(), call())
+    assert alike(call(path=None), call(path=None))
+    for other in (None, call(2), call(path="b"), call(path=None), call(op=3), call(path=("a",))):
+        assert not alike(call(), other)
+    assert not alike(call(path=("a",)), call(path=("a",)))
+
+
 def test_events_from_the_other_side_run_in_order_too(pair: Pair) -> None:
     seen: list[int] = []
     done = threading.Event()

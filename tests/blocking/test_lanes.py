@@ -46,3 +46,11 @@ def test_nothing_is_lost_or_overtaken_with_many_threads(scale: int) -> None:
     for thread in threads:
         thread.join()
     assert seen == list(range(total))
+
+
+def test_what_comes_next_can_be_seen() -> None:
+    lanes: Lanes[str] = Lanes()
+    lanes.put(1, "a")
+    assert lanes.peek(1) == "a"
+    lanes.put(1, "b")
+    assert [lanes.next(1), lanes.peek(1), lanes.next(1), lanes.peek(1)] == ["a", "b", "b", None]

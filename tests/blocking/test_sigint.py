@@ -120,7 +120,7 @@ def test_ctrl_c_ends_waiting_for_an_end_or_beside_another_thread() -> None:
         result = netobj.async_(conn.modules.time.sleep)(60)
         other = threading.Thread(target=result.wait, daemon=True)
         other.start()
-        while not result._turn.locked():
+        while not (result._turn and result._turn.locked()):
             other.join(0.001)
         for wait in (conn.wait_closed, result.wait):
             again = threading.Event()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from fakewire import PUBLIC, FakeWire
 from netobj.core.fetching import ChunkedIterator
+from netobj.errors import ConnectionLost
 
 
 class Root:
@@ -124,3 +127,29 @@ def test_what_it_refers_to_is_released_at_the_end(wire: FakeWire) -> None:
     wire.right.session.boxing.root.it = None  # type: ignore[attr-defined]
     wire.flush()
     assert wire.tables() == (0, 0, 0, 0)
+
+
+def test_a_copy_of_it_leaves_it_where_it_is(wire: FakeWire) -> None:
+    iterator = iter(give(wire, list(range(40))))
+    assert next(iterator) == 0
+    here = operator.length_hint(iterator)
+    again = copy.copy(iterator)
+    assert operator.length_hint(iterator) == here
+    assert [next(again) for _ in range(here)] == list(range(1, here + 1))
+    assert list(iterator) == list(range(1, 40))
+    assert list(copy.copy(iterator)) == []
+
+
+def test_no_code_of_ours_runs_for_an_item() -> None:
+    assert ChunkedIterator.__next__ is itertools.chain.__next__
+
+
+def test_after_an_error_of_the_connection_there_is_no_next(wire: FakeWire) -> None:
+    iterator = iter(give(wire, list(range(40))))
+    assert next(iterator) == 0
+    for side in (wire.left, wire.right):
+        side.session.lose("gone")
+    with pytest.raises(ConnectionLost):
+        list(iterator)
+    with pytest.raises(StopIteration):
+        next(iterator)
