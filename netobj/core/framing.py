@@ -82,6 +82,9 @@ class FrameReader:
             length = len(data) - HEADER_SIZE
             if 0 < length <= self.max_frame and _read_header(data)[0] == length:
                 return data[HEADER_SIZE:]  # one whole message, as most often
+            self._data = data
+            self.filled = True
+            return self.next_message()
         self.feed(data)
         return self.next_message()
 
@@ -111,8 +114,9 @@ class FrameReader:
         position = self._position
         start = position + HEADER_SIZE
         if start > len(data):
-            if position == len(data):
-                self._forget()
+            if position == len(data):  # the preamble or a big value was the last that came
+                self._data, self._position = b"", 0
+                self.filled = False
             return None
         (length,) = _read_header(data, position)
         if length > self.max_frame:
@@ -120,16 +124,13 @@ class FrameReader:
         end = start + length
         if end > len(data):
             return None
-        self._position = end
         body = data[start:end]
-        if end == len(data):
-            self._forget()
+        if end < len(data):
+            self._position = end
+        else:  # an idle connection holds no buffer
+            self._data, self._position = b"", 0
+            self.filled = False
         return body if type(body) is bytes else bytes(body)
-
-    def _forget(self) -> None:
-        """All was read: an idle connection holds no buffer."""
-        self._data, self._position = b"", 0
-        self.filled = False
 
     def next_raw(self, size: int) -> bytes | None:
         """The *size* bytes of a big value, or None until all have come.
