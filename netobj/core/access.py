@@ -95,7 +95,11 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         if known is None:
             return None
         real, reference, mark = known
-        function = class_dict(tp).get(real)
+        function = None
+        for base in mro_of(tp):
+            function = class_dict(base).get(real)
+            if function is not None:
+                break
         if function is None or function is not reference():
             return None
         if function.__dict__.get(MARK) is not mark:

@@ -93,7 +93,7 @@ class TypeFacts:
         reader = find(tp, "__getattribute__")
         self.ref = ref
         self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
-        self.methods: dict[str, KnownMethod] = {}  # plain functions of the class itself
+        self.methods: dict[str, KnownMethod] = {}  # plain functions of the class and its bases
         self.own_rules = any(
             find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
         )
@@ -178,8 +178,8 @@ class Rules:
         return None
 
     def _note_method(self, tp: type, facts: TypeFacts, name: str, real: str) -> None:
-        """Remember what *name* stands for, if it is a function of *tp* itself, to be called."""
-        function: Any = class_dict(tp).get(real)
+        """Remember what *name* stands for, if it is a function of *tp*, to be called."""
+        function: Any = find(tp, real)
         if type(function) is not FunctionType or facts.computed or facts.is_class:
             return
         mark = function.__dict__.get(MARK)

@@ -917,3 +917,34 @@ def test_an_access_rule_that_a_class_gets_counts_once_it_is_described_anew() -> 
     Late._netobj_getattr = lambda self, name: f"hooked {name}"  # type: ignore[attr-defined]
     rules.described(Late, lambda tp, _: tp)
     assert rules.getattr(Late(), "value") == "hooked value"
+
+
+def test_inherited_methods_are_known_until_any_class_on_the_way_changes() -> None:
+    class Base:
+        def exposed_add(self) -> str:
+            return "base"
+
+        @exposed
+        def marked(self) -> str:
+            return "marked"
+
+    class Derived(Base):
+        pass
+
+    rules, obj = policy(), Derived()
+    for name in ("add", "marked"):
+        assert rules.known_method(obj, name) is None
+        rules.getattr(obj, name)
+        assert rules.known_method(obj, name) == rules.getattr(obj, name)
+    del Base.marked.__netobj_exposed__  # type: ignore[attr-defined]
+    assert rules.known_method(obj, "marked") is None
+    obj.exposed_add = lambda: "own"  # type: ignore[method-assign]
+    assert rules.known_method(obj, "add") is None
+    assert rules.known_method(Derived(), "add") is not None
+    for replaced in (None, property(lambda self: 1 / 0), lambda self: "derived"):
+        Derived.exposed_add = replaced  # type: ignore[assignment, method-assign]
+        assert rules.known_method(Derived(), "add") is None
+    del Derived.exposed_add
+    assert rules.known_method(Derived(), "add") is not None
+    del Base.exposed_add
+    assert rules.known_method(Derived(), "add") is None
