@@ -125,7 +125,8 @@ class AsyncResult(Waiter, Promise):
     def wait(self) -> None:
         """Wait for the answer; raises AsyncResultTimeout when the expiry passes first."""
         if not self.done and not self._expired:
-            turn = vars(self).setdefault("_turn", threading.Lock())
+            _turn = threading.Lock()
+            turn = vars(self).setdefault("_turn", _turn)  # the first that is made, for all threads
             if turn.acquire(blocking=False):
                 try:
                     self.connection.wait_for(self, self._deadline)
