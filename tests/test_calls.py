@@ -138,6 +138,28 @@ class TestCall:
         served.check()
 
 
+class TestScope:
+    def test_it_has_the_chain_of_its_call(self) -> None:
+        request = Request(1, 7, None, Op.CALL, None, "add", (), False)
+        assert Scope(None, request).chain == 7
+        nothing = Scope()
+        assert (nothing.chain, nothing.metadata, nothing.batch) == (None, None, None)
+        assert nothing.thread == 0
+
+    def test_but_changes_a_copy(self) -> None:
+        request = Request(1, 7, None, Op.CALL, None, "add", (), False)
+        one = Scope(Connection(), request, 5.0, 3, 2)
+        other = one.but(deadline=6.0, metadata={"user": "alice"})
+        third = other.but(batch=1)
+        assert (one.deadline, one.metadata) == (5.0, None)
+        assert (other.deadline, other.metadata, other.batch) == (6.0, {"user": "alice"}, None)
+        assert (third.deadline, third.metadata, third.batch) == (6.0, {"user": "alice"}, 1)
+        for scoped in (other, third):
+            kept = (scoped.request, scoped.chain, scoped.thread, scoped.depth)
+            assert kept == (request, 7, 3, 2)
+            assert scoped.call == one.call
+
+
 class TestCurrentCall:
     def test_there_is_none(self) -> None:
         with pytest.raises(RuntimeError, match="serves no call"):

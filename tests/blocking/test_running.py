@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -175,3 +176,55 @@ def test_what_is_served_while_a_thread_waits_has_a_scope_of_its_own(pair: Pair) 
         assert scope.get().call is None
         assert scope.get().metadata == {"user": "alice"}
     assert seen == [here, None]
+
+
+def test_a_chain_holds_only_in_its_own_thread(pair: Pair) -> None:
+    """What copies the context of a call into another thread begins chains of its own there."""
+    chains: list[int] = []
+    threads: list[int] = []
+
+    class Copying(netobj.Service):
+        def exposed_run(self, back: Callable[[], Any]) -> None:
+            here = threading.get_ident()
+            chains.append(scope.get().request.chain)  # type: ignore[union-attr]
+            back()
+            copy_context().run(back)
+            thread = threading.Thread(target=copy_context().run, args=(back,))
+            thread.start()
+            thread.join()
+            assert threading.get_ident() == here
+
+    def back() -> None:
+        chains.append(scope.get().request.chain)  # type: ignore[union-attr]
+        threads.append(threading.get_ident())
+
+    here, _ = pair(there=Copying)
+    here.root.run(back)
+    assert chains[:3] == [chains[0]] * 3
+    assert chains[3] != chains[0]
+    mine = threading.get_ident()
+    assert [thread == mine for thread in threads] == [True, True, False]
+
+
+def test_calls_in_one_another_are_counted_where_they_run(pair: Pair) -> None:
+    theirs: list[int] = []
+    mine: list[int] = []
+
+    class Nesting(netobj.Service):
+        def exposed_down(self, left: int, back: Callable[[int], Any]) -> None:
+            theirs.append(scope.get().depth)
+            if left:
+                with netobj.metadata(left=left):
+                    back(left - 1)
+
+    def back(left: int) -> None:
+        mine.append(scope.get().depth)
+        here.root.down(left - 1, back)
+
+    here, _ = pair(there=Nesting)
+    for _ in range(2):
+        here.root.down(4, back)
+        assert (theirs, mine) == ([0, 1, 2], [0, 1])
+        theirs.clear()
+        mine.clear()
+        assert scope.get().depth == 0

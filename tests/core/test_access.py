@@ -331,6 +331,77 @@ def test_a_mark_that_goes_takes_its_permission_along() -> None:
         DEFAULT.getattr(obj, "foo")
 
 
+@pytest.mark.parametrize("mark", [None, True, exposed("rpc_")(lambda: None).__netobj_exposed__])
+def test_a_mark_that_says_something_else_by_now_counts_as_that(mark: object) -> None:
+    class Thing:
+        @exposed
+        def foo(self) -> str:
+            return "foo"
+
+    rules = policy()
+    for _ in range(2):
+        assert rules.getattr(Thing(), "foo")() == "foo"
+    assert rules.known_method(Thing(), "foo") is not None
+    Thing.foo.__netobj_exposed__ = mark  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert rules.known_method(Thing(), "foo") is None
+        with pytest.raises(AccessDenied):
+            rules.getattr(Thing(), "foo")
+    exposed(Thing.foo)
+    for _ in range(2):
+        assert rules.getattr(Thing(), "foo")() == "foo"
+
+
+def test_a_marked_function_that_another_replaces() -> None:
+    class Thing:
+        @exposed
+        def foo(self) -> int:
+            return 1
+
+    rules, thing = policy(), Thing()
+    for _ in range(2):
+        assert rules.getattr(thing, "foo")() == 1
+    reference = weakref.ref(Thing.foo)
+    Thing.foo = exposed(lambda self: 2)  # type: ignore[method-assign]
+    gc.collect()
+    assert reference() is None  # the policy keeps it no more than it keeps the class
+    for _ in range(2):
+        assert rules.getattr(thing, "foo")() == 2
+    Thing.foo = lambda self: 3  # type: ignore[method-assign]
+    for _ in range(2):
+        assert rules.known_method(thing, "foo") is None
+        with pytest.raises(AccessDenied):
+            rules.getattr(thing, "foo")
+    del Thing.foo
+    with pytest.raises(AccessDenied):
+        rules.getattr(thing, "foo")
+
+
+def test_a_marked_method_that_the_object_or_a_subclass_hides() -> None:
+    class Thing:
+        @exposed
+        def foo(self) -> int:
+            return 1
+
+    class Other(Thing):
+        pass
+
+    rules, thing, other = policy(), Thing(), Other()
+    for _ in range(2):
+        assert rules.getattr(thing, "foo")() == rules.getattr(other, "foo")() == 1
+    assert rules.known_method(thing, "foo") is not None
+    assert rules.known_method(other, "foo") is None  # it is not of the class itself
+    vars(thing)["foo"] = "hides it"
+    for _ in range(2):
+        assert rules.known_method(thing, "foo") is None
+        assert rules.getattr(thing, "foo") == "hides it"
+    Other.foo = lambda self: 2  # type: ignore[method-assign]
+    for _ in range(2):
+        assert rules.known_method(other, "foo") is None
+        with pytest.raises(AccessDenied):
+            rules.getattr(other, "foo")
+
+
 def test_marked_functions_that_a_decorator_keeps_are_not_exposed() -> None:
     @exposed
     def unguarded() -> None: ...

@@ -46,6 +46,39 @@ def test_frames_survive_a_cut_at_every_byte() -> None:
         assert read_all(FrameReader(100), parts) == [b"abc", b"", b"d" * 20]
 
 
+@pytest.mark.parametrize("preamble", [False, True])
+def test_what_is_taken_may_be_cut_at_every_byte(preamble: bool) -> None:
+    bodies = [b"abc", b"", b"d" * 20, b"e"]
+    stream = PREAMBLE * preamble + b"".join(map(frame, bodies))
+    for cut in range(1, len(stream)):
+        for end in range(cut, len(stream)):
+            reader = FrameReader(100, preamble)
+            found: list[bytes] = []
+            for piece in filter(None, (stream[:cut], stream[cut:end], stream[end:])):
+                body = reader.take(piece)
+                while body is not None:
+                    found.append(body)
+                    body = reader.next_message() if reader.filled else None
+            assert found == bodies
+            assert not reader.mid_frame
+            assert not reader.filled
+
+
+def test_what_is_taken_as_a_whole_leaves_nothing() -> None:
+    reader = FrameReader(3, preamble=False)
+    assert reader.take(frame(b"abc")) == b"abc"
+    assert not reader.filled
+    assert reader.take(frame(b"")) == b""
+    with pytest.raises(FrameTooLarge):
+        reader.take(frame(b"abcd"))
+
+
+def test_a_raw_frame_is_not_taken_for_a_message() -> None:
+    reader = FrameReader(100, preamble=False)
+    with pytest.raises(ProtocolError, match="no message announced"):
+        reader.take(b"".join(raw_frames(b"abc")))
+
+
 def test_what_was_consumed_is_not_kept() -> None:
     reader = FrameReader(1 << 20, preamble=False)
     body = b"x" * 100_000

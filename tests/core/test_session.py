@@ -1193,3 +1193,248 @@ def test_exceptions_are_not_asked_where_they_come_from() -> None:
     loaded = wire.left.session.loader.load(exported.dumped)
     assert type(loaded) is Unwilling
     assert wire.left.session._origin(loaded) == 0
+
+
+# --- the short way: plain messages, which are not queued ---------------------------------------
+
+PLAIN: tuple[Any, ...] = (None, True, -1, 2**64 - 1, 0.5, "text", "\ud800")
+NOT_PLAIN: tuple[Any, ...] = ([1], {"a": 1}, {1}, 1j, object(), len, "x" * BIG_VALUE)
+
+
+class Maker(Root):
+    def exposed_make(self) -> list[int]:
+        return [1]
+
+
+class TestPlainRequest:
+    def make(self, wire: FakeWire, *args: Any, path: str = "echo", seq: int = 100) -> bytes | None:
+        handle = wire.left.root.____handle__
+        return wire.left.session.plain_request(Answer(), seq, 5, Op.CALL, handle, path, args)
+
+    @pytest.mark.parametrize("value", PLAIN)
+    def test_it_is_the_request_itself(self, wire: FakeWire, value: Any) -> None:
+        session, handle = wire.left.session, wire.left.root.____handle__
+        data = self.make(wire, value, 1)
+        assert not session.out
+        token = session.pending.pop(100)
+        session.request(token, Op.CALL, handle, "echo", (value, 1), None, 5, seq=100)
+        assert session.out.pop() == data
+
+    @pytest.mark.parametrize("value", NOT_PLAIN)
+    def test_there_is_more_to_it(self, wire: FakeWire, value: Any) -> None:
+        for args in ((value,), (1, value), (value, 1)):
+            assert self.make(wire, *args) is None
+        assert not wire.left.session.pending
+        assert not wire.left.session.out
+        assert not wire.left.session.boxing.exports
+
+    def test_a_proxy_is_not_asked_whether_it_is_plain(self) -> None:
+        wire = FakeWire(Root(), Maker())
+        proxy = wire.left.root.make()
+        with wire.counted() as log:
+            assert self.make(wire, proxy) is None
+            assert log == []
+
+    def test_what_is_queued_goes_in_front(self, wire: FakeWire) -> None:
+        wire.left.session.ping(1)
+        assert self.make(wire, 1) is None
+        assert list(wire.left.session.pending) == []
+        wire.settle()
+        assert self.make(wire, 1) is not None
+
+    def test_what_has_died_goes_in_front(self) -> None:
+        wire = FakeWire(Root(), Maker())
+        wire.left.root.make()
+        assert wire.left.session.boxing.dead
+        assert self.make(wire, 1) is None
+        wire.flush()
+        assert self.make(wire, 1) is not None
+
+    def test_the_connection_has_ended(self, wire: FakeWire) -> None:
+        wire.left.root  # noqa: B018
+        wire.left.session.lose("the wire was cut")
+        assert self.make(wire, 1) is None
+        assert not wire.left.session.pending
+
+    @pytest.mark.parametrize("found", [False, True])
+    def test_the_connection_ends_meanwhile(self, wire: FakeWire, found: bool) -> None:
+        session = wire.left.session
+        waiting: list[Any] = []
+
+        class Late(dict[int, Any]):
+            def __setitem__(self, seq: int, token: Any) -> None:
+                if found:
+                    super().__setitem__(seq, token)
+                waiting.extend(session.lose("the wire was cut"))
+                if not found:
+                    super().__setitem__(seq, token)
+
+        session.pending = Late()
+        data = self.make(wire, 1)
+        # Either who ended it has the waiter, or the caller is told to go another way.
+        assert (data is None) is not found
+        assert len(waiting) == found
+        assert not session.pending
+
+    def test_what_may_break_a_limit_goes_where_it_is_checked(self) -> None:
+        wire = FakeWire(Root(), Root(), right_config=small(FRAME=2000))
+        assert self.make(wire, "x" * 100) is not None
+        assert self.make(wire, "x" * 2000, seq=101) is None
+        assert list(wire.left.session.pending) == [100]
+
+
+class TestPlainReply:
+    def serve(self, wire: FakeWire, **more: Any) -> Request:
+        handle = wire.left.root.____handle__
+        session = wire.left.session
+        session.request(Answer(), Op.CALL, handle, "echo", (1,), None, 5, seq=100, **more)
+        (request,) = wire.right.session.receive_data(wire.left.take(), 0.0)
+        assert isinstance(request, Request)
+        return request
+
+    @pytest.mark.parametrize("value", PLAIN)
+    def test_it_is_the_reply_itself(self, wire: FakeWire, value: Any) -> None:
+        session = wire.right.session
+        request = self.serve(wire)
+        data = session.plain_reply(request, value)
+        assert not session.running
+        assert not session.out
+        session.reply(request, value)
+        assert session.out.pop() == data
+
+    @pytest.mark.parametrize("value", NOT_PLAIN)
+    def test_there_is_more_to_it(self, wire: FakeWire, value: Any) -> None:
+        session = wire.right.session
+        request = self.serve(wire)
+        assert session.plain_reply(request, value) is None
+        assert session.running == {100: request}
+        assert not session.out
+        assert not session.boxing.exports
+
+    def test_something_goes_in_front_or_is_kept_or_the_end_has_come(self, wire: FakeWire) -> None:
+        session = wire.right.session
+        request = self.serve(wire, kept=True)
+        assert session.plain_reply(request, 1) is None
+        request.kept = None
+        session.ping(1)
+        assert session.plain_reply(request, 1) is None
+        session.out.clear()
+        session.lose("the wire was cut")
+        assert session.plain_reply(request, 1) is None
+        assert session.running == {100: request}
+
+
+class TestWanted:
+    """What receive_data returns where one answer is waited for."""
+
+    def asked(self, wire: FakeWire) -> Answer:
+        token = Answer()
+        handle = wire.left.root.____handle__
+        wire.left.session.request(token, Op.CALL, handle, "echo", (1,), None, 5, seq=100)
+        wire.left.session.out.clear()
+        return token
+
+    def test_the_plain_answer_is_the_message(self, wire: FakeWire) -> None:
+        self.asked(wire)
+        data = frame(values.pack([Kind.REPLY, 100, (1, "a")]))
+        assert wire.left.session.receive_data(data, 0.0, 100) == (Kind.REPLY, 100, (1, "a"))
+        assert not wire.left.session.pending
+
+    def test_another_answer_is_an_event(self, wire: FakeWire) -> None:
+        token = self.asked(wire)
+        data = frame(values.pack([Kind.REPLY, 100, 7]))
+        (event,) = wire.left.session.receive_data(data, 0.0, 99)
+        assert isinstance(event, Reply)
+        assert (event.token, event.value) == (token, 7)
+
+    @pytest.mark.parametrize("in_front", [False, True])
+    def test_what_comes_with_it_makes_it_an_event(self, wire: FakeWire, in_front: bool) -> None:
+        token = self.asked(wire)
+        parts = [frame(values.pack([Kind.REPLY, 100, 7])), frame(values.pack([Kind.PING, 1]))]
+        data = b"".join(parts[::-1] if in_front else parts)
+        (event,) = wire.left.session.receive_data(data, 0.0, 100)
+        assert isinstance(event, Reply)
+        assert event.token is token
+        assert len(wire.left.session.out) == 1  # the pong
+
+    def test_it_may_be_cut_anywhere(self, wire: FakeWire) -> None:
+        data = frame(values.pack([Kind.REPLY, 100, 7]))
+        for cut in range(1, len(data)):
+            token = self.asked(wire)
+            assert wire.left.session.receive_data(data[:cut], 0.0, 100) == []
+            (event,) = wire.left.session.receive_data(data[cut:], 0.0, 100)
+            assert isinstance(event, Reply)
+            assert (event.token, event.value) == (token, 7)
+
+    @pytest.mark.parametrize("rest", [[], [1, 2], [[1]]])
+    def test_what_looks_like_it_and_is_not(self, wire: FakeWire, rest: list[Any]) -> None:
+        self.asked(wire)
+        number = 100 if len(rest) != 1 or rest == [] else rest.pop()
+        with pytest.raises(ProtocolError):
+            wire.left.session.receive_data(
+                frame(values.pack([Kind.REPLY, number, *rest])), 0.0, 100
+            )
+
+    def test_numbers_that_are_never_ours(self, wire: FakeWire) -> None:
+        with pytest.raises(ProtocolError, match="no number of a request"):
+            wire.left.session.receive_data(frame(values.pack([Kind.REPLY, -1, 1])), 0.0)
+
+
+class Untouchable:
+    """Stands for a proxy: whatever is done with it would ask the peer, in the thread that reads."""
+
+    def __init__(self, handle: Handle) -> None:
+        object.__setattr__(self, "handle", handle)
+
+    def _touched(self, *_: object) -> Any:
+        raise AssertionError("the peer was asked in the thread that reads")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = __bool__ = __len__ = _touched
+    __int__ = __index__ = __float__ = __iter__ = __getitem__ = __contains__ = _touched
+    __str__ = __repr__ = __format__ = __getattr__ = __setattr__ = __call__ = _touched
+    __add__ = __radd__ = __sub__ = __neg__ = __abs__ = _touched
+
+
+_SMALL_VALUES = st.one_of(
+    st.sampled_from([None, True, False, -1, 0, 1, 100, 2**62, 2**63, 2**64 - 1, 0.5, math.nan]),
+    st.sampled_from(["", "echo", b"", b"x", [], [1], [[1]], ["a"]]),
+    st.builds(lambda number: msgpack.ExtType(Ext.EXPORT, values.pack([number, 1])), st.just(1)),
+    st.sampled_from(
+        [
+            msgpack.ExtType(Ext.HOME, (0).to_bytes(8, "big")),
+            msgpack.ExtType(Ext.HOME, (9).to_bytes(8, "big")),
+            msgpack.ExtType(Ext.PROMISE, (100).to_bytes(8, "big")),
+            msgpack.ExtType(Ext.BIG_BYTES, (3).to_bytes(8, "big")),
+        ]
+    ),
+)
+_FIELDS = st.recursive(_SMALL_VALUES, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
+_PROXY = msgpack.ExtType(Ext.EXPORT, values.pack([1, 1]))
+
+
+@given(
+    kind=st.one_of(st.sampled_from([int(kind) for kind in Kind]), _SMALL_VALUES),
+    rest=st.lists(_FIELDS, max_size=11),
+    first=st.sampled_from(["request", "reply", "as it is"]),
+    place=st.integers(0, 10),
+)
+def test_fields_of_wrong_types_and_proxies_anywhere_ask_nobody(
+    kind: Any, rest: list[Any], first: str, place: int
+) -> None:
+    wire = FakeWire(Root(), Root())
+    session = wire.left.session
+    session.boxing.make_proxy = Untouchable
+    session.boxing.learn_class(1, NOTHING)
+    session.request(Answer(), Op.CALL, wire.left.root.____handle__, "echo", (), None, 5, seq=100)
+    session.out.clear()
+    message = [kind, *rest]
+    if first == "request":  # a good one but for one field
+        message = [Kind.REQUEST, 100, 5, Op.CALL, 0, "echo", [1], ["a"], 1.0, [], True]
+    elif first == "reply":
+        message = [Kind.REPLY, 100, rest]
+    if place < len(message):
+        message[place] = _PROXY if kind == 1 else (rest or [_PROXY])[0]
+    try:
+        session.receive_data(frame(msgpack.packb(message)), 0.0, 100)
+    except ProtocolError:
+        pass
