@@ -14,10 +14,12 @@ import netobj
 from netobj.blocking import spinning
 from netobj.blocking.spinning import (
     FIRST_SKIPPED,
+    LOOK_EVERY,
     MOST_RESTED,
     MOST_SKIPPED,
     PREEMPTED,
     SOON,
+    TOO_MANY,
     Spinner,
     spinner_for,
 )
@@ -249,3 +251,23 @@ def test_nobody_polls_while_others_sleep_on_the_connection(in_thread: Start, unt
         second.join(20)
         assert len(spinner.polled) <= before + 1  # the second thread, once it was alone
         peer.close()
+
+
+@pytest.mark.parametrize("taken", [TOO_MANY, TOO_MANY - 1])
+def test_both_sides_on_one_processor(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    counts = iter([1000, 1000 + taken])
+    monkeypatch.setattr(spinning, "preemptions", lambda: next(counts))
+    spinner = Spinner(SECONDS)
+    for _ in range(2 * LOOK_EVERY):
+        assert spinner.skip == FIRST_SKIPPED
+        pays(spinner, clock)
+    rests = 2 * MOST_SKIPPED  # twice, since it was so soon
+    assert spinner.skip == (rests if taken == TOO_MANY else FIRST_SKIPPED)
+
+
+def test_how_often_the_processor_was_taken_never_goes_back() -> None:
+    before = spinning.preemptions()
+    assert before >= 0
+    assert spinning.preemptions() >= before
