@@ -49,8 +49,11 @@ def warn_on_loop() -> None:
     A call that waits stops the loop. Under IPython nothing is said: its cells run on a loop.
     """
     global _warned
-    asyncio = sys.modules.get("asyncio.events")
-    if asyncio is None or _warned or asyncio._get_running_loop() is None:
+    if _warned:
+        return
+    # Another thread may be in the midst of importing it: then no loop runs in this one.
+    running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    if running is None or running() is None:
         return
     _warned = True
     if not hasattr(builtins, "get_ipython"):

@@ -130,7 +130,7 @@ class Receiving:
                         body = self._go_on_with_big(b"", events)
                         continue
                     self._check_kind(kind)
-                elif kind == _REPLY and not (events or reader.filled):
+                elif kind == _REPLY and not (events or reader.filled or self._pongs):
                     seq = message[1] if len(message) == 3 else None
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message

@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -120,6 +121,16 @@ def test_waiting_for_a_hello_on_a_loop_warns_before_it_waits() -> None:
 
 
 @pytest.mark.usefixtures("fresh")
+def test_another_thread_is_in_the_midst_of_importing_asyncio(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = pair()
+    evaluate = here.root.eval
+    monkeypatch.setattr(module, "_warned", False)
+    monkeypatch.setitem(sys.modules, "asyncio.events", ModuleType("asyncio.events"))
+    assert evaluate("6 * 7") == 42
+
+
 def test_ipython_runs_its_cells_on_a_loop(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "get_ipython", lambda: None, raising=False)
     here, _ = pair()

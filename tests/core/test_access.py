@@ -390,12 +390,17 @@ def test_a_marked_method_that_the_object_or_a_subclass_hides() -> None:
     for _ in range(2):
         assert rules.getattr(thing, "foo")() == rules.getattr(other, "foo")() == 1
     assert rules.known_method(thing, "foo") is not None
-    assert rules.known_method(other, "foo") is None  # it is not of the class itself
+    assert rules.known_method(other, "foo") is not None
     vars(thing)["foo"] = "hides it"
     for _ in range(2):
         assert rules.known_method(thing, "foo") is None
         assert rules.getattr(thing, "foo") == "hides it"
     Other.foo = lambda self: 2  # type: ignore[method-assign]
+    for _ in range(2):
+        assert rules.known_method(other, "foo") is None
+        with pytest.raises(AccessDenied):
+            rules.getattr(other, "foo")
+    Other.foo = None  # type: ignore[method-assign,assignment]
     for _ in range(2):
         assert rules.known_method(other, "foo") is None
         with pytest.raises(AccessDenied):
