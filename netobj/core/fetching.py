@@ -40,7 +40,7 @@ class ChunkedIterator(chain[Any]):
         begin: bool = False,
     ) -> ChunkedIterator:
         chunks = _Chunks(remote, first, most, growth, only_ready, begin)
-        self: Any = cls.from_iterable(iter(chunks))
+        self: Any = cls.from_iterable(chunks)
         self._chunks = chunks
         return self  # type: ignore[no-any-return]
 
@@ -70,19 +70,29 @@ class _Chunks:
         self._begin = begin
         self._items: Iterator[Any] = iter(())  # of the chunk that was fetched last
         self._end: BaseException | bool = False
+        self._begun = False
+
+    # No generator: what dies at the end may ask for the next item in its finalizer, and ``chain``
+    # would drop a generator that is running. These live as long as their iterator.
 
     def __iter__(self) -> Iterator[Iterator[Any]]:
-        yield self._items  # those that were fetched before the first was asked for
-        while self._end is False:
+        return self
+
+    def __next__(self) -> Iterator[Any]:
+        if not self._begun:
+            self._begun = True
+            return self._items  # those that were fetched before the first was asked for
+        if self._end is False:
             self.fetch()
-            yield self._items
-        self._remote = self._container = None  # of no use any more
+            return self._items
         end, self._end = self._end, True
-        if end is not True:
-            try:
-                raise end
-            finally:
-                del end  # no cycle through this frame
+        self._remote = self._container = None  # of no use any more
+        if end is True:
+            raise StopIteration
+        try:
+            raise end
+        finally:
+            del end  # no cycle through this frame
 
     def fetch(self) -> None:
         """Ask for the next chunk."""
