@@ -100,14 +100,20 @@ class MessageCount:
     """Counts the requests that a connection sends."""
 
     def __init__(self, conn: Any) -> None:
-        self._session = conn.session
         self._send = conn.session.request
+        self._send_plain = conn.session.plain_request
         self.count = 0
         conn.session.request = self._counted
+        conn.session.plain_request = self._counted_plain
 
-    def _counted(self, *args: Any) -> Any:
+    def _counted(self, *args: Any, **more: Any) -> Any:
         self.count += 1
-        return self._send(*args)
+        return self._send(*args, **more)
+
+    def _counted_plain(self, *args: Any, **more: Any) -> Any:
+        data = self._send_plain(*args, **more)
+        self.count += data is not None  # else there is more to it, and it is sent by request
+        return data
 
     def of(self, action: Callable[[], object]) -> int:
         """The requests that *action* makes."""
