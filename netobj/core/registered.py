@@ -116,6 +116,7 @@ def is_plain_named_tuple(cls: type) -> bool:
 
 _NAMED_TUPLE_DICT: Final = frozenset(vars(namedtuple("_Sample", ()))) | {
     "__annotations__",
+    "__slotnames__",  # what copy and pickle remember in a class
     "__orig_bases__",
     "__annotate__",
     "__annotate_func__",
