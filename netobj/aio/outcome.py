@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from types import TracebackType
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ class Outcome(Promise):
     forgotten = False
     kept_exceptions: list[tuple[Session, list[int]]] | None = None
     waiters: tuple[Waiter, ...] = ()  # of the tasks that wait for it
-    _task: asyncio.Task[Any] | None = None
+    _task: weakref.ref[asyncio.Task[Any]] | None = None
     _answer: Any = None
     _deferred = False
     _error: BaseException | None = None
@@ -54,13 +55,18 @@ class Outcome(Promise):
         self.name = name  # operation, path, target
         self.since = since
         if kept:  # so that another one is likely to be awaited in its place
-            self._task = asyncio.current_task(link.loop)
+            # Weak: a task that was cancelled holds the frames that hold what it asked for.
+            task = asyncio.current_task(link.loop)
+            self._task = None if task is None else weakref.ref(task)
 
     @property
     def where(self) -> str:
         """The task that waits, or that has asked, for people."""
-        tasks = [waiter.task for waiter in self.waiters] or [self._task]
-        return "no task" if tasks[0] is None else f"task {tasks[0].get_name()!r}"
+        if self.waiters:
+            task = self.waiters[0].task
+        else:
+            task = None if self._task is None else self._task()
+        return "no task" if task is None else f"task {task.get_name()!r}"
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer has come, or never will."""

@@ -114,7 +114,9 @@ def is_plain_named_tuple(cls: type) -> bool:
     )
 
 
-_NAMED_TUPLE_DICT: Final = frozenset(vars(namedtuple("_Sample", ()))) | {
+# A class that nobody holds is emptied by the collector, even while its names are read.
+_SAMPLE: Final = namedtuple("_SAMPLE", ())
+_NAMED_TUPLE_DICT: Final = frozenset(vars(_SAMPLE)) | {
     "__annotations__",
     "__slotnames__",  # what copy and pickle remember in a class
     "__orig_bases__",

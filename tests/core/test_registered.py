@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -145,6 +146,11 @@ class TestNamedTuples:
 
         assert is_plain_named_tuple(namedtuple("Made", "a b"))
         assert is_plain_named_tuple(Typed)
+
+    def test_plain_it_stays_when_it_was_copied(self) -> None:
+        cls = namedtuple("Copied", "a")
+        assert copy.copy(cls(1)) == (1,)
+        assert is_plain_named_tuple(cls)
 
     def test_more_is_not_plain(self) -> None:
         class WithMethod(NamedTuple):
