@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
+from contextvars import Context
 from functools import cache
 from importlib.util import find_spec
 from random import random
@@ -201,7 +202,7 @@ class Link:
         outcome.waiters = (*outcome.waiters, waiter)
         timer = None
         if deadline is not None:
-            timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
+            timer = self._call_at(deadline, _expire, waiter)
         try:
             yield waiter
         except BaseException as exc:
@@ -214,6 +215,14 @@ class Link:
                 outermost.pop(chain, None)
                 if outcome.kept_exceptions is not None:
                     outcome.let_go()
+
+    def _call_at(
+        self, deadline: float, function: Callable[[Any], object], argument: object
+    ) -> asyncio.TimerHandle:
+        """Have *function* called at *deadline*, in seconds of ``time.monotonic()``."""
+        left = max(0.0, deadline - time.monotonic())
+        # In no context of ours: a loop keeps that of a cancelled timer until its time.
+        return self.loop.call_later(left, function, argument, context=Context())
 
     def wake(self, waiters: Iterable[Waiter]) -> None:
         """Go on with the tasks of *waiters*: behind what arrives just now, else soon."""
@@ -341,11 +350,10 @@ class Link:
         """
         deadline = scope.get().deadline
         while not ready():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            if deadline is not None and deadline <= time.monotonic():
                 raise AsyncResultTimeout("the deadline passed while a stream was waited for")
             future: asyncio.Future[None] = self.loop.create_future()
-            timer = None if left is None else self.loop.call_later(left, _settle, future)
+            timer = None if deadline is None else self._call_at(deadline, _settle, future)
 
             def wake(future: asyncio.Future[None] = future) -> None:
                 if threading.get_ident() == self.loop_thread:
