@@ -11,25 +11,14 @@ from typing import Any, Final
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import PipeStream, Stream, stream_for
-from netobj.core.config import DEFAULT_CONFIG, Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
 
-_DEFAULTS: Final = Config()
-_UNCHANGED: Final = _DEFAULTS._asdict()
 _KEEPALIVE_SECONDS: Final = 60
-
-
-def settings_for(service: Any, config: Settings) -> Config:
-    """The settings of a connection that shows *service*, with *config* on top."""
-    defaults = _DEFAULTS
-    if DEFAULT_CONFIG != _UNCHANGED:
-        defaults = defaults.merge(DEFAULT_CONFIG)
-    changes = {**getattr(service, "CONFIG", {}), **config}
-    return defaults.merge(changes) if changes else defaults
 
 
 def open_connection(

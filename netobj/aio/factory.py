@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.wire import Wire, new_wire
-from netobj.core.config import DEFAULT_CONFIG, Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 
 Settings = Mapping[str, Any]
@@ -48,11 +48,6 @@ class Connecting:
     ) -> None:
         assert self._connection is not None
         await self._connection.close()
-
-
-def settings_for(service: Any, config: Settings) -> Config:
-    """The settings of a connection that shows *service*."""
-    return Config().merge({**DEFAULT_CONFIG, **getattr(service, "CONFIG", {}), **config})
 
 
 def make_connection(

@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from netobj.aio.connection import Connection
-from netobj.aio.factory import make_connection, settings_for
+from netobj.aio.factory import make_connection
 from netobj.aio.wire import Wire, new_wire
+from netobj.core.config import settings_for
 from netobj.core.service import instance_of
 
 Settings = Mapping[str, Any]

@@ -15,10 +15,10 @@ from typing import Any, Final
 from netobj.blocking.connection import Connection
 from netobj.blocking.link import greeting
 from netobj.blocking.streams import stream_for
-from netobj.core.config import Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.errors import AuthenticationError
-from netobj.factory import open_connection, settings_for
+from netobj.factory import open_connection
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
