@@ -14,6 +14,7 @@ from netobj.blocking.streams import PipeStream, Stream, stream_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
+from netobj.sockets import refused
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -90,7 +91,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
     try:
         addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except OSError as exc:
-        raise _refused(f"{host}:{port}", exc) from exc
+        raise refused(f"{host}:{port}", exc) from exc
     for kind, type_, protocol, _, address in addresses:
         sock = socket.socket(kind, type_, protocol)
         try:
@@ -103,16 +104,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
             raise
         else:
             return sock
-    raise _refused(f"{host}:{port}", last) from last
-
-
-def _refused(where: str, exc: OSError | None) -> OSError:
-    """An error of the system's own class, so that ``except ConnectionRefusedError`` works."""
-    if exc is None:
-        return OSError(f"{where} has no address")
-    error = type(exc)(*exc.args)
-    error.filename = where
-    return error
+    raise refused(f"{host}:{port}", last) from last
 
 
 def _keep_alive(sock: socket.socket) -> None:
@@ -130,7 +122,7 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
         sock.connect(path)
     except OSError as exc:
         sock.close()
-        raise _refused(f"unix:{path}", exc) from exc
+        raise refused(f"unix:{path}", exc) from exc
     return open_connection(stream_for(sock), service, config)
 
 
