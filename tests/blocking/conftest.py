@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from netobj.blocking.streams import (
     TLSStream,
     stream_for,
 )
+from patience import wait_until
 
 StreamPair = tuple[Stream, Stream]
 Pair = tuple[netobj.Connection, netobj.Connection]
@@ -52,16 +52,8 @@ def pair() -> Iterator[Callable[..., Pair]]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fails after 10 seconds."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 10
-        pause = threading.Event()
-        while not condition():
-            assert time.monotonic() < end, "the condition did not come to hold"
-            pause.wait(0.002)
-
-    return wait
+    """Wait until a condition holds."""
+    return wait_until
 
 
 @pytest.fixture
