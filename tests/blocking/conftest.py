@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 import netobj
+from netobj.blocking.pool import WorkerPool
 from netobj.blocking.streams import (
     NonBlockingSocketStream,
     PipeStream,
@@ -48,6 +49,19 @@ def pair() -> Iterator[Callable[..., Pair]]:
     yield make
     for connection in opened:
         connection.close()
+
+
+class FullPool(WorkerPool):
+    """The system gives no threads any more."""
+
+    def submit(self, job: Any) -> bool:
+        return False
+
+
+@pytest.fixture
+def full_pool() -> WorkerPool:
+    """A pool that can start no thread."""
+    return FullPool()
 
 
 @pytest.fixture
