@@ -50,6 +50,7 @@ from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
@@ -532,11 +533,7 @@ class Link:
     @property
     def peer_name(self) -> str:
         """Who is at the other end, for texts and logs."""
-        address = (self.config.endpoints or (None, None))[1]
-        if isinstance(address, tuple):
-            host, port = address[:2]
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return f"unix:{address!s}" if address else "a local socket"
+        return address_text((self.config.endpoints or (None, None))[1])
 
     def broken_from_thread(self, exc: ProtocolError) -> None:
         """As :meth:`broken`, from a worker thread."""

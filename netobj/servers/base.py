@@ -15,10 +15,11 @@ from typing import Any, Final
 from netobj.blocking.connection import Connection
 from netobj.blocking.link import greeting
 from netobj.blocking.streams import stream_for
-from netobj.core.config import Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.errors import AuthenticationError
-from netobj.factory import open_connection, settings_for
+from netobj.factory import open_connection
+from netobj.sockets import bind_unix, unlink
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
@@ -114,16 +115,8 @@ class Server:
         return listener
 
     def _bind_unix(self, path: str) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        mask = os.umask(0o177)  # for this user alone: other users are strangers
-        listener.setblocking(True)
-        try:
-            listener.bind(path)
-        except BaseException:
-            listener.close()
-            raise
-        finally:
-            os.umask(mask)
+        listener = bind_unix(path)
+        listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
         listener.listen(self.backlog)
         return listener
 
@@ -326,11 +319,3 @@ def _close_listener(listener: socket.socket) -> None:
     except OSError:
         pass
     _close(listener)
-
-
-def unlink(path: str) -> None:
-    """Remove the file of a Unix socket, if it is there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
