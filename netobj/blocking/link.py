@@ -85,6 +85,8 @@ class Link(Flowing):
     _rest_noted = False  # the I/O thread will see to what is left to write
     registered = False  # see Watched in netobj.blocking.io_thread
     _flush_noted = False  # the I/O thread will flush with its next tick
+    crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
+    on_left: Any = None  # called when the crew has left it
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -277,8 +279,9 @@ class Link(Flowing):
                 self._plain_reader = server.reading = False
                 if len(events) > 1 and type(events[0]) is Dropped:  # released along with a call
                     self._handle(events.pop(0))
-                if len(events) == 1 and dispatcher.may_run_here(events[0], server):
-                    request = events[0]
+                if len(events) == 1 and not server.busy and dispatcher.may_run_here(events[0]):
+                    request = server.current = events[0]
+                    server.busy = True
                 else:
                     self._deliver(events)
             except OSError as exc:
@@ -289,6 +292,32 @@ class Link(Flowing):
             if request is None:
                 return
             dispatcher.run(request)
+
+    def take_call(self) -> Request | None:
+        """Read what has come, if nobody else does; the call that it is, if it is but one.
+
+        The caller is to run it. All else is handed to those who wait for it.
+        """
+        if not self._reader.acquire(False):
+            return None
+        request = None
+        try:
+            self._reader_thread = get_ident()
+            data = None if self.ended else self.stream.recv_now()
+            if data is not None:
+                events: Any = self._apply(data, -1)
+                if len(events) > 1 and type(events[0]) is Dropped:  # released along with a call
+                    self._handle(events.pop(0))
+                if len(events) == 1 and self.dispatcher.may_run_here(events[0]):
+                    request = events[0]
+                else:
+                    self._deliver(events)
+        except OSError as exc:
+            self._reading_failed(exc)
+        finally:
+            self._drop_in_worker()
+            self._leave_reading()
+        return request
 
     def request_async(
         self,
@@ -578,6 +607,10 @@ class Link(Flowing):
         """A reader has left: the I/O thread is to look whether another comes."""
         self._io.note(self)
 
+    def is_read(self) -> bool:
+        """A thread reads it, or waits for it among others."""
+        return self._reader.locked() or self.crew is not None
+
     def nudge(self) -> None:
         """Make the peer send something: a pong."""
         self.session.ping(None)
@@ -649,7 +682,7 @@ class Link(Flowing):
         """After the end: give the descriptors back, if nobody uses them any more; False if not."""
         if self._released.is_set:
             return True
-        if self.registered or not self.retire_reader():
+        if self.registered or self.crew is not None or not self.retire_reader():
             return False
         if not self.writer.retire():
             self.reinstate_reader()

@@ -244,20 +244,27 @@ class Server:
             admitted = not self._closed
             if admitted:
                 self.clients.add(connection)
-        if not admitted:
+        if admitted:
+            self._serve_admitted(connection)
+        else:
             connection.close()
-            return
+
+    def _serve_admitted(self, connection: Connection) -> None:
         try:
             self._handle_connection(connection)
         finally:
-            with self._lock:
-                self.clients.discard(connection)
-            endpoints = connection.config.endpoints
-            self.logger.info("goodbye %s", endpoints and endpoints[1])
+            self._left(connection)
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""
         connection.serve_all()
+
+    def _left(self, connection: Connection) -> None:
+        """*connection* has ended."""
+        with self._lock:
+            self.clients.discard(connection)
+        endpoints = connection.config.endpoints
+        self.logger.info("goodbye %s", endpoints and endpoints[1])
 
     def close(self) -> None:
         """Stop accepting, and close every connection. Closing twice does no harm."""
