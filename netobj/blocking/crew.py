@@ -193,7 +193,7 @@ class Crew:
             self._links[link] = link.stream.read_fd
             self._selector.register(link.stream.read_fd, selectors.EVENT_READ, link)
         request = None
-        if link.reader_is_there():
+        if not link.ended and link.reader_is_there():
             self._rest(link)
         else:
             request = link.take_call()
