@@ -30,7 +30,7 @@ from netobj.core.events import Cancel, Request
 from netobj.core.flow import Flow
 from netobj.core.handlers import is_concurrent, is_slow, perform, runs_on_loop
 from netobj.core.numbers import numbers
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump_async, pump_some
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, CallCancelled
@@ -244,7 +244,7 @@ class Dispatcher:
         return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
 
     def _answer(self, request: Request, value: Any) -> None:
-        if type(value) in _STREAMS:
+        if type(value) in UNFINISHED:
             self._open_stream(request, value)
         else:
             self._session.reply(request, value)
@@ -270,7 +270,7 @@ class Dispatcher:
         """*request* has come to *value*, which is not all yet, or can be sent; on the loop."""
         if request.lane is not None:
             self._link.loop.call_soon(self._leave_lane, request)
-        if type(value) in _UNFINISHED:
+        if type(value) in UNFINISHED:
             self._link.loop.create_task(self._finish_guarded(request, value))
             return
         try:
@@ -289,7 +289,7 @@ class Dispatcher:
                 value = value.finish(await value.awaitable)
             self._answer(request, value)
         except BaseException as exc:
-            _close_unawaited(value)
+            close_unawaited(value)
             self._fail(request, exc)
             if self._propagates(exc):
                 raise
@@ -305,7 +305,7 @@ class Dispatcher:
         try:
             self._begin(request, f"thread {threading.current_thread().name!r}")
             value = perform(session, request, as_blocking)
-            if type(value) in _UNFINISHED:
+            if type(value) in UNFINISHED:
                 self._soon_on_loop(copy_context().run, self._go_on, request, value)
                 return
             session.reply(request, value)
@@ -550,15 +550,3 @@ class _OnLoop:
 
 async def _pause() -> None:
     await asyncio.sleep(0)
-
-
-def _close_unawaited(value: Any) -> None:
-    """Let go of a coroutine that nobody will await."""
-    close = getattr(value.awaitable, "close", None) if type(value) is Awaited else None
-    if close is not None:
-        close()
-
-
-_STREAMS: Final = frozenset((Streamed, Opened))
-_UNFINISHED: Final = _STREAMS | {Awaited}
-"""The outcomes of a call that are no values."""

@@ -11,13 +11,14 @@ from typing import Any, Final, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.pool import Job
-from netobj.blocking.unfinished import UNFINISHED, Unfinished
+from netobj.blocking.unfinished import Unfinished
 from netobj.blocking.waiting import Waiter, chains
 from netobj.calls import Scope, scope
 from netobj.core.config import Config
 from netobj.core.consts import Limit
 from netobj.core.events import Request
 from netobj.core.handlers import perform
+from netobj.core.outcomes import UNFINISHED
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, CallCancelled
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import event_loop
@@ -21,13 +21,10 @@ from netobj.calls import Scope, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Request
 from netobj.core.flow import Flow
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump, pump_async
 from netobj.core.session import Session
 from netobj.errors import Busy, StreamClosed
-
-UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
-"""The outcomes of a call that are no values."""
 
 
 class Host(Protocol):
@@ -128,7 +125,7 @@ class Unfinished:
                 self.go_on(request, outcome)
         except BaseException as exc:
             self._fail(request, run.error_for(exc))
-            _close_unawaited(outcome)
+            close_unawaited(outcome)
         run.answered()
         self._connection.flush()
         if flow is not None:
@@ -155,13 +152,6 @@ class Unfinished:
                     raise
             except BaseException as exc:
                 raise run.error_for(exc) from None
-
-
-def _close_unawaited(outcome: Any) -> None:
-    """A coroutine that never began is closed, lest it warn that it was never awaited."""
-    close = getattr(outcome.awaitable, "close", None) if type(outcome) is Awaited else None
-    if close is not None:
-        close()
 
 
 class _Soon:

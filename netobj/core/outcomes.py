@@ -56,6 +56,17 @@ class Opened:
         return is_async(self.function)
 
 
+UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
+"""The outcomes of a call that are no values."""
+
+
+def close_unawaited(outcome: object) -> None:
+    """A coroutine that will never begin is closed, lest it warn that it was never awaited."""
+    close = getattr(outcome.awaitable, "close", None) if type(outcome) is Awaited else None
+    if close is not None:
+        close()
+
+
 class Opener:
     """What a peer finds under the name ``open`` of a method: opens a two-way stream to it."""
 

@@ -19,6 +19,7 @@ from netobj.core.outcomes import (
     Opened,
     Opener,
     Streamed,
+    close_unawaited,
     is_async,
     opener,
     streamed,
@@ -118,6 +119,25 @@ def test_an_awaited_says_how_to_go_on() -> None:
     outcome = Awaited(made, str)
     assert (outcome.awaitable, outcome.finish(1)) == (made, "1")
     made.close()
+
+
+class Pause:
+    """Awaitable, with nothing to close."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+def test_a_coroutine_that_nobody_will_await_is_closed() -> None:
+    made = coroutine()
+    close_unawaited(Awaited(made, str))
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        made.send(None)
+
+
+@pytest.mark.parametrize("outcome", [Awaited(Pause(), str), Streamed(iter(())), 5])
+def test_other_outcomes_have_nothing_to_close(outcome: object) -> None:
+    close_unawaited(outcome)
 
 
 class TestStreamed:
