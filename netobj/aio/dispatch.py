@@ -324,15 +324,7 @@ class Dispatcher:
         """Answer *request* with *exc*; from any thread."""
         if isinstance(exc, asyncio.CancelledError):
             exc = CallCancelled("the call was cancelled")
-        keep = self._keep_for(request)
-        try:
-            self._session.error(request, exc, keep)
-        except Exception as failure:
-            text = f"{type(failure).__name__}: {failure}"
-            error = RuntimeError(
-                f"the call raised a {type(exc).__name__}, which could not be sent: {text}"
-            )
-            self._session.error(request, error, None)
+        self._session.error(request, exc, self._keep_for(request))
         self._link.flush()
         if request.lane is not None:
             self._soon_on_loop(self._leave_lane, request)

@@ -33,7 +33,7 @@ from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
 from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
-from netobj.core.vinegar import Dumper, Loader
+from netobj.core.vinegar import Dumper, Loader, unsendable
 from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
 
@@ -263,7 +263,7 @@ class Session(Receiving):
                 answer.settle(meant)
 
     def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
-        """Answer *request* with *exc*.
+        """Answer *request* with *exc*, or with what tells of it, if it cannot travel itself.
 
         *keep* (None: nobody can bring it home) gets the number under which *exc* is kept
         until :meth:`let_go`, so that it comes home as the very object.
@@ -273,11 +273,19 @@ class Session(Receiving):
         if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
-            if self.lost is None:
-                self._send(int(Kind.ERROR), request.seq, self._dump(exc, keep, config))
+            self._send_error(request.seq, exc, keep, config)
+        except Exception as failure:
+            error = unsendable("the call raised", exc, failure)
+            self._send_error(request.seq, error, None, self.config)
         finally:
             if request.kept is not None:
                 request.kept.settle(None, exc)
+
+    def _send_error(
+        self, seq: int, exc: BaseException, keep: list[int] | None, config: Config
+    ) -> None:
+        if self.lost is None:
+            self._send(int(Kind.ERROR), seq, self._dump(exc, keep, config))
 
     def raised(
         self, exc: BaseException, keep: list[int] | None = None, failed: bool = False

@@ -552,6 +552,19 @@ class TestAnswers:
         assert session.running == {}
         assert root.echo(1) == 1
 
+    def test_an_error_that_cannot_travel_is_told_by_another(self, wire: FakeWire) -> None:
+        def fail() -> None:
+            deep: frozenset[Any] = frozenset()
+            for _ in range(100):
+                deep = frozenset({deep})
+            raise LookupError(deep)
+
+        wire.right.session.boxing.root.exposed_fail = fail
+        about = "the call raised a LookupError, which could not be sent: LimitExceeded: values are"
+        with pytest.raises(RuntimeError, match=about):
+            wire.left.root.fail()
+        assert wire.right.session.running == {}
+
     def test_answers_after_the_end_are_dropped(self) -> None:
         session = lone()
         (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
