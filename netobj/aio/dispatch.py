@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Protocol
@@ -47,10 +47,6 @@ class Host(Protocol):
 
     session: Session
     loop: asyncio.AbstractEventLoop
-
-    @property
-    def guard(self) -> AbstractContextManager[Any]:
-        """Protects the tables of the session."""
 
     @property
     def log(self) -> logging.Logger:
@@ -401,16 +397,7 @@ class Dispatcher:
 
     def _open_stream(self, request: Request, value: Streamed | Opened) -> None:
         """Answer *request* with a new stream, and see to it that it is fed."""
-        two_way = type(value) is Opened
-        with self._link.guard:
-            flow = self._session.flows.open(two_way)
-        flow.request = request
-        try:
-            self._session.reply(request, flow)
-        except BaseException:
-            self._session.flows.drop(flow)
-            raise
-        request.deadline = None  # it was that of the answer
+        flow = self._session.reply_stream(request, type(value) is Opened)
         scope.set(scope.get().but(deadline=None))
         self._link.flush_soon()
         if isinstance(value, Opened):

@@ -65,14 +65,7 @@ class Unfinished:
 
     def _open(self, request: Request, two_way: bool) -> Flow:
         """Answer *request* with a new stream."""
-        flow = self._session.flows.open(two_way)
-        flow.request = request
-        try:
-            self._session.reply(request, flow)
-        except BaseException:
-            self._session.flows.drop(flow)
-            raise
-        request.deadline = None  # it was that of the answer
+        flow = self._session.reply_stream(request, two_way)
         self._connection.flush()
         return flow
 

@@ -262,6 +262,18 @@ class Session(Receiving):
             else:
                 answer.settle(meant)
 
+    def reply_stream(self, request: Request, two_way: bool) -> Flow:
+        """Answer *request* with a new stream; raises as :meth:`reply`, and Busy."""
+        flow = self.flows.open(two_way)
+        flow.request = request
+        try:
+            self.reply(request, flow)
+        except BaseException:
+            self.flows.drop(flow)
+            raise
+        request.deadline = None  # it was that of the answer
+        return flow
+
     def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
         """Answer *request* with *exc*, or with what tells of it, if it cannot travel itself.
 

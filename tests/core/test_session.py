@@ -552,6 +552,27 @@ class TestAnswers:
         assert session.running == {}
         assert root.echo(1) == 1
 
+    def test_an_answer_that_is_a_stream(self) -> None:
+        session = lone()
+        (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
+        assert isinstance(request, Request)
+        request.deadline = 5.0
+        flow = session.reply_stream(request, two_way=False)
+        assert (flow.request, flow.ended, flow.sent_end) == (request, True, False)
+        assert request.deadline is None
+        assert session.running == {}
+        assert kinds(session.out.popleft()) == ["REPLY"]
+
+    def test_a_stream_that_cannot_be_announced_is_none(self) -> None:
+        session = lone()
+        (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
+        assert isinstance(request, Request)
+        session._unchecked = 0
+        session.peer_limits = (0, *session.peer_limits[1:])
+        with pytest.raises(LimitExceeded):
+            session.reply_stream(request, two_way=False)
+        assert len(session.flows) == 0
+
     def test_an_error_that_cannot_travel_is_told_by_another(self, wire: FakeWire) -> None:
         def fail() -> None:
             deep: frozenset[Any] = frozenset()

@@ -216,13 +216,7 @@ class Side:
         if isinstance(value, Awaited):
             self.spawn(self._await(request, value))
         elif isinstance(value, Streamed | Opened):
-            flow = self.session.flows.open(type(value) is Opened)
-            flow.request = request
-            try:
-                self.session.reply(request, flow)
-            except BaseException:
-                self.session.flows.drop(flow)
-                raise
+            flow = self.session.reply_stream(request, type(value) is Opened)
             self.spawn(
                 self._pump(flow, value) if type(value) is Streamed else self._open(flow, value)
             )
