@@ -22,7 +22,7 @@ from typing import Any, Final
 from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving
 from netobj.aio.dispatch import Dispatcher
-from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
+from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper
@@ -47,7 +47,7 @@ from netobj.core.flow import Flow
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
 CREDIT_PATIENCE: Final = 30.0

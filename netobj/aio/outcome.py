@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from netobj.aio.waiter import Waiter
 from netobj.core import values
 from netobj.core.promises import Promise
-from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout, CallCancelled, ConnectionLost, ProtocolError
-
-LOST: Final = object()
-"""In the place of an answer: there will be none, the connection has ended."""
-NOT_STARTED: Final = object()
-"""The same, and the other side has said that it did not run the call."""
+from netobj.core.session import LOST, NOT_STARTED, Session
+from netobj.errors import AsyncResultTimeout, CallCancelled, ProtocolError
 
 
 class Outcome(Promise):
@@ -132,15 +127,10 @@ class Outcome(Promise):
     def _as_error(self, answer: Any) -> BaseException:
         if isinstance(answer, BaseException):
             return answer
-        session = self.link.session
-        if answer is LOST:
-            return ConnectionLost(session.lost)
-        if answer is NOT_STARTED:
-            return ConnectionLost(f"{session.lost}; the call was not started")
-        loaded: BaseException = session.loader.load(values.complete(answer))
-        if isinstance(loaded, StopIteration):  # which no coroutine can raise
-            return StopAsyncIteration(*loaded.args)
-        return loaded
+        error: BaseException = self.link.session.failure(answer)
+        if isinstance(error, StopIteration):  # which no coroutine can raise
+            return StopAsyncIteration(*error.args)
+        return error
 
     def keep_for(self, session: Session) -> list[int]:
         """Where *session* notes the exceptions that it keeps until this call ends."""

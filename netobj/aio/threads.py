@@ -15,7 +15,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from netobj.aio import chains
-from netobj.aio.outcome import LOST, NOT_STARTED
 from netobj.aio.reference import Reference
 from netobj.calls import scope
 from netobj.core import values
@@ -24,7 +23,7 @@ from netobj.core.flow import Flow
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout, ConnectionLost, ProtocolError
+from netobj.errors import AsyncResultTimeout, ProtocolError
 
 
 class ThreadWaiter:
@@ -117,15 +116,11 @@ class ThreadWaiter:
         self.link.flush()
 
     def _outcome(self) -> Any:
-        answer, session = self._answer, self.link.session
+        answer = self._answer
         if self._ok:
             return values.complete(answer) if self._deferred else answer
-        if answer is LOST:
-            raise ConnectionLost(session.lost)
-        if answer is NOT_STARTED:
-            raise ConnectionLost(f"{session.lost}; the call was not started")
         try:
-            error = session.loader.load(values.complete(answer))
+            error = self.link.session.failure(answer)
         except ProtocolError as exc:
             self.link.broken_from_thread(exc)
             raise

@@ -55,6 +55,11 @@ list of steps: a str is an attribute, a one-item tuple an item."""
 
 Wire = bytes | memoryview
 
+LOST: Final = object()
+"""In the place of an answer: there will be none, the connection has ended."""
+NOT_STARTED: Final = object()
+"""The same, and the other side has said that it did not run the call."""
+
 
 class Session(Receiving):
     """One side of one connection.
@@ -127,6 +132,17 @@ class Session(Receiving):
 
     def _load(self, dumped: object) -> BaseException:
         return self.loader.load(dumped)
+
+    def failure(self, answer: Any) -> BaseException:
+        """What a request of ours is to raise whose *answer* is no result: an error, or LOST.
+
+        Called where the call was made. Raises ProtocolError for what is no exception.
+        """
+        if answer is LOST:
+            return ConnectionLost(self.lost)
+        if answer is NOT_STARTED:
+            return ConnectionLost(f"{self.lost}; the call was not started")
+        return self.loader.load(values.complete(answer))
 
     # --- out -----------------------------------------------------------------------------
 

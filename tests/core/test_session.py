@@ -30,7 +30,7 @@ from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AccessDenied, ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
 
@@ -595,6 +595,18 @@ class TestAnswers:
         session.error(request, ValueError(), None)
         assert not session.out
         assert session.running == {}
+
+    def test_what_stands_for_an_answer_that_will_not_come(self) -> None:
+        session = lone()
+        session.lose("the wire broke")
+        lost, not_started = session.failure(LOST), session.failure(NOT_STARTED)
+        assert (type(lost), str(lost)) == (ConnectionLost, "the wire broke")
+        assert type(not_started) is ConnectionLost
+        assert str(not_started) == "the wire broke; the call was not started"
+
+    def test_an_error_that_is_no_exception(self) -> None:
+        with pytest.raises(ProtocolError):
+            lone().failure((1, 2))
 
 
 class TestCancel:

@@ -181,7 +181,7 @@ class Side:
         if isinstance(answer.value, ConnectionLost):
             raise answer.value
         if not answer.ok:
-            raise self.session.loader.load(values.complete(answer.value))
+            raise self.session.failure(answer.value)
         return values.complete(answer.value) if answer.deferred else answer.value
 
     def copy_of(self, proxy: Any) -> Any:
