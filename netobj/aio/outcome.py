@@ -9,12 +9,13 @@ from typing import Any
 
 from netobj.aio.waiter import Waiter
 from netobj.core import values
+from netobj.core.keeping import Keeper
 from netobj.core.promises import Promise
-from netobj.core.session import LOST, NOT_STARTED, Session
+from netobj.core.session import LOST, NOT_STARTED
 from netobj.errors import AsyncResultTimeout, CallCancelled, ProtocolError
 
 
-class Outcome(Promise):
+class Outcome(Keeper, Promise):
     """The answer to one request, there or on its way.
 
     Belongs to the loop's thread. Several tasks may wait for it, each in a waiter of its own, so
@@ -26,7 +27,6 @@ class Outcome(Promise):
     ok = True
     pins = 0
     forgotten = False
-    kept_exceptions: list[tuple[Session, list[int]]] | None = None
     waiters: tuple[Waiter, ...] = ()  # of the tasks that wait for it
     _task: weakref.ref[asyncio.Task[Any]] | None = None
     _answer: Any = None
@@ -132,18 +132,8 @@ class Outcome(Promise):
             return StopAsyncIteration(*error.args)
         return error
 
-    def keep_for(self, session: Session) -> list[int]:
-        """Where *session* notes the exceptions that it keeps until this call ends."""
-        numbers: list[int] = []
-        if self.kept_exceptions is None:
-            self.kept_exceptions = []
-        self.kept_exceptions.append((session, numbers))
-        return numbers
-
     def let_go(self) -> None:
         """The call has ended: the exceptions that were kept for it may go."""
         if self.kept_exceptions and not self.ok:
             self._unpack()  # one of them may have come home
-        for session, numbers in self.kept_exceptions or ():
-            session.let_go(numbers)
-        self.kept_exceptions = None
+        super().let_go()

@@ -20,13 +20,13 @@ from netobj.calls import scope
 from netobj.core import values
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.flow import Flow
+from netobj.core.keeping import Keeper
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, ProtocolError
 
 
-class ThreadWaiter:
+class ThreadWaiter(Keeper):
     """A worker thread's place to wait for the answer to one request.
 
     The loop puts into its queue what the thread is to do next: a request to run, with its
@@ -48,7 +48,6 @@ class ThreadWaiter:
         self._ok = True
         self._answer: Any = None
         self._deferred = False
-        self._kept: list[tuple[Session, list[int]]] = []
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer has come, or never will; on the loop."""
@@ -85,14 +84,7 @@ class ThreadWaiter:
             chains.leave(chain, self)
             self._gone = True
             self._hand_on()
-            for session, kept in self._kept:
-                session.let_go(kept)
-
-    def keep_for(self, session: Session) -> list[int]:
-        """Where *session* notes the exceptions that it keeps until this call ends."""
-        kept: list[int] = []
-        self._kept.append((session, kept))
-        return kept
+            self.let_go()
 
     def wait(self, deadline: float | None) -> Any:
         """Wait, run jobs meanwhile, and return the answer or raise it."""

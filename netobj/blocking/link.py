@@ -198,7 +198,7 @@ class Link(Flowing):
                 waiter.given_up = True
                 self.cancel_request(waiter.seq)
                 self.release_soon()
-            if outermost and waiter.kept is not None:
+            if outermost and waiter.kept_exceptions is not None:
                 waiter.let_go()
 
     def _ask_straight(

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
-from itertools import count
 from typing import Any, Final
 
 from netobj.core import values
@@ -31,6 +30,7 @@ from netobj.core.flow import Flow
 from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
+from netobj.core.keeping import Left
 from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader, unsendable
@@ -107,7 +107,7 @@ class Session(Receiving):
         self.out: deque[Wire] = deque()
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
-        self._left = _Left()
+        self._left = Left()
         if not hello_sent:
             description = self.boxing.describe(root)
             self.out.append(_hello(process, config.limits, features, description))
@@ -556,24 +556,6 @@ def _hello(
     """The preamble and the frame of a hello."""
     fields = [list(limits), list(features), root.to_wire()]
     return PREAMBLE + frame(values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields]))
-
-
-class _Left(dict[int, BaseException]):
-    """The exceptions of this side that have left and may come home as themselves, by number.
-
-    The table of one session, which also stands for it in exceptions that came over it.
-    """
-
-    __slots__ = ("_numbers",)
-
-    def __init__(self) -> None:
-        self._numbers = count(1)
-
-    def add(self, exc: BaseException) -> int:
-        """Keep *exc*; returns its number."""
-        number = next(self._numbers)
-        self[number] = exc
-        return number
 
 
 _STREAM_NAMED: Final = "a stream cannot be used or passed on before it has come: wait for it"
