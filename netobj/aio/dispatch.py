@@ -318,9 +318,7 @@ class Dispatcher:
 
     def _fail(self, request: Request, exc: BaseException) -> None:
         """Answer *request* with *exc*; from any thread."""
-        if isinstance(exc, asyncio.CancelledError):
-            exc = CallCancelled("the call was cancelled")
-        self._session.error(request, exc, self._keep_for(request))
+        self._session.error(request, _meant(exc), self._keep_for(request))
         self._link.flush()
         if request.lane is not None:
             self._soon_on_loop(self._leave_lane, request)
@@ -479,35 +477,14 @@ class Dispatcher:
     def _call_opened(self, request: Request, value: Opened, flow: Flow) -> None:
         if value.asynchronous:
             duplex = AsyncDuplex(flow)  # which may still have something to receive, or to do
-            self._feed(flow, self._serve_opened(value, duplex), duplex)
+            self._feed(flow, value.converse_async(duplex, _meant), duplex)
             return
         end = Duplex(flow, threading.Lock())
         try:
             executor = self._executor or self._slow_executor()
-            executor.submit(copy_context().run, self._serve_opened_in_thread, value, end)
+            executor.submit(copy_context().run, value.converse, end)
         except RuntimeError as exc:  # it is being shut down
             end.finish(CallCancelled(f"{self._session.side} is closing: {exc}"))
-
-    async def _serve_opened(self, value: Opened, end: AsyncDuplex) -> None:
-        error: BaseException | None = None
-        try:
-            await value.function(end, *value.args, **value.kwargs)
-        except asyncio.CancelledError:
-            error = CallCancelled("the call was cancelled")
-        except BaseException as exc:
-            error = exc
-            raise
-        finally:
-            end.finish(error)
-
-    def _serve_opened_in_thread(self, value: Opened, end: Duplex) -> None:
-        error: BaseException | None = None
-        try:
-            value.function(end, *value.args, **value.kwargs)
-        except BaseException as exc:
-            error = exc
-        finally:
-            end.finish(error)
 
 
 class _OnLoop:
@@ -525,6 +502,13 @@ class _OnLoop:
         close = getattr(self._items, "close", None)
         if close is not None:
             close()
+
+
+def _meant(exc: BaseException) -> BaseException:
+    """What the peer is told of *exc*, with which a call of its has ended."""
+    if isinstance(exc, asyncio.CancelledError):
+        return CallCancelled("the call was cancelled")
+    return exc
 
 
 async def _pause() -> None:

@@ -24,7 +24,7 @@ from netobj.core.flow import Flow
 from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump, pump_async
 from netobj.core.session import Session
-from netobj.errors import Busy, StreamClosed
+from netobj.errors import Busy
 
 
 class Host(Protocol):
@@ -77,16 +77,7 @@ class Unfinished:
 
     def _converse(self, job: tuple[Flow, Opened]) -> None:
         flow, opened = job
-
-        def work() -> None:
-            with Duplex(flow, threading.Lock()) as end:
-                try:
-                    opened.function(end, *opened.args, **opened.kwargs)
-                except StreamClosed:
-                    if not flow.refused:
-                        raise
-
-        self._as_call(flow, work)
+        self._as_call(flow, lambda: opened.converse(Duplex(flow, threading.Lock())))
 
     def _as_call(self, flow: Flow, work: Callable[[], None]) -> None:
         request = flow.request
@@ -129,22 +120,12 @@ class Unfinished:
     async def _feed(self, run: TaskRun, flow: Flow, outcome: Any) -> None:
         try:
             if type(outcome) is Opened:
-                await self._converse_async(run, flow, outcome)
+                await outcome.converse_async(AsyncDuplex(flow), run.error_for)
             else:
                 batch = Batch(flow, nullcontext(), _soon_on_loop)
                 await pump_async(batch, outcome.items, _pause)
         except BaseException:  # the other side has been told, as the end of the stream
             pass
-
-    async def _converse_async(self, run: TaskRun, flow: Flow, opened: Opened) -> None:
-        async with AsyncDuplex(flow) as end:
-            try:
-                await opened.function(end, *opened.args, **opened.kwargs)
-            except StreamClosed:
-                if not flow.refused:
-                    raise
-            except BaseException as exc:
-                raise run.error_for(exc) from None
 
 
 class _Soon:

@@ -55,6 +55,26 @@ class Opened:
         """The function is an ``async def``."""
         return is_async(self.function)
 
+    def converse(self, end: Any) -> None:
+        """Call the function with *end*, and close that; the peer is told of what was raised."""
+        try:
+            self.function(end, *self.args, **self.kwargs)
+        except BaseException as exc:
+            end.finish(exc)
+            raise
+        end.finish(None)
+
+    async def converse_async(
+        self, end: Any, meant: Callable[[BaseException], BaseException]
+    ) -> None:
+        """The same, of an ``async def``; *meant* is what the peer is told of an exception."""
+        try:
+            await self.function(end, *self.args, **self.kwargs)
+        except BaseException as exc:
+            end.finish(meant(exc))
+            raise
+        end.finish(None)
+
 
 UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
 """The outcomes of a call that are no values."""

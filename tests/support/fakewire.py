@@ -247,15 +247,13 @@ class Side:
                 await self.wait_until_async(batch.may_go_on, flow)
 
     async def _open(self, flow: Flow, value: Any) -> None:
-        end: Any = (AsyncDuplex if value.asynchronous else end_of)(flow)
-        error = None
         try:
-            result = value.function(end, *value.args, **value.kwargs)
             if value.asynchronous:
-                await result
-        except BaseException as exc:
-            error = exc
-        end.finish(error)
+                await value.converse_async(AsyncDuplex(flow), lambda exc: exc)
+            else:
+                value.converse(end_of(flow))
+        except BaseException:  # the other side has been told, as the end of the stream
+            pass
 
     def work(self) -> bool:
         """Go on with one thing of this side's; False if there is nothing."""
