@@ -326,7 +326,7 @@ class TestRequests:
         assert isinstance(request, Request)
         assert (request.chain, request.lane, request.op) == (None, 5, Op.CALL)
         assert (request.target, request.path) == (wire.right.session.boxing.root, "add")
-        assert (request.args, request.kwnames, request.time_left) == ((1, 2), ("a",), 9.5)
+        assert (request.args, request.kwnames, request.deadline) == ((1, 2), ("a",), 9.5)
         assert (request.deferred, request.metadata) == (False, None)
         assert wire.right.session.running == {request.seq: request}
         wire.right.handle(request)
@@ -341,7 +341,7 @@ class TestRequests:
         assert sent(session)[0][:8] == [Kind.REQUEST, seq, 7, Op.GET, 0, "a", [], []]
         (request,) = lone().receive_data(data, 0.0)
         assert isinstance(request, Request)
-        assert (request.metadata, request.time_left, request.kept) == (entries, None, None)
+        assert (request.metadata, request.deadline, request.kept) == (entries, None, None)
 
     def test_no_metadata(self) -> None:
         session = lone()
@@ -365,7 +365,7 @@ class TestRequests:
         session.request(Answer(), Op.GET, None, "a", (), None, 7, time_left=seconds)
         (request,) = lone().receive_data(bytes(session.out[0]), 0.0)
         assert isinstance(request, Request)
-        assert request.time_left is None
+        assert request.deadline is None
 
     def test_the_deadline_is_of_the_reader_s_clock(self) -> None:
         items = (Kind.REQUEST, 1, 1, Op.GET, 0, None, [], [], 1.5)
