@@ -42,8 +42,13 @@ class Flowing(Reader):
     async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
         """The same on an event loop, the process's or one of the user's."""
         loop = sys.modules["asyncio"].get_running_loop()
+        deadline = scope.get().deadline
         while not ready():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
             future = loop.create_future()
+            timer = None if left is None else loop.call_later(left, _settle, future)
 
             def changed() -> None:
                 try:
@@ -57,6 +62,8 @@ class Flowing(Reader):
                     await future
             finally:
                 flow.unsubscribe(changed)
+                if timer is not None:
+                    timer.cancel()
 
     def flowed(self, flow: Flow) -> None:
         """Something has come for *flow*; called by whoever reads."""
