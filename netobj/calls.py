@@ -219,6 +219,18 @@ def metadata(**entries: Any) -> Iterator[None]:
         scope.reset(token)
 
 
+def time_for_stream() -> float | None:
+    """Seconds that this thread or task may wait for a stream; None: for ever.
+
+    Raises AsyncResultTimeout when its deadline has passed.
+    """
+    deadline = scope.get().deadline
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+    return left
+
+
 # --- for people ---------------------------------------------------------------------------------
 
 

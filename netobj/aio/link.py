@@ -26,7 +26,7 @@ from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper
-from netobj.calls import scope
+from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
 from netobj.core.consts import SILENT, Limit
@@ -339,11 +339,8 @@ class Link:
 
         Raises AsyncResultTimeout when a ``netobj.deadline`` of this task passes first.
         """
-        deadline = scope.get().deadline
         while not ready():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+            left = time_for_stream()
             future: asyncio.Future[None] = self.loop.create_future()
             timer = None if left is None else self.loop.call_later(left, _settle, future)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from netobj.aio import chains
 from netobj.aio.reference import Reference
-from netobj.calls import scope
+from netobj.calls import time_for_stream
 from netobj.core import values
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.flow import Flow
@@ -127,11 +127,8 @@ def wait_in_thread(ready: Callable[[], bool], flow: Flow) -> None:
 
     Raises AsyncResultTimeout when a ``netobj.deadline`` of this thread passes first.
     """
-    deadline = scope.get().deadline
     while not ready():
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+        left = time_for_stream()
         signal = threading.Event()
         flow.subscribe(signal.set)
         try:
