@@ -29,7 +29,7 @@ from netobj.aio.wire import sweeper
 from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT, Limit
+from netobj.core.consts import CLOSED_HERE, SILENT, Limit
 from netobj.core.describe import NOTHING
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 from netobj.core.events import (
@@ -57,7 +57,6 @@ CLOSE_PATIENCE: Final = 1.0
 _REQUESTS: Final = int(Limit.REQUESTS)
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
-CLOSED_HERE: Final = "the connection was closed on this side"
 
 
 class Link:

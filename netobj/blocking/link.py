@@ -44,7 +44,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT
+from netobj.core.consts import CLOSED_HERE, SILENT
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -58,8 +58,6 @@ from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolErro
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
-
-CLOSED_HERE: Final = "the connection was closed on this side"
 
 _LOGGER: Final = logging.getLogger("netobj")
 _modules: Final = sys.modules
