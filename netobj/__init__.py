@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
@@ -135,6 +136,7 @@ _NAMES_BY_HOME = {
         "timed",
     ),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }

@@ -19,7 +19,7 @@ PUBLIC = """
     AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel ClassicClient
     ClassicService Connection ConnectionLost DiscoveryError Duplex FakeSlaveService
     ForbiddenError FrameTooLarge GenericException Incoming LimitExceeded MasterService
-    NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError ReentrantCall
+    NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError Pump ReentrantCall
     RemoteBaseException Service SlaveService SocketStream Stream StreamClosed TLSStream
     ThreadPoolServer ThreadedServer VersionMismatch VoidService __version__ aio async_ batch
     buffiter by_value classic classpartial connect connect_channel connect_pipes connect_stream

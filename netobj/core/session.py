@@ -549,6 +549,11 @@ def greeting(
     return _hello(process, config.limits, features, description)
 
 
+def goodbye(reason: str) -> bytes:
+    """What follows a :func:`greeting` where there is to be no connection, and why."""
+    return frame(values.pack([int(Kind.GOODBYE), reason[:_LONGEST_REASON], []]))
+
+
 @lru_cache(maxsize=64)
 def _hello(
     process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
