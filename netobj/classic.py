@@ -13,7 +13,8 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj import factory
 from netobj.blocking.channel import Channel
@@ -21,11 +22,26 @@ from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
+from netobj.core.copies import copied
 from netobj.core.handle import RemoteObject
-from netobj.core.service import ClassicClient, SlaveService
+from netobj.core.service import ClassicClient, Master, SlaveService
 from netobj.errors import AccessDenied, NotEncodable
 from netobj.helpers import copy_of
 from netobj.teleportation import export_function
+from netobj.transfer import (
+    download,
+    download_dir,
+    download_file,
+    upload,
+    upload_dir,
+    upload_file,
+    upload_module,
+    upload_package,
+)
+
+if TYPE_CHECKING:
+    from netobj.interactive import interact as interact
+    from netobj.interactive import pm as pm
 
 DEFAULT_SERVER_PORT: Final = 18812
 DEFAULT_SERVER_SSL_PORT: Final = 18821
@@ -117,7 +133,8 @@ def deliver(conn: Connection, localobj: Any) -> Any:
     <class 'list'>
     """
     if type(localobj) in (list, dict, set, bytearray):
-        return conn.eval("lambda obj: obj")(ByValue(localobj))
+        copy = conn.eval("lambda obj: obj")(ByValue(localobj))
+        return copied(copy.value) if type(copy) is ByValue else copy  # a MockClassicConnection's
     return conn.modules["pickle"].loads(pickle.dumps(localobj))
 
 
@@ -155,3 +172,81 @@ def teleport_function(
     if def_:
         namespace[func.__name__] = moved
     return moved
+
+
+class _LocalSlave(SlaveService):
+    """What a classic server exposes, under the names that its clients use."""
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        return self.exposed_namespace
+
+
+class MockClassicConnection(Master):
+    """A classic connection to this very interpreter, without a connection.
+
+    For code that is to run here or elsewhere: what it gets are the objects themselves. Has what
+    a classic connection has (``modules``, ``builtins``, ``eval``, ``execute``, ``namespace``,
+    ``teleport``, ``root``, ``close``, ``closed``, ``ping``, ``with``), and the functions of this
+    module take it.
+
+    >>> conn = MockClassicConnection()
+    >>> import os
+    >>> conn.modules.os is os
+    True
+    """
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.root = _LocalSlave()
+        self.root.on_connect(self)
+        super().__init__(self)
+
+    def ping(self, data: Any = None, timeout: float | None = 3) -> None:
+        """Nothing is asked; raises nothing."""
+
+    def close(self) -> None:
+        """From now on ``closed`` is true; there is nothing else to close."""
+        self.closed = True
+
+    def __enter__(self) -> MockClassicConnection:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def __getattr__(name: str) -> Any:
+    """``interact`` and ``pm``, which live above this module; loaded when first used."""
+    if name in ("interact", "pm"):
+        return getattr(import_module("netobj.interactive"), name)
+    raise AttributeError(f"module 'netobj.classic' has no attribute {name!r}")
+
+
+__all__ = [
+    "DEFAULT_SERVER_PORT",
+    "DEFAULT_SERVER_SSL_PORT",
+    "MockClassicConnection",
+    "connect",
+    "connect_channel",
+    "connect_pipes",
+    "connect_stream",
+    "connect_subproc",
+    "connect_thread",
+    "deliver",
+    "download",
+    "download_dir",
+    "download_file",
+    "interact",
+    "obtain",
+    "pm",
+    "redirected_stdio",
+    "teleport_function",
+    "unix_connect",
+    "upload",
+    "upload_dir",
+    "upload_file",
+    "upload_module",
+    "upload_package",
+]
