@@ -187,7 +187,9 @@ class Reader:
     def close(self) -> None:
         self._file.close()
 
-    __del__ = close
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):  # it could be opened
+            self._file.close()
 
 
 def begin(path: str, count: int) -> tuple[bytes, Reader | None]:

@@ -228,7 +228,13 @@ class _Transfer:
         read, write = _ahead(reader.read), _ahead(writer.write)
         count = self._options.chunk_size
         reads = deque(read(count) for _ in range(_AHEAD))
-        writes: deque[Any] = deque()
+        writes: deque[tuple[Any, int]] = deque()
+
+        def confirm() -> None:
+            result, size = writes.popleft()
+            result.value  # noqa: B018  raises what went wrong
+            advance(size)
+
         while reads:
             data = reads.popleft().value
             if type(data) is not bytes or len(data) > count:
@@ -236,12 +242,11 @@ class _Transfer:
             if not data:
                 break
             reads.append(read(count))
-            writes.append(write(data))
-            if len(writes) > _AHEAD:
-                writes.popleft().value  # noqa: B018  raises what went wrong
-            advance(len(data))
-        for result in (*reads, *writes):
-            result.value  # noqa: B018
+            writes.append((write(data), len(data)))
+            if len(writes) >= _AHEAD:
+                confirm()
+        while writes:
+            confirm()
 
 
 def _facts(found: Any) -> files.Facts:
@@ -273,7 +278,7 @@ def _ahead(function: Callable[..., Any]) -> Callable[..., Any]:
     """Calls of *function*, each a result with a ``value``; remote ones do not wait."""
     if issubclass(type(function), RemoteObject):
         return async_(function)
-    return lambda argument: _Now(function(argument))
+    return lambda *args: _Now(function(*args))
 
 
 @contextmanager
@@ -282,7 +287,7 @@ def _closing(half: Any) -> Iterator[None]:
         yield
     finally:
         try:
-            half.close()
+            _ahead(half.close)().value  # noqa: B018  in the order of the calls that are under way
         except ConnectionLost:
             pass  # it closes itself over there
 
