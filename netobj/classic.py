@@ -168,10 +168,7 @@ def teleport_function(
     """
     namespace = conn.namespace if globals is None else globals
     importer = conn.modules["netobj.teleportation"].import_function
-    moved = importer(export_function(func), namespace)
-    if def_:
-        namespace[func.__name__] = moved
-    return moved
+    return importer(export_function(func), namespace, def_)
 
 
 class _LocalSlave(SlaveService):

@@ -54,6 +54,7 @@ FLOORS = {
     "netobj.core.ends": (3, 0),
     "netobj.core.pumping": (3, 0),
     "netobj.core.handlers": (3, 1),
+    "netobj.sources": (0, 0),
     "netobj.teleportation": (3, 1),
     "netobj.calls": (4, 0),
     "netobj.core.arguments": (4, 0),
