@@ -13,6 +13,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +21,9 @@ from netobj import factory
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
+from netobj.core import arrays
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
-from netobj.core.copies import copied
 from netobj.core.handle import RemoteObject
 from netobj.core.service import ClassicClient, Master, SlaveService
 from netobj.errors import AccessDenied, NotEncodable
@@ -122,7 +123,7 @@ def _unpickle(proxy: Any) -> Any:
     return pickle.loads(handle.link.request(Op.PICKLE, handle, None, (pickle.HIGHEST_PROTOCOL,)))
 
 
-def deliver(conn: Connection, localobj: Any) -> Any:
+def deliver(conn: Any, localobj: Any) -> Any:
     """A remote copy of a local object, as a proxy (or a value, if it is one).
 
     Plain data is copied without pickle; anything else is pickled here and unpickled there.
@@ -132,9 +133,17 @@ def deliver(conn: Connection, localobj: Any) -> Any:
     ...     deliver(conn, [1, 2]).__class__
     <class 'list'>
     """
+    if type(conn) is MockClassicConnection:
+        return deepcopy(localobj)
     if type(localobj) in (list, dict, set, bytearray):
-        copy = conn.eval("lambda obj: obj")(ByValue(localobj))
-        return copied(copy.value) if type(copy) is ByValue else copy  # a MockClassicConnection's
+        return conn.eval("lambda obj: obj")(ByValue(localobj))
+    if arrays.library_of(type(localobj)) is not None:
+        try:
+            form = arrays.taken_apart(localobj, lambda array: array.tobytes(), ByValue)
+        except NotEncodable:
+            pass
+        else:
+            return conn.modules["netobj.core.rebuilding"].put_together(form)
     return conn.modules["pickle"].loads(pickle.dumps(localobj))
 
 

@@ -28,6 +28,8 @@ FLOORS = {
     "netobj.core.lookup": (0, 0),
     "netobj.core.config": (0, 1),
     "netobj.core.landing": (0, 0),
+    "netobj.core.arrays": (0, 1),
+    "netobj.core.rebuilding": (0, 2),
     "netobj.core.events": (1, 0),
     "netobj.core.framing": (1, 0),
     "netobj.core.registered": (1, 0),
@@ -94,7 +96,7 @@ NOT_IN_CORE = {
 }  # fmt: skip
 
 # Used by the core where the program has them, so never imported at the top of a module.
-OPTIONAL_IN_CORE = {"numpy"}
+OPTIONAL_IN_CORE = {"numpy", "pandas"}
 
 
 class Import(NamedTuple):

@@ -504,8 +504,10 @@ class Session(Receiving):
 
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
-        dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead, self.last_traceback]
-        self.last_traceback = None
+        dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead]
+        if self.last_traceback is not None:
+            dropped.append(self.last_traceback)
+            self.last_traceback = None
         self.boxing.dead.clear()
         self._left.clear()
         self.running.clear()

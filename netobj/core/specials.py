@@ -18,11 +18,14 @@ from netobj.core.consts import (
     Described,
     Op,
 )
+from netobj.core.copies import unpacked
 from netobj.core.describe import Description
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
 from netobj.core.methods import local_repr, remote_repr, thrown_by
+from netobj.core.rebuilding import array_from
+from netobj.errors import ProtocolError
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
@@ -181,6 +184,18 @@ def _buffer(self: RemoteObject, _flags: int) -> memoryview:
 
 
 def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
+    """For what the other side's numpy makes an array of."""
+    handle = self.____handle__
+    answer = handle.link.request(Op.COPY, handle, None, ("array", "numpy"))
+    if answer[0] is not None or type(answer[1]) is not tuple:
+        raise ProtocolError("the other side's answer is no array")
+    parts = list(answer[1])
+    del answer
+    array = array_from(parts, lambda blob: unpacked(handle.link, blob))
+    return array if dtype is None else array.astype(dtype)
+
+
+def _array_of_buffer(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     import numpy  # it is numpy that calls this
 
     handle = self.____handle__
@@ -257,7 +272,8 @@ def special_methods(description: Description) -> dict[str, Any]:
     elif "__hash__" not in namespace:
         namespace["__hash__"] = object.__hash__
     if description.buffer:
-        namespace.update({"__bytes__": _bytes, "__buffer__": _buffer, "__array__": _array})
+        namespace.update({"__bytes__": _bytes, "__buffer__": _buffer})
+        namespace.setdefault("__array__", _array_of_buffer)
     if description.kind == Described.CLASS:
         namespace["__instancecheck__"] = _instance_check
         namespace["__subclasscheck__"] = _subclass_check
@@ -273,6 +289,7 @@ def special_methods(description: Description) -> dict[str, Any]:
 _OWN: Final[dict[str, Callable[..., Any]]] = {
     "__aenter__": _awaited_special(SPECIAL_INDEX["__aenter__"]),
     "__aexit__": _aexit,
+    "__array__": _array,
     "__anext__": _awaited_special(SPECIAL_INDEX["__anext__"]),
     "__await__": _await,
     "__call__": _call,
