@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import PureWindowsPath
 from typing import BinaryIO, Final, NamedTuple
 
 PART: Final = ".netobj-part"
@@ -23,6 +23,11 @@ _MODE: Final = 0o777  # no set-user-id and its kin
 _BLOCK: Final = 1 << 20  # bytes that are hashed at once
 _LONGEST: Final = 255  # bytes of a name, on most file systems
 _BINARY: Final = getattr(os, "O_BINARY", 0)
+_DEVICE: Final = re.compile(  # of Windows, in every directory and with any ending
+    r"(?i:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])"
+    r" *(?:[.:].*)?",
+    re.DOTALL,
+)
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
 Facts = tuple[str, int, int, int, int]
@@ -93,9 +98,7 @@ def is_plain_name(name: str, windows: bool) -> bool:
         return False
     if not windows:
         return True
-    return not (
-        set(name) & set('\\:*?"<>|') or name[-1] in ". " or PureWindowsPath(name).is_reserved()
-    )
+    return not (set(name) & set('\\:*?"<>|') or name[-1] in ". " or _DEVICE.fullmatch(name))
 
 
 def _at(folder: str, name: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pdb
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -54,6 +53,8 @@ def pm(conn: Any) -> None:
 
 def post_mortem(conn: Any, stdin: Any, stdout: Any) -> None:
     """The half of :func:`pm` that runs where the error was; *conn* is that side's connection."""
+    import pdb  # loads readline, in some versions
+
     session = getattr(conn, "session", None)  # a MockClassicConnection has none
     trace = getattr(sys, "last_traceback", None) if session is None else session.last_traceback
     if trace is None:

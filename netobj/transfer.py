@@ -75,6 +75,7 @@ class _End(NamedTuple):
 
     path: list[str]
     mode: int
+    inside: bool  # it is not the one that was asked for
 
 
 _Step = _Directory | _File | _End
@@ -134,7 +135,7 @@ class _Transfer:
         yield _Directory(parent, name, path)
         for entry in buffiter(self._source.entries(source), 100, 1000):
             yield from self._entry(entry, path, (*above, here))
-        yield _End(path, facts[2])
+        yield _End(path, facts[2], parent is not None)
 
     def _entry(
         self, entry: Any, parent: list[str], above: tuple[tuple[int, int], ...]
@@ -166,8 +167,8 @@ class _Transfer:
                     self._copy(step, advance)
                 elif type(step) is _Directory:
                     self._enter(step)
-                elif type(step) is _End and step.path[0] in self._new:
-                    self._target.set_mode(step.path[0], None, step.mode)
+                elif type(step) is _End:
+                    self._leave(step)
 
     def _enter(self, step: _Directory) -> None:
         place = (step.path[0], None) if step.parent is None else (step.parent[0], step.name)
@@ -175,6 +176,12 @@ class _Transfer:
         step.path[:] = [path]
         if new:
             self._new.add(path)
+
+    def _leave(self, step: _End) -> None:
+        # One that an interrupted transfer has made may be without its own permissions yet.
+        (path,) = step.path
+        if path in self._new or (self._options.resume and step.inside):
+            self._target.set_mode(path, None, step.mode)
 
     def _copy(self, step: _File, advance: Callable[[int], object]) -> None:
         folder, name = step.parent[0], step.name

@@ -14,7 +14,7 @@ import pytest
 import netobj
 from netobj import classic
 from netobj.core import handlers
-from netobj.core.consts import BIG_VALUE
+from netobj.core.consts import BIG_VALUE, Op
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
 numpy = pytest.importorskip("numpy")
@@ -287,6 +287,11 @@ class Bomb:
         return eval, ("__import__('pytest').fail('code of the server ran here')",)
 
 
+def as_array(remote: Any) -> Any:
+    """What ``numpy.asarray`` calls, unless it has found a buffer (Python 3.12 and later)."""
+    return remote.__array__()
+
+
 FORMS = [
     ("array", "|O8", (1,), bytes(8)),
     ("array", "O", (1,), pickle.dumps(Bomb())),
@@ -300,7 +305,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form)[:30])
-@pytest.mark.parametrize("fetch", [numpy.asarray, classic.obtain, netobj.copy_of, copy.copy])
+@pytest.mark.parametrize("fetch", [as_array, classic.obtain, netobj.copy_of, copy.copy])
 def test_a_hostile_server_runs_no_code_here(
     local: netobj.Connection, monkeypatch: pytest.MonkeyPatch, form: Any, fetch: Any
 ) -> None:
@@ -322,6 +327,18 @@ def test_pickles_of_a_hostile_server_are_not_opened(
         numpy.asarray(remote)
         classic.obtain(remote)
         assert remote.sum() >= 1
+
+
+@pytest.mark.parametrize("code", ["O", "i8,O", "T{O:a:}", "3w", 7, None, Bomb()])
+def test_formats_of_a_hostile_server(
+    local: netobj.Connection, monkeypatch: pytest.MonkeyPatch, code: Any
+) -> None:
+    remote = local.eval("__import__('array').array('b', [1] * 8)")
+    monkeypatch.setitem(
+        handlers._OPERATIONS, Op.BUFFER, lambda *args, **kwargs: (bytes(8), code, (8,))
+    )
+    with pytest.raises(TypeError, match="none of numpy's"):
+        remote.__array__()
 
 
 @pytest.mark.parametrize(

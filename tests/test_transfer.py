@@ -263,6 +263,20 @@ def test_files_that_are_there_already_do_not_travel_again(
     assert (tmp_path / "copy" / "sub" / "big").read_bytes() == CONTENT[::-1]
 
 
+@on_unix
+def test_permissions_of_directories_after_an_interruption(
+    conn: Any, source: Path, tmp_path: Path
+) -> None:
+    (source / "sub").chmod(0o750)
+    with pytest.raises(KeyboardInterrupt):
+        classic.upload(conn, source, tmp_path / "up", chunk_size=CHUNK, progress=Counting(CHUNK))
+    assert stat.S_IMODE((tmp_path / "up" / "sub").stat().st_mode) == 0o700
+    (tmp_path / "up").chmod(0o711)
+    classic.upload(conn, source, tmp_path / "up", chunk_size=CHUNK, resume=True)
+    assert stat.S_IMODE((tmp_path / "up" / "sub").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "up").stat().st_mode) == 0o711
+
+
 def test_a_lost_connection_leaves_what_the_next_one_goes_on_with(
     source: Path, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ class _Together:
         _require(name in ("str", "string"))
         items = self.items(chunks)
         _require({str, type(None)}.issuperset(map(type, items)))
-        if name == "str" and int(pandas.__version__.partition(".")[0]) < 3:
+        if name == "str" and _is_old(pandas):
             return numpy.fromiter(items, dtype=object, count=len(items))
         return pandas.array(items, dtype=name)
 
@@ -108,6 +108,8 @@ class _Together:
         array = self.any(moments, "array")
         _require(unit in _UNITS and array.dtype.kind == "M" and array.ndim == 1)
         _require(type(zone) in (ZoneInfo, datetime.timezone))
+        if type(zone) is ZoneInfo and _is_old(pandas):
+            zone = zone.key  # as its own: of pytz
         return pandas.DatetimeIndex(array, tz="UTC").tz_convert(zone).array
 
     def interval(self, left: Any, right: Any, closed: Any) -> Any:
@@ -227,6 +229,11 @@ def _array_in(kind: Any, shape: Any, data: list[Any]) -> Any:
         return numpy.empty(shape, dtype)
     # Writable, and where nobody else has the bytes, as after a long way, in their own memory.
     return numpy.frombuffer(io.BytesIO(data.pop()).getbuffer(), dtype).reshape(shape)
+
+
+def _is_old(pandas: Any) -> bool:
+    """True before pandas 3: text is objects, zones are pytz's."""
+    return int(pandas.__version__.partition(".")[0]) < 3
 
 
 def _require(condition: bool) -> None:

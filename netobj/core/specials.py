@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,6 +31,10 @@ from netobj.errors import ProtocolError
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
 _SPECIAL: Final = int(Op.SPECIAL)
+
+
+_CODE: Final = re.compile(r"[@=<>]?[?bBhHiIlLqQefdg]")
+"""Formats of items of which numpy makes numbers."""
 
 
 def _repr(self: RemoteObject) -> str:
@@ -183,6 +188,17 @@ def _buffer(self: RemoteObject, _flags: int) -> memoryview:
     return memoryview(data).cast(code, shape) if data else memoryview(data)
 
 
+def _buffer_of_array(self: RemoteObject, _flags: int) -> memoryview:
+    """As numpy asks for it: it is fetched memory, and may be written to as that of an array."""
+    handle = self.____handle__
+    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    if not data:
+        return memoryview(data)
+    parts = [data]
+    del data
+    return io.BytesIO(parts.pop()).getbuffer().cast(code, shape)
+
+
 def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     """For what the other side's numpy makes an array of."""
     handle = self.____handle__
@@ -200,6 +216,8 @@ def _array_of_buffer(self: RemoteObject, dtype: Any = None, copy: Any = None) ->
 
     handle = self.____handle__
     data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    if type(code) is not str or not _CODE.fullmatch(code):
+        raise TypeError(f"items of the format {code!r} are none of numpy's")
     parts = [data]
     del data
     # Writable, and where nobody else has the bytes, as after a long way, in their own memory.
@@ -272,7 +290,8 @@ def special_methods(description: Description) -> dict[str, Any]:
     elif "__hash__" not in namespace:
         namespace["__hash__"] = object.__hash__
     if description.buffer:
-        namespace.update({"__bytes__": _bytes, "__buffer__": _buffer})
+        view = _buffer_of_array if "__array__" in namespace else _buffer
+        namespace.update({"__bytes__": _bytes, "__buffer__": view})
         namespace.setdefault("__array__", _array_of_buffer)
     if description.kind == Described.CLASS:
         namespace["__instancecheck__"] = _instance_check
