@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
 __version__ = consts.VERSION
@@ -134,6 +135,7 @@ _NAMES_BY_HOME = {
         "timed",
     ),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
