@@ -57,6 +57,7 @@ class AsyncServer(Server):
         try:
             listener = self._take_listener()
             if listener is not None:
+                self._register()
                 loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
             self.logger.warning("interrupted: the server closes")

@@ -19,6 +19,8 @@ from netobj.core.config import Config
 from netobj.core.service import Service, instance_of
 from netobj.errors import AuthenticationError
 from netobj.factory import open_connection, settings_for
+from netobj.registry.client import UDPRegistryClient
+from netobj.registry.registration import Advertise, Registration, check_advertise
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
@@ -35,8 +37,13 @@ class Server:
     credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
     *listener_timeout*: kept for old programs; closing does not wait for it.
 
+    *registrar*: a client of a registry, by which the server is registered while it runs.
+    *auto_register*: whether it is, by default if there is a registrar; True without one registers
+    with every registry that hears a broadcast. *advertise*: the host, or (host, port), at which
+    clients reach it, if that is not where it is bound (see :mod:`netobj.registry.registration`).
+
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
-    ``ValueError`` for *socket_path* together with a host or port.
+    ``ValueError`` for *socket_path* together with a host or port, or with being registered.
     """
 
     def __init__(
@@ -54,6 +61,8 @@ class Server:
         logger: logging.Logger | None = None,
         listener_timeout: float | None = 0.5,
         socket_path: str | None = None,
+        *,
+        advertise: Advertise | None = None,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -63,8 +72,15 @@ class Server:
         self.backlog = backlog
         self.reuse_addr = reuse_addr
         self.authenticator = authenticator
-        self.registrar = registrar
         self.auto_register = registrar is not None if auto_register is None else auto_register
+        if self.auto_register and socket_path is not None:
+            raise ValueError("a server on a Unix socket cannot be registered: it has no address")
+        if self.auto_register:
+            registrar = UDPRegistryClient() if registrar is None else registrar
+            check_advertise(registrar, advertise)
+        self.registrar = registrar
+        self.advertise = advertise
+        self._registration: Registration | None = None
         self.protocol_config = dict(protocol_config or {})
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
@@ -161,6 +177,7 @@ class Server:
         try:
             where = self.socket_path or f"[{self.host}]:{self.port}"
             self.logger.info("server started on %s", where)
+            self._register()
             while self.active and not self._closed:
                 self.accept()
         except KeyboardInterrupt:
@@ -170,6 +187,24 @@ class Server:
                 raise
         finally:
             self.close()
+
+    def _register(self) -> None:
+        """Begin to register, if that is to be done; it goes on until the server is closed."""
+        if not self.auto_register:
+            return
+        registration = Registration(
+            self.registrar,
+            self._service_class().get_service_aliases,
+            self.port,
+            self.host,
+            self.logger,
+            self.advertise,
+        )
+        with self._lock:
+            if self._closed or not registration.start():
+                registration.discard()
+            else:
+                self._registration = registration
 
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
@@ -275,6 +310,9 @@ class Server:
             self.active = False
             listener, self._listener = self._listener, None
             clients = list(self.clients)
+            registration = self._registration
+        if registration is not None:
+            registration.stop()
         if listener is not None:
             _close_listener(listener)
             if self.socket_path is not None:
@@ -284,6 +322,8 @@ class Server:
                 client.close()
             except Exception:  # its before_closed; the others are closed all the same
                 self.logger.exception("closing %r raised", client)
+        if registration is not None:
+            registration.join()
         self.logger.info("server has terminated")
 
     # --- in the background -----------------------------------------------------------------------
