@@ -26,6 +26,7 @@ from netobj.registry.messages import (
     Server,
     Unregister,
     Why,
+    check,
     open_packet,
     seal,
 )
@@ -38,9 +39,13 @@ MOST_PAGES = 256
 
 
 class Conversation:
-    """One question to whoever answers it; *key* is that of the token, None without one."""
+    """One question to whoever answers it; *key* is that of the token, None without one.
+
+    Raises ValueError for a wrong name, port or address, LimitExceeded for too many.
+    """
 
     def __init__(self, opening: Request, key: bytes | None) -> None:
+        check(opening)
         self._nonce = secrets.token_bytes(NONCE)
         self._key = key
         self._pages = 0

@@ -102,7 +102,7 @@ class RegistryClient:
         *interface*: the address that the server is bound to, by default all. *hosts*: the
         addresses at which it is reached where those differ from its own, as in a container; that
         takes a token. The reason for False is logged. Raises LimitExceeded for more or longer
-        names than a packet holds, ProtocolError for what is no name, port or address.
+        names than a packet holds, ValueError for what is no name, port or address.
         """
         return self._said(self.attempt(aliases, port, interface, hosts=hosts))
 
@@ -120,10 +120,10 @@ class RegistryClient:
         *stop* ends the waiting early.
         """
         names = tuple(dict.fromkeys(name.upper() for name in aliases))
-        anywhere = interface in _EVERYWHERE and not hosts
+        source, anywhere = _ways(interface, hosts)
         server = self._server_id(port, interface)
         request = Register(b"", server, names, port, tuple(hosts), anywhere)
-        return self._change(Change(request, self._key), interface, stop, self.timeout)
+        return self._change(Change(request, self._key), source, stop, self.timeout)
 
     def unregister(
         self,
@@ -137,10 +137,10 @@ class RegistryClient:
 
         *timeout*: seconds, by default those of the client.
         """
-        anywhere = interface in _EVERYWHERE and not hosts
+        source, anywhere = _ways(interface, hosts)
         request = Unregister(b"", port, tuple(hosts), anywhere)
         patience = self.timeout if timeout is None else timeout
-        return self._said(self._change(Change(request, self._key), interface, None, patience))
+        return self._said(self._change(Change(request, self._key), source, None, patience))
 
     def _server_id(self, port: int, interface: str) -> bytes:
         """What is the same however the registry is reached."""
@@ -170,7 +170,6 @@ class RegistryClient:
         patience: float | None = None,
     ) -> None:
         until = time.monotonic() + (self.timeout if patience is None else patience)
-        interface = "" if interface in _EVERYWHERE else interface
         self._converse(conversation, interface, stop, until)
         if not conversation.is_answered:
             trouble = f"no registry answered at {self._where}"
@@ -182,6 +181,15 @@ class RegistryClient:
     ) -> None:
         """Hold *conversation* until it has ended, or *until* that time, or *stop*."""
         raise NotImplementedError
+
+
+def _ways(interface: str, hosts: Sequence[str]) -> tuple[str, bool]:
+    """From which address to tell a registry of a server, "" for all; and if it is at all of them.
+
+    Where the registry is told at which *hosts* the server is, it does not matter from where.
+    """
+    everywhere = interface in _EVERYWHERE
+    return ("" if everywhere or hosts else interface), everywhere and not hosts
 
 
 class _Path(NamedTuple):
@@ -239,8 +247,8 @@ class UDPRegistryClient(RegistryClient):
             except OSError as exc:
                 conversation.trouble = f"{exc}"
                 return
-            for path in paths:
-                selector.register(path.sock, selectors.EVENT_READ)
+            for sock in {path.sock for path in paths}:
+                selector.register(sock, selectors.EVENT_READ)
             self._talk(conversation, paths, selector, until)
 
     def _open_paths(self, interface: str, stack: ExitStack) -> list[_Path]:

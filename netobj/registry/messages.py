@@ -301,6 +301,17 @@ def body_of(message: Request | Reply) -> bytes:
     return packed
 
 
+def check(message: Request) -> None:
+    """Raise ValueError for a request that no registry would take: a wrong name, port, address."""
+    kind, code = _CODES[type(message)]
+    _, checks = _BY_KIND[kind][code]
+    try:
+        for check_field, value in zip(checks, message, strict=True):
+            check_field(value)
+    except ProtocolError as exc:
+        raise ValueError(str(exc)) from None
+
+
 def seal(message: Request | Reply, nonce: bytes, key: bytes | None) -> bytes:
     """The packet that says *message*; raises LimitExceeded if that is more than one holds.
 

@@ -295,7 +295,7 @@ class TCPRegistryServer(RegistryServer):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
     def _listen(self, sock: socket.socket) -> None:
-        sock.listen(MOST_CONNECTIONS)
+        sock.listen(socket.SOMAXCONN)
 
     def _ready(self, sock: Any, selector: selectors.BaseSelector) -> None:
         client = self._clients.get(sock)
