@@ -93,7 +93,7 @@ class NetobjClassic(cli.Application):
 
     def _registrar(self) -> RegistryClient:
         token = read_token(self.registry_token_file)
-        if self.registry_type == "TCP":
+        if str(self.registry_type).upper() == "TCP":
             if self.registry_host is None:
                 raise ValueError("--registry-type TCP takes --registry-host, too")
             return TCPRegistryClient(self.registry_host, self.registry_port, token=token)

@@ -59,7 +59,7 @@ class NetobjRegistry(cli.Application):
     def main(self) -> int:
         setup_logger(self.quiet, self.logfile)
         try:
-            server = _SERVERS[str(self.mode)](
+            server = _SERVERS[str(self.mode).upper()](
                 host="::" if self.ipv6 else "0.0.0.0",
                 port=self.port,
                 pruning_timeout=self.timeout,

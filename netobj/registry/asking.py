@@ -112,8 +112,8 @@ class Search(Conversation):
 
     @property
     def found(self) -> tuple[Address, ...]:
-        """Their addresses, each once."""
-        return tuple(dict.fromkeys((host, port) for _, host, port in self._servers.values()))
+        """Their addresses, each once, in order."""
+        return tuple(sorted({(host, port) for _, host, port in self._servers.values()}))
 
     def _take(self, reply: Reply) -> Request | None:
         if not isinstance(reply, Found):

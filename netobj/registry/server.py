@@ -59,6 +59,7 @@ class RegistryServer:
         self.pruning_timeout = keep
         self.active = False
         self._address = (host, port)
+        self._lock = threading.Lock()  # for the making of the socket, which is made once
         self._sock: socket.socket | None = None
         self._stop: Stop | None = None
         self._closed = False
@@ -103,24 +104,26 @@ class RegistryServer:
     # --- the socket ----------------------------------------------------------------------------
 
     def _bind(self) -> socket.socket:
-        if self._closed:
-            raise OSError("the registry is closed")
-        if self._sock is None:
-            family, kind, protocol, _, address = socket.getaddrinfo(*self._address, 0, self._type)[
-                0
-            ]
-            sock = socket.socket(family, kind, protocol)
-            try:
-                self._prepare(sock)
-                sock.bind(address)
-                self._listen(sock)
-                sock.setblocking(False)
-                self._stop = Stop()
-            except BaseException:
-                sock.close()
-                raise
-            self._sock = sock
-        return self._sock
+        with self._lock:
+            if self._closed:
+                raise OSError("the registry is closed")
+            if self._sock is None:
+                self._sock = self._make()
+            return self._sock
+
+    def _make(self) -> socket.socket:
+        family, kind, protocol, _, address = socket.getaddrinfo(*self._address, 0, self._type)[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            self._prepare(sock)
+            sock.bind(address)
+            self._listen(sock)
+            sock.setblocking(False)
+            self._stop = Stop()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _prepare(self, sock: socket.socket) -> None:
         """Set what is to be set before *sock* is bound."""
@@ -173,7 +176,8 @@ class RegistryServer:
 
     def _serve(self, sock: socket.socket, stop: Stop, selector: selectors.BaseSelector) -> None:
         every = min(10.0, max(0.05, self.pruning_timeout / 4))
-        while not stop.is_set:
+        # Closed meanwhile, perhaps, and before there was anything to stop.
+        while not (stop.is_set or self._closed):
             for key, _ in selector.select(every):
                 if key.fileobj is not stop:
                     self._ready(key.fileobj, selector)
