@@ -63,28 +63,35 @@ class Conversation:
         try:
             packet = open_packet(data, Kind.REPLY)
         except ProtocolError as exc:
-            self.trouble = f"what came was no answer of a registry: {exc}"
+            self.failed(f"what came was no answer of a registry: {exc}")
             return None
         if packet.nonce != self._nonce:
             return None
         if self._key is not None and not packet.is_proven(self._key):
             if isinstance(packet.message, Refused) and packet.message.why == Why.TOKEN:
-                self.trouble = "the registry has another token"
+                self.failed("the registry has another token")
             else:
-                self.trouble = "a registry answered that does not know the token"
+                self.failed("a registry answered that does not know the token")
             return None
         following = self._take(packet.message)
         if following is None:
-            self.is_answered = True
+            if not self.is_answered:
+                self.is_answered = True
+                self.trouble = ""  # what went wrong elsewhere does not matter now
+            if isinstance(packet.message, Refused):
+                self.trouble = packet.message.text
             return None
         self._pages += 1
         return seal(following, self._nonce, self._key)
 
+    def failed(self, text: str) -> None:
+        """Remember what went wrong, unless some registry has answered all the same."""
+        if not self.is_answered:
+            self.trouble = text
+
     def _take(self, reply: Reply) -> Request | None:
         """What follows; None where this registry has said all."""
-        if isinstance(reply, Refused):
-            self.trouble = reply.text
-        return None
+        raise NotImplementedError
 
 
 class Change(Conversation, Generic[T]):
@@ -99,7 +106,7 @@ class Change(Conversation, Generic[T]):
         if isinstance(reply, Challenge):
             return self._request._replace(cookie=reply.cookie)
         self.is_done |= isinstance(reply, Done)
-        return super()._take(reply)
+        return None
 
 
 class Search(Conversation):
@@ -117,7 +124,7 @@ class Search(Conversation):
 
     def _take(self, reply: Reply) -> Request | None:
         if not isinstance(reply, Found):
-            return super()._take(reply)
+            return None
         for server in reply.servers:
             self._servers.setdefault(server[0], server)
         if reply.more and reply.servers and self._pages < MOST_PAGES:
@@ -146,7 +153,7 @@ class Catalogue(Conversation):
     def _take(self, reply: Reply) -> Request | None:
         if not isinstance(reply, Names):
             self._is_forbidden |= isinstance(reply, Refused) and reply.why == Why.LISTING
-            return super()._take(reply)
+            return None
         self._is_allowed = True
         self._names.update(dict.fromkeys(reply.names))
         if reply.more and reply.names and self._pages < MOST_PAGES:

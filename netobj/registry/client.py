@@ -245,7 +245,7 @@ class UDPRegistryClient(RegistryClient):
             try:
                 paths = self._open_paths(interface, stack)
             except OSError as exc:
-                conversation.trouble = f"{exc}"
+                conversation.failed(f"{exc}")
                 return
             for sock in {path.sock for path in paths}:
                 selector.register(sock, selectors.EVENT_READ)
@@ -320,7 +320,7 @@ class UDPRegistryClient(RegistryClient):
             try:
                 sock.sendto(conversation.opening, target)
             except OSError as exc:
-                conversation.trouble = f"{target[0]} cannot be reached: {exc}"
+                conversation.failed(f"{target[0]} cannot be reached: {exc}")
 
     def _receive(self, conversation: Conversation, sock: Any) -> None:
         try:
@@ -329,7 +329,7 @@ class UDPRegistryClient(RegistryClient):
             if following is not None:
                 sock.sendto(following, source)
         except OSError as exc:  # "connection refused" may be one, of what was sent before
-            conversation.trouble = f"{exc}"
+            conversation.failed(f"{exc}")
 
 
 class TCPRegistryClient(RegistryClient):
@@ -352,7 +352,7 @@ class TCPRegistryClient(RegistryClient):
         try:
             addresses = socket.getaddrinfo(self.ip, self.port, 0, socket.SOCK_STREAM)
         except OSError as exc:
-            conversation.trouble = f"{exc}"
+            conversation.failed(f"{exc}")
             return
         for family, *_, address in addresses:
             try:
@@ -361,7 +361,7 @@ class TCPRegistryClient(RegistryClient):
                         sock.bind((interface, 0))
                     _Stream(sock, stop, until).talk(conversation, address)
             except OSError as exc:
-                conversation.trouble = f"{exc}"
+                conversation.failed(f"{exc}")
             if conversation.is_answered or (stop is not None and stop.is_set):
                 return
 

@@ -117,3 +117,19 @@ def test_wrong_requests_are_not_sent() -> None:
         Search("", None)
     with pytest.raises(netobj.LimitExceeded):
         Change(Register(b"", IDS[0], tuple(f"{n}" * 50 for n in range(10, 26)), 1), None)
+
+
+def test_what_went_wrong_elsewhere_does_not_matter_once_there_is_an_answer() -> None:
+    search = Search("ECHO", None)
+    search.failed("no way leads there")
+    assert search.trouble == "no way leads there"
+    says(search, Found(()))
+    search.failed("no way leads there, either")
+    assert search.trouble == ""
+    says(search, Names(("A",)))  # no answer to that, and no harm
+    assert search.found == ()
+
+
+def test_a_conversation_says_how_it_goes_on() -> None:
+    with pytest.raises(NotImplementedError):
+        says(Conversation(Query("ECHO"), None), Done())

@@ -13,6 +13,7 @@ import pytest
 
 import netobj
 from netobj.registry import client as module
+from netobj.registry.asking import Search
 from netobj.registry.client import (
     RegistryClient,
     TCPRegistryClient,
@@ -275,3 +276,47 @@ def test_systems_where_the_way_out_is_not_known(monkeypatch: pytest.MonkeyPatch)
         client = UDPRegistryClient(port=registry.port, timeout=HANG)
         assert client.register(("ECHO",), 1)
         assert client.discover("ECHO") == (("127.0.0.1", 1),)
+
+
+def test_where_nothing_can_be_sent() -> None:
+    client = UDPRegistryClient("255.255.255.255", 1, timeout=0.05, bcast=False)
+    assert "255.255.255.255 cannot be reached: " in client.search("ECHO")[1]
+
+
+class Odd:
+    """A socket that does what a test says: an exception is raised, all else returned."""
+
+    def __init__(self, *results: object) -> None:
+        self.results = list(results)
+
+    def setblocking(self, flag: bool) -> None:
+        pass
+
+    def recvfrom(self, size: int) -> object:
+        return self.next()
+
+    def send(self, data: bytes) -> object:
+        return self.next()
+
+    def next(self) -> object:
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def test_errors_of_receiving_are_no_end() -> None:
+    client = UDPRegistryClient("127.0.0.1", 1)
+    search = Search("ECHO", None)
+    client._receive(search, Odd(ConnectionRefusedError(111, "Connection refused")))
+    assert "Connection refused" in search.trouble
+
+
+def test_a_packet_that_leaves_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    sock = Odd(100, BlockingIOError(), 1000, 100)
+    stream = module._Stream(sock, None, 0)  # type: ignore[arg-type]
+    waited: list[int] = []
+    monkeypatch.setattr(stream, "_wait", waited.append)
+    stream._send(bytes(PACKET))
+    assert sock.results == []
+    assert len(waited) == 1

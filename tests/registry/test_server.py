@@ -324,3 +324,83 @@ def test_ctrl_c_closes_it(
         registry.start()
     assert "interrupted: the registry closes" in caplog.text
     assert registry._sock is None
+
+
+# --- odd sockets --------------------------------------------------------------------------------
+
+
+class Odd:
+    """A socket that does what a test says: an exception is raised, all else returned."""
+
+    def __init__(self, *results: object) -> None:
+        self.results = list(results)
+
+    def next(self, *_args: object) -> object:
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    recv = recvfrom = send = sendto = accept = next
+
+
+QUERY = seal(Query("ECHO"), bytes(16), None)
+
+
+def test_udp_errors_end_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    registry = UDPRegistryServer()
+    source = ("127.0.0.1", 0)  # to which nothing can be sent
+    sock = Odd((QUERY, source), OSError("port 0"), ConnectionResetError("of an earlier answer"))
+    registry._ready(sock, None)  # type: ignore[arg-type]
+    assert sock.results == []
+    assert "receiving failed: of an earlier answer" in caplog.text
+
+
+def test_udp_a_burst_is_bounded() -> None:
+    registry = UDPRegistryServer()
+    sock = Odd(*[(b"rubbish", ("127.0.0.1", 1))] * (module._BURST + 1))
+    registry._ready(sock, None)  # type: ignore[arg-type]
+    assert len(sock.results) == 1
+
+
+@pytest.mark.parametrize(
+    ("results", "goes_on"),
+    [
+        ([BlockingIOError()], True),
+        ([b"nreg"], True),
+        ([QUERY, PACKET], True),
+        ([QUERY, PACKET - 1], False),  # it does not read what it asked for
+        ([QUERY, BlockingIOError()], False),
+        ([bytes(PACKET)], False),
+        ([b""], False),
+        ([ConnectionResetError()], False),
+    ],
+)
+def test_tcp_what_ends_a_connection(results: list[object], goes_on: bool) -> None:
+    registry = TCPRegistryServer()
+    client = module._Client(Odd(*results), ("127.0.0.1", 1), 0)  # type: ignore[arg-type]
+    assert registry._serve_client(client) is goes_on
+
+
+def test_tcp_who_has_gone_before_he_was_accepted() -> None:
+    registry = TCPRegistryServer()
+    registry._sock = Odd(BlockingIOError())  # type: ignore[assignment]
+    registry._accept(None)  # type: ignore[arg-type]
+    registry._ready(Odd(), None)  # type: ignore[arg-type]  # dropped a moment ago
+    assert registry._clients == {}
+
+
+def test_tcp_without_reusing_addresses() -> None:
+    with TCPRegistryServer("127.0.0.1", 0, reuse_addr=False) as registry:
+        assert registry._bind().getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
+
+
+def test_other_errors_end_it_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise ValueError("odd")
+
+    registry = UDPRegistryServer("127.0.0.1", 0)
+    monkeypatch.setattr(registry, "_serve", fail)
+    with pytest.raises(ValueError, match="odd"):
+        registry.start()
+    assert registry._sock is None
