@@ -25,13 +25,13 @@ def facing(host: str) -> str | None:
     '127.0.0.1'
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.connect((host, 9))
-        except OSError:
-            return None
-        found: str = sock.getsockname()[0]
-        return found
+            found: str = sock.getsockname()[0]
+    except OSError:
+        return None
+    return found
 
 
 def local_addresses() -> list[str]:

@@ -192,7 +192,12 @@ class RegistryServer:
         """Called now and then."""
 
     def _answer(self, data: bytes, source: Any) -> bytes | None:
-        return self._registry.answer(data, source[:2], time.monotonic())
+        now = time.monotonic()
+        try:
+            return self._registry.answer(data, source[:2], now)
+        except Exception as exc:  # whatever somebody has found, the others are answered
+            self._registry.grumble(now, "answering %s failed: %r", source, exc)
+            return None
 
     def _release(self) -> None:
         sock, self._sock = self._sock, None
@@ -317,8 +322,7 @@ class TCPRegistryServer(RegistryServer):
             return
         except OSError as exc:  # out of descriptors, perhaps
             self._registry.grumble(now, "accepting failed, trying again soon: %s", exc)
-            if self._stop is not None:
-                self._stop.wait(_ACCEPT_PAUSE)
+            time.sleep(_ACCEPT_PAUSE)
             return
         sock.setblocking(False)
         self._clients[sock] = _Client(sock, source, now + CONNECTION_SECONDS)

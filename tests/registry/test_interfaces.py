@@ -27,6 +27,14 @@ def test_where_no_way_leads() -> None:
     assert facing("255.255.255.255") is None  # a socket that may not broadcast
 
 
+def test_without_a_descriptor_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", fail)
+    assert facing("127.0.0.1") is None
+
+
 @pytest.mark.parametrize("knows", [True, False])
 def test_other_systems(monkeypatch: pytest.MonkeyPatch, knows: bool) -> None:
     def look_up(*_args: object) -> list[tuple[object, ...]]:

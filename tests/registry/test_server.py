@@ -404,3 +404,21 @@ def test_other_errors_end_it_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="odd"):
         registry.start()
     assert registry._sock is None
+
+
+def test_whatever_goes_wrong_with_one_packet_the_others_are_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with UDPRegistryServer("127.0.0.1", 0) as registry:
+        answer = registry._registry.answer
+        failures = [RecursionError("odd")]
+
+        def fail_once(*args: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return answer(*args)
+
+        monkeypatch.setattr(registry._registry, "answer", fail_once)
+        client = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG)
+        assert client.register(("ECHO",), 1)
+    assert "failed: RecursionError('odd')" in caplog.text

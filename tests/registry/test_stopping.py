@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
+
+import pytest
 
 from netobj.registry.stopping import Stop
 
@@ -26,3 +30,27 @@ def test_waiting_ends_in_time() -> None:
     assert not stop.wait(0.001)
     stop.close()
     assert stop.is_set
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_that_has_the_sockets_too_changes_nothing() -> None:
+    stop = Stop()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        stop.set()  # its own
+        os.write(writing, b"x")
+        while True:  # until it is killed
+            signal.pause()
+    os.close(writing)
+    try:
+        assert os.read(reading, 1) == b"x"
+        assert not stop.wait(0.001)
+        stop.set()
+        assert stop._reader.recv(1) == b""  # who waits wakes
+        assert stop.wait(60)
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        os.close(reading)
+        stop.close()
