@@ -2,7 +2,7 @@
 
 ``python benchmarks/pipelining.py``: each skin as client, each server in a process of its own,
 behind a relay that counts what passes and delays it. A round trip is counted where the client
-sends something after it has received something.
+asks something after it has received something (what it drops it may release at any time).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from queue import SimpleQueue
 from typing import Any
 
 import netobj
+from netobj.core.consts import DEFAULT_LIMITS, Kind, Limit
+from netobj.core.framing import FrameReader
 from processes import CLIENTS, SERVERS, Verdict, serve, server_process
 
 CALLS = 10
@@ -59,7 +61,7 @@ class Relay:
         self._lock = threading.Lock()
         self._outwards = False
         self.round_trips = 0
-        self.sent = 0  # pieces from the client
+        self.sent = 0  # pieces from the client that ask
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
             self._server = socket.create_connection(("127.0.0.1", port))
@@ -79,14 +81,16 @@ class Relay:
                 threading.Thread(target=work, args=(sock, queue), daemon=True).start()
 
     def _read(self, source: socket.socket, queue: SimpleQueue[tuple[float, bytes]]) -> None:
+        outwards = source is self._client
+        reader = FrameReader(DEFAULT_LIMITS[Limit.FRAME])
         data = b"?"
         while data:
             try:
                 data = source.recv(65536)
             except OSError:
                 data = b""
-            if data:
-                self._count(source is self._client)
+            if data and (not outwards or _asks(reader, data)):
+                self._count(outwards)
             queue.put((time.perf_counter() + self._delay, data))
 
     def _write(self, target: socket.socket, queue: SimpleQueue[tuple[float, bytes]]) -> None:
@@ -114,6 +118,16 @@ class Relay:
             sock.close()
 
 
+def _asks(reader: FrameReader, data: bytes) -> bool:
+    """Whether *data*, which comes next, completes a request."""
+    reader.feed(data)
+    asks = False
+    while (body := reader.next_message()) is not None:
+        kind = body[1]  # behind the byte that begins a short array
+        asks = asks or kind in (Kind.REQUEST, Kind.ASYNC_REQUEST)
+    return asks
+
+
 def measure(client: str, kind: str, calls: int, delay: float) -> dict[str, float]:
     """Round trips and seconds of *calls* dependent calls, and of a single call."""
     with server_process(__file__, kind) as server:
@@ -135,7 +149,7 @@ class Count:
         self._since = time.perf_counter()
 
     def figures(self, name: str) -> dict[str, float]:
-        """Round trips, pieces that the client has sent, and seconds."""
+        """Round trips, pieces with which the client has asked, and seconds."""
         round_trips, sent = self._begin
         return {
             f"{name}: round trips": self._relay.round_trips - round_trips,

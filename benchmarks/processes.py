@@ -16,8 +16,12 @@ from typing import Any, NamedTuple
 import netobj
 
 CLIENTS = ("blocking", "aio")
-SERVERS = ("ThreadedServer", "AsyncServer", "aio.Server")
+SERVERS = ("ThreadedServer", "ThreadPoolServer", "AsyncServer", "aio.Server")
 LOOPS = ("asyncio", "uvloop")
+THREADED = {
+    "ThreadedServer": netobj.ThreadedServer,
+    "ThreadPoolServer": netobj.ThreadPoolServer,
+}
 
 
 class Server(NamedTuple):
@@ -52,7 +56,7 @@ def serve(service: Any, kind: str, loop: str) -> None:
     if kind == "AsyncServer":
         server = netobj.AsyncServer(service, "127.0.0.1", new_event_loop=_maker(loop))
     else:
-        server = netobj.ThreadedServer(service, "127.0.0.1")
+        server = THREADED[kind](service, "127.0.0.1")
     service.server = server
     print(server.port, flush=True)
     server.start()

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -21,6 +21,21 @@ THREADS = 20
 MOST_THREADS = 100
 HANG = 60.0
 """Seconds after which what is not over is said to hang."""
+
+Expected = Mapping[str, tuple[type[BaseException], ...]]
+"""How a call is given up -> what may be raised then."""
+ON_LOOP: Expected = {
+    "cancelled": (asyncio.CancelledError, CallCancelled),
+    "timed out": (asyncio.TimeoutError,),
+    "past the deadline": (netobj.AsyncResultTimeout,),
+    "waited for": (),
+}
+IN_THREADS: Expected = {
+    "cancelled": (CallCancelled,),
+    "timed out": (netobj.AsyncResultTimeout,),
+    "past the deadline": (netobj.AsyncResultTimeout,),
+    "waited for": (),
+}
 
 
 class Tally:
@@ -67,6 +82,13 @@ class Tally:
         if found != due:
             self.fault(f"{what} was answered by {found!r} in the place of {due!r}")
 
+    def judge(self, what: str, way: str, exc: BaseException, expected: Expected) -> None:
+        """*what*, which was given up in that *way*, raised *exc*."""
+        if isinstance(exc, expected[way]):
+            self.note(f"{what} {way}")
+        else:
+            self.fault(f"{what}, {way}, raised {exc!r}")
+
 
 # --- on an event loop -----------------------------------------------------------------------------
 
@@ -103,7 +125,7 @@ async def _one_on_loop(conn: Any, tally: Tally, rng: random.Random) -> None:
         else:
             await work
     except BaseException as exc:
-        _judge(tally, way, name, exc)
+        tally.judge(name, way, exc, ON_LOOP)
     else:
         tally.note(f"{name} answered")
 
@@ -113,19 +135,6 @@ async def _cancelled(work: Awaitable[None], moment: float) -> None:
     await asyncio.wait((task,), timeout=moment)
     task.cancel()
     await task
-
-
-def _judge(tally: Tally, way: str, name: str, exc: BaseException) -> None:
-    expected: dict[str, tuple[type[BaseException], ...]] = {
-        "cancelled": (asyncio.CancelledError, CallCancelled),
-        "timed out": (asyncio.TimeoutError,),
-        "past the deadline": (netobj.AsyncResultTimeout,),
-        "waited for": (),
-    }
-    if isinstance(exc, expected[way]):
-        tally.note(f"{name} {way}")
-    else:
-        tally.fault(f"{name}, {way}, raised {exc!r}")
 
 
 async def _call_on_loop(
@@ -229,7 +238,7 @@ def _some_asynchronous(conn: Any, tally: Tally, width: int, rng: random.Random) 
         try:
             tally.check(name, result.value, due)
         except Exception as exc:
-            _judge_in_thread(tally, way, name, exc)
+            tally.judge(name, way, exc, IN_THREADS)
         else:
             tally.note(f"{name} answered")
 
@@ -279,19 +288,6 @@ def close_in_threads(conn: Any, tally: Tally, width: int, rng: random.Random) ->
             tally.fault("a thread hangs though its connection was closed")
 
 
-def _judge_in_thread(tally: Tally, way: str, name: str, exc: Exception) -> None:
-    expected: dict[str, tuple[type[Exception], ...]] = {
-        "cancelled": (CallCancelled,),
-        "timed out": (netobj.AsyncResultTimeout,),
-        "past the deadline": (netobj.AsyncResultTimeout,),
-        "waited for": (),
-    }
-    if isinstance(exc, expected[way]):
-        tally.note(f"{name} {way}")
-    else:
-        tally.fault(f"{name}, {way}, raised {exc!r}")
-
-
 def _one_synchronous(conn: Any, tally: Tally, rng: random.Random) -> None:
     number, name = tally.number(), rng.choice(CALLS + STREAMS)
     way = rng.choice(("waited for", "past the deadline"))
@@ -302,7 +298,7 @@ def _one_synchronous(conn: Any, tally: Tally, rng: random.Random) -> None:
         else:
             _wait_for_one(conn, tally, name, number, rng)
     except Exception as exc:
-        _judge_in_thread(tally, way, name, exc)
+        tally.judge(name, way, exc, IN_THREADS)
     else:
         tally.note(f"{name} answered")
 

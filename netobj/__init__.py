@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
 __version__ = consts.VERSION
@@ -139,6 +140,7 @@ _NAMES_BY_HOME = {
     ),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}

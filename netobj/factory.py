@@ -11,26 +11,16 @@ from typing import Any, Final
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import PipeStream, Stream, stream_for
-from netobj.core.config import DEFAULT_CONFIG, Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
+from netobj.sockets import address_text, refused
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
 
-_DEFAULTS: Final = Config()
-_UNCHANGED: Final = _DEFAULTS._asdict()
 _KEEPALIVE_SECONDS: Final = 60
-
-
-def settings_for(service: Any, config: Settings) -> Config:
-    """The settings of a connection that shows *service*, with *config* on top."""
-    defaults = _DEFAULTS
-    if DEFAULT_CONFIG != _UNCHANGED:
-        defaults = defaults.merge(DEFAULT_CONFIG)
-    changes = {**getattr(service, "CONFIG", {}), **config}
-    return defaults.merge(changes) if changes else defaults
 
 
 def open_connection(
@@ -102,7 +92,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
     try:
         addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except OSError as exc:
-        raise _refused(f"{host}:{port}", exc) from exc
+        raise refused(f"{host}:{port}", exc) from exc
     for kind, type_, protocol, _, address in addresses:
         sock = socket.socket(kind, type_, protocol)
         try:
@@ -115,16 +105,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
             raise
         else:
             return sock
-    raise _refused(f"{host}:{port}", last) from last
-
-
-def _refused(where: str, exc: OSError | None) -> OSError:
-    """An error of the system's own class, so that ``except ConnectionRefusedError`` works."""
-    if exc is None:
-        return OSError(f"{where} has no address")
-    error = type(exc)(*exc.args)
-    error.filename = where
-    return error
+    raise refused(f"{host}:{port}", last) from last
 
 
 def _keep_alive(sock: socket.socket) -> None:
@@ -142,7 +123,7 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
         sock.connect(path)
     except OSError as exc:
         sock.close()
-        raise _refused(f"unix:{path}", exc) from exc
+        raise refused(f"unix:{path}", exc) from exc
     return open_connection(stream_for(sock), service, config)
 
 
@@ -176,7 +157,7 @@ def connect_by_service(
         try:
             sock = socket.create_connection(address, max(timeout, REACH))
         except OSError as exc:
-            refusals.append(f"{address[0]}:{address[1]}: {exc}")
+            refusals.append(f"{address_text(address)}: {exc}")
         else:
             sock.setblocking(True)
             return open_connection(stream_for(sock), service, config)

@@ -21,10 +21,11 @@ PUBLIC = """
     ForbiddenError FrameTooLarge GenericException Incoming LimitExceeded MasterService
     NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError ReentrantCall
     RemoteBaseException Service SlaveService SocketStream Stream StreamClosed TLSStream
-    ThreadedServer VersionMismatch VoidService __version__ aio async_ batch buffiter by_value
-    classic classpartial connect connect_by_service connect_channel connect_pipes connect_stream
-    connect_subproc connect_thread copy_of current_call deadline discover exposed list_services
-    metadata restricted service setup_logger spawn timed unix_connect utils
+    ThreadPoolServer ThreadedServer VersionMismatch VoidService __version__ aio async_ batch
+    buffiter by_value classic classpartial connect connect_by_service connect_channel
+    connect_pipes connect_stream connect_subproc connect_thread copy_of current_call deadline
+    discover exposed list_services metadata restricted service setup_logger spawn timed
+    unix_connect utils
 """.split()
 
 

@@ -12,14 +12,13 @@ from distributed import Client as Connection
 from distributed import LocalCluster
 
 from measuring import Job, Operation
+from peers.calling import BY_VALUE, HOLDS_NOTHING, consume
 from peers.service import Bench
 from workloads import ECHOED, IN_FLIGHT, NESTED, Workload
 
 VERSION = version("distributed")
-BY_VALUE = "everything goes by value"
 LACKS = {
-    "fresh_list": BY_VALUE,
-    "fresh_object": BY_VALUE,
+    **HOLDS_NOTHING,
     "callbacks": "only actors are called",
     "iterate": BY_VALUE,
     "idle": "a client is no mere connection: 500 of them need 500 event loops",
@@ -70,12 +69,7 @@ class Client:
 
     def buffiter(self) -> Operation:
         numbers = self._actor.numbers
-
-        def iterate() -> None:
-            for _ in numbers().result():
-                pass
-
-        return iterate
+        return lambda: consume(numbers().result())
 
     def in_flight(self) -> Operation:
         add = self._actor.add

@@ -16,14 +16,13 @@ from execnet.gateway_base import get_execmodel
 from execnet.script import socketserver
 
 from measuring import Job, Operation
+from peers.calling import HOLDS_NOTHING
 from workloads import CALLBACKS, ECHOED, FLOATS, IN_FLIGHT, ITEMS, NESTED, PROCESSES, Workload
 
 VERSION = version("execnet")
-BY_VALUE = "everything goes by value"
 LACKS = {
     "attribute": "no objects: channels of items",
-    "fresh_list": BY_VALUE,
-    "fresh_object": BY_VALUE,
+    **HOLDS_NOTHING,
     "call": "no asyncio",
     "idle": "its socket server accepts one connection at a time",
 }

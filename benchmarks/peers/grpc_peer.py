@@ -13,16 +13,15 @@ import msgpack
 import numpy as np
 
 from measuring import Job, Operation
+from peers.calling import HOLDS_NOTHING, consume
 from peers.service import FLOATS_ARRAY, NUMBERS, increment
 from processes import run_on
 from workloads import CALLBACKS, ECHOED, IN_FLIGHT, NESTED, THREADS, How, Workload
 
 VERSION = grpc.__version__
-BY_VALUE = "everything goes by value"
 LACKS = {
     "attribute": "functions only",
-    "fresh_list": BY_VALUE,
-    "fresh_object": BY_VALUE,
+    **HOLDS_NOTHING,
 }
 OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -139,21 +138,11 @@ class Client:
 
     def iterate(self) -> Operation:
         each = self._stub.each
-
-        def iterate() -> None:
-            for _ in each(0):
-                pass
-
-        return iterate
+        return lambda: consume(each(0))
 
     def buffiter(self) -> Operation:
         numbers = self._stub.numbers
-
-        def iterate() -> None:
-            for _ in numbers(0):
-                pass
-
-        return iterate
+        return lambda: consume(numbers(0))
 
     def in_flight(self) -> Operation:
         call = self._stub.add.future

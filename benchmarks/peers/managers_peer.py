@@ -8,8 +8,9 @@ from multiprocessing.managers import AutoProxy, BaseManager, ListProxy, MakeProx
 from typing import Any
 
 from measuring import Job, Operation
+from peers.calling import CallingClient, consume
 from peers.service import Bench
-from workloads import ECHOED, NESTED, Workload
+from workloads import Workload
 
 VERSION = f"of Python {platform.python_version()}"
 LACKS = {
@@ -48,28 +49,16 @@ def serve(job: Job, workload: Workload) -> None:
     server.serve_forever()
 
 
-class Client:
+class Client(CallingClient):
     """A client."""
 
     def __init__(self, job: Job) -> None:
         manager: Any = BenchManager(job.address, AUTHKEY)
         manager.connect()
-        self._bench = manager.bench()
+        super().__init__(manager.bench())
 
     def close(self) -> None:
         del self._bench  # the last proxy takes its connection along
-
-    def plain(self) -> Operation:
-        bench = self._bench
-        return lambda: bench.add(1, 2)
-
-    def bound(self) -> Operation:
-        add = self._bench.add
-        return lambda: add(1, 2)
-
-    def nested(self) -> Operation:
-        nested = self._bench.nested
-        return lambda: nested(*NESTED)
 
     def attribute(self) -> Operation:
         bench = self._bench
@@ -85,25 +74,11 @@ class Client:
 
     def iterate(self) -> Operation:
         numbers = self._bench.numbers()
-
-        def iterate() -> None:
-            for _ in numbers:
-                pass
-
-        return iterate
+        return lambda: consume(numbers)
 
     def buffiter(self) -> Operation:
         numbers = self._bench.numbers()
-
-        def iterate() -> None:
-            for _ in numbers[:]:  # a slice goes by value
-                pass
-
-        return iterate
-
-    def echo(self) -> Operation:
-        data, echo = os.urandom(ECHOED), self._bench.echo
-        return lambda: echo(data)
+        return lambda: consume(numbers[:])  # a slice goes by value
 
     def array(self) -> Operation:
         return self._bench.floats

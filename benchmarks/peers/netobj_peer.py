@@ -34,7 +34,7 @@ def serve(job: Job, workload: Workload) -> None:
     """Serve until the process ends."""
     service = NoSpinService if job.kind == "nospin" else BenchService
     if job.kind == "selector":
-        kind = "AsyncServer"
+        kind = "ThreadPoolServer"
     else:
         kind = "aio.Server" if workload.how is How.ASYNC else "ThreadedServer"
     serve_forever(service, kind, workload.loop or "asyncio")

@@ -34,7 +34,6 @@ VERSION = ""
 LACKS = {"iterate": "a loop has no floor of its own"}
 HEADER = struct.Struct("!cII")  # what is wanted, bytes of a request, bytes of a reply
 SPIN = 50e-6  # seconds
-ARRAY = bytes(FLOATS * 8)
 
 
 def receive_blocking(sock: socket.socket, size: int) -> bytes:
@@ -80,8 +79,9 @@ def _serve_one(sock: socket.socket, receive: Any) -> None:
             while data := receive_blocking(sock, request):
                 sock.sendall(data)
         elif wanted == b"a":
+            data = os.urandom(FLOATS * 8)  # zeros would all be read from one page
             while sock.recv(1):
-                sock.sendall(ARRAY)
+                sock.sendall(data)
         else:
             numbers = list(range(ITEMS))
             while sock.recv(1):

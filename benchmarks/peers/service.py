@@ -52,6 +52,13 @@ class Bench:
         return FLOATS_ARRAY
 
 
+class BytesBench(Bench):
+    """The same, for those that know no arrays: as bytes."""
+
+    def floats(self) -> bytes:
+        return FLOATS_ARRAY.tobytes()
+
+
 FLOATS_ARRAY = np.random.default_rng(1).random(FLOATS)  # not to be compressed
 
 

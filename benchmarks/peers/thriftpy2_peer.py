@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import thriftpy2
 from thriftpy2.protocol import TCyBinaryProtocolFactory
 from thriftpy2.rpc import make_client
@@ -20,15 +18,14 @@ from thriftpy2.thrift import TProcessor
 from thriftpy2.transport import TCyBufferedTransportFactory, TServerSocket
 
 from measuring import Job, Operation
-from peers.service import FLOATS_ARRAY, Bench
-from workloads import ECHOED, NESTED, Workload
+from peers.calling import BY_VALUE, HOLDS_NOTHING, CallingClient
+from peers.service import BytesBench
+from workloads import NESTED, Workload
 
 VERSION = version("thriftpy2")
-BY_VALUE = "everything goes by value"
 LACKS = {
     "attribute": "functions only",
-    "fresh_list": BY_VALUE,
-    "fresh_object": BY_VALUE,
+    **HOLDS_NOTHING,
     "callbacks": "only the server is called",
     "iterate": BY_VALUE,
     "in_flight": "a call waits for its answer",
@@ -53,13 +50,6 @@ service BenchService {
 declared: Any = thriftpy2.load_fp(io.StringIO(DECLARED), "bench_thrift")
 
 
-class Handler(Bench):
-    """What is measured."""
-
-    def floats(self) -> bytes:
-        return FLOATS_ARRAY.tobytes()
-
-
 class SayingSocket(TServerSocket):
     """Says its port when it listens."""
 
@@ -74,18 +64,18 @@ def serve(job: Job, workload: Workload) -> None:
     logging.getLogger("thriftpy2").addHandler(logging.NullHandler())
     listener = SayingSocket(host="127.0.0.1", port=0, client_timeout=None)
     TThreadedServer(
-        TProcessor(declared.BenchService, Handler()),
+        TProcessor(declared.BenchService, BytesBench()),
         listener,
         iprot_factory=TCyBinaryProtocolFactory(),
         itrans_factory=TCyBufferedTransportFactory(),
     ).serve()
 
 
-class Client:
+class Client(CallingClient):
     """A client."""
 
     def __init__(self, job: Job) -> None:
-        self._client: Any = make_client(
+        client: Any = make_client(
             declared.BenchService,
             "127.0.0.1",
             int(job.address),
@@ -93,20 +83,13 @@ class Client:
             trans_factory=TCyBufferedTransportFactory(),
             timeout=None,
         )
+        super().__init__(client)
 
     def close(self) -> None:
-        self._client.close()
-
-    def plain(self) -> Operation:
-        client = self._client
-        return lambda: client.add(1, 2)
-
-    def bound(self) -> Operation:
-        add = self._client.add
-        return lambda: add(1, 2)
+        self._bench.close()
 
     def nested(self) -> Operation:
-        nested = self._client.nested
+        nested = self._bench.nested
         head, items, (note, (one, more)) = NESTED
 
         def call() -> None:
@@ -118,20 +101,3 @@ class Client:
             nested(order)
 
         return call
-
-    def buffiter(self) -> Operation:
-        client = self._client
-
-        def iterate() -> None:
-            for _ in client.numbers():
-                pass
-
-        return iterate
-
-    def echo(self) -> Operation:
-        data, echo = os.urandom(ECHOED), self._client.echo
-        return lambda: echo(data)
-
-    def array(self) -> Operation:
-        floats = self._client.floats
-        return lambda: np.frombuffer(floats())

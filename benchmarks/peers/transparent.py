@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from measuring import Operation
+from peers.calling import CallingClient, consume
 from peers.service import Bench, increment
-from workloads import CALLBACKS, ECHOED, IN_FLIGHT, NESTED
+from workloads import CALLBACKS, IN_FLIGHT
 
 
 class ExposedBench:
@@ -27,12 +27,13 @@ class ExposedBench:
     exposed_floats = Bench.floats
 
 
-class TransparentClient:
+class TransparentClient(CallingClient):
     """The operations over *conn*, with the helpers of its library."""
 
     def __init__(
         self, conn: Any, async_: Callable[[Any], Any], buffiter: Callable[[Any], Any]
     ) -> None:
+        super().__init__(conn.root)
         self._conn = conn
         self._async = async_
         self._buffiter = buffiter
@@ -44,18 +45,10 @@ class TransparentClient:
         conn = self._conn
         return lambda: conn.root.add(1, 2)
 
-    def bound(self) -> Operation:
-        add = self._conn.root.add
-        return lambda: add(1, 2)
-
-    threads = bound
-
-    def nested(self) -> Operation:
-        nested = self._conn.root.nested
-        return lambda: nested(*NESTED)
+    threads = CallingClient.bound
 
     def attribute(self) -> Operation:
-        root = self._conn.root
+        root = self._bench
         return lambda: root.attribute
 
     def fresh_list(self) -> Operation:
@@ -71,15 +64,15 @@ class TransparentClient:
         return lambda: conn.root.callbacks(increment, CALLBACKS)
 
     def iterate(self) -> Operation:
-        numbers = self._conn.root.numbers()
-        return lambda: _consume(numbers)
+        numbers = self._bench.numbers()
+        return lambda: consume(numbers)
 
     def buffiter(self) -> Operation:
-        numbers, buffiter = self._conn.root.numbers(), self._buffiter
-        return lambda: _consume(buffiter(numbers))
+        numbers, buffiter = self._bench.numbers(), self._buffiter
+        return lambda: consume(buffiter(numbers))
 
     def in_flight(self) -> Operation:
-        add = self._async(self._conn.root.add)
+        add = self._async(self._bench.add)
 
         def call() -> None:
             results = [add(1, 2) for _ in range(IN_FLIGHT)]
@@ -88,15 +81,6 @@ class TransparentClient:
 
         return call
 
-    def echo(self) -> Operation:
-        data, echo = os.urandom(ECHOED), self._conn.root.echo
-        return lambda: echo(data)
-
     def array(self) -> Operation:
-        floats = self._conn.root.floats()
+        floats = self._bench.floats()
         return lambda: np.asarray(floats)
-
-
-def _consume(items: Any) -> None:
-    for _ in items:
-        pass

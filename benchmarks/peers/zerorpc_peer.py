@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from importlib.metadata import version
 
-import numpy as np
 import zerorpc
 
 from measuring import Job, Operation
-from peers.service import FLOATS_ARRAY, NUMBERS, Bench
-from workloads import ECHOED, IN_FLIGHT, NESTED, Workload
+from peers.calling import HOLDS_NOTHING, CallingClient, consume
+from peers.service import NUMBERS, BytesBench
+from workloads import IN_FLIGHT, Workload
 
 VERSION = version("zerorpc")
-BY_VALUE = "everything goes by value"
 LACKS = {
     "attribute": "methods only",
-    "fresh_list": BY_VALUE,
-    "fresh_object": BY_VALUE,
+    **HOLDS_NOTHING,
     "callbacks": "only the server is called",
     "threads": "greenlets of one thread",
     "call": "no asyncio",
 }
 
 
-class Methods(Bench):
+class Methods(BytesBench):
     """What is measured."""
 
     @zerorpc.stream
     def each_number(self) -> Iterator[int]:
         return iter(NUMBERS)
-
-    def floats(self) -> bytes:
-        return FLOATS_ARRAY.tobytes()
 
 
 def serve(job: Job, workload: Workload) -> None:
@@ -47,47 +41,21 @@ def serve(job: Job, workload: Workload) -> None:
     server.run()
 
 
-class Client:
+class Client(CallingClient):
     """A client."""
 
     def __init__(self, job: Job) -> None:
-        self._client = zerorpc.Client(f"tcp://127.0.0.1:{job.address}")
+        super().__init__(zerorpc.Client(f"tcp://127.0.0.1:{job.address}"))
 
     def close(self) -> None:
-        self._client.close()
-
-    def plain(self) -> Operation:
-        client = self._client
-        return lambda: client.add(1, 2)
-
-    def bound(self) -> Operation:
-        add = self._client.add
-        return lambda: add(1, 2)
-
-    def nested(self) -> Operation:
-        nested = self._client.nested
-        return lambda: nested(*NESTED)
+        self._bench.close()
 
     def iterate(self) -> Operation:
-        client = self._client
-
-        def iterate() -> None:
-            for _ in client.each_number():
-                pass
-
-        return iterate
-
-    def buffiter(self) -> Operation:
-        client = self._client
-
-        def iterate() -> None:
-            for _ in client.numbers():
-                pass
-
-        return iterate
+        bench = self._bench
+        return lambda: consume(bench.each_number())
 
     def in_flight(self) -> Operation:
-        add, later = self._client.add, {"async": True}
+        add, later = self._bench.add, {"async": True}
 
         def calls() -> None:
             results = [add(1, 2, **later) for _ in range(IN_FLIGHT)]
@@ -95,11 +63,3 @@ class Client:
                 result.get()
 
         return calls
-
-    def echo(self) -> Operation:
-        data, echo = os.urandom(ECHOED), self._client.echo
-        return lambda: echo(data)
-
-    def array(self) -> Operation:
-        floats = self._client.floats
-        return lambda: np.frombuffer(floats())

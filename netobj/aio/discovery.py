@@ -12,6 +12,7 @@ from netobj.aio.factory import Connecting, connect_socket, open_tcp
 from netobj.core.service import VoidService
 from netobj.registry import discovery
 from netobj.registry.places import Address
+from netobj.sockets import address_text
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -55,7 +56,7 @@ def connect_by_service(
             try:
                 sock = await _open(address, max(timeout, discovery.REACH))
             except (OSError, asyncio.TimeoutError) as exc:  # not yet a TimeoutError in Python 3.10
-                refusals.append(f"{address[0]}:{address[1]}: {exc}")
+                refusals.append(f"{address_text(address)}: {exc}")
             else:
                 return await connect_socket(sock, service, config)
         raise discovery.unreachable(service_name, refusals)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.wire import Wire, new_wire
-from netobj.core.config import DEFAULT_CONFIG, Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
+from netobj.sockets import refused
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -48,11 +49,6 @@ class Connecting:
     ) -> None:
         assert self._connection is not None
         await self._connection.close()
-
-
-def settings_for(service: Any, config: Settings) -> Config:
-    """The settings of a connection that shows *service*."""
-    return Config().merge({**DEFAULT_CONFIG, **getattr(service, "CONFIG", {}), **config})
 
 
 def make_connection(
@@ -120,13 +116,13 @@ async def open_tcp(host: str, port: int, family: int) -> socket.socket:
     try:
         found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     except OSError as exc:
-        raise _refused(f"{host}:{port}", exc) from exc
+        raise refused(f"{host}:{port}", exc) from exc
     for kind, type_, protocol, _, address in found:
         try:
             return await _open(socket.socket(kind, type_, protocol), address)
         except OSError as exc:
             last = exc
-    raise _refused(f"{host}:{port}", last) from last
+    raise refused(f"{host}:{port}", last) from last
 
 
 async def _open(sock: socket.socket, address: Any) -> socket.socket:
@@ -137,15 +133,6 @@ async def _open(sock: socket.socket, address: Any) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _refused(where: str, exc: OSError | None) -> OSError:
-    """An error of the system's own class, so that ``except ConnectionRefusedError`` works."""
-    if exc is None:
-        return OSError(f"{where} has no address")
-    error = type(exc)(*exc.args)
-    error.filename = where
-    return error
 
 
 def connect(
@@ -215,7 +202,7 @@ def unix_connect(
         try:
             sock = await _open(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
         except OSError as exc:
-            raise _refused(f"unix:{path}", exc) from exc
+            raise refused(f"unix:{path}", exc) from exc
         await _over(sock, wire, ssl, server_hostname)
 
     return Connecting(_connect(open_wire, service, config, extend))

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
+from contextvars import Context
 from functools import cache
 from importlib.util import find_spec
 from random import random
@@ -22,14 +23,14 @@ from typing import Any, Final
 from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving
 from netobj.aio.dispatch import Dispatcher
-from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
+from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper
-from netobj.calls import scope
+from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT, Limit
+from netobj.core.consts import CLOSED_HERE, SILENT, Limit
 from netobj.core.describe import NOTHING
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 from netobj.core.events import (
@@ -47,8 +48,9 @@ from netobj.core.flow import Flow
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
@@ -57,7 +59,6 @@ CLOSE_PATIENCE: Final = 1.0
 _REQUESTS: Final = int(Limit.REQUESTS)
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
-CLOSED_HERE: Final = "the connection was closed on this side"
 
 
 class Link:
@@ -201,7 +202,7 @@ class Link:
         outcome.waiters = (*outcome.waiters, waiter)
         timer = None
         if deadline is not None:
-            timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), _expire, waiter)
+            timer = self._call_in(max(0.0, deadline - time.monotonic()), _expire, waiter)
         try:
             yield waiter
         except BaseException as exc:
@@ -214,6 +215,12 @@ class Link:
                 outermost.pop(chain, None)
                 if outcome.kept_exceptions is not None:
                     outcome.let_go()
+
+    def _call_in(
+        self, seconds: float, function: Callable[[Any], object], argument: object
+    ) -> asyncio.TimerHandle:
+        # In no context of ours: a loop keeps that of a cancelled timer until its time.
+        return self.loop.call_later(seconds, function, argument, context=Context())
 
     def wake(self, waiters: Iterable[Waiter]) -> None:
         """Go on with the tasks of *waiters*: behind what arrives just now, else soon."""
@@ -339,13 +346,10 @@ class Link:
 
         Raises AsyncResultTimeout when a ``netobj.deadline`` of this task passes first.
         """
-        deadline = scope.get().deadline
         while not ready():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+            left = time_for_stream()
             future: asyncio.Future[None] = self.loop.create_future()
-            timer = None if left is None else self.loop.call_later(left, _settle, future)
+            timer = None if left is None else self._call_in(left, _settle, future)
 
             def wake(future: asyncio.Future[None] = future) -> None:
                 if threading.get_ident() == self.loop_thread:
@@ -524,11 +528,7 @@ class Link:
     @property
     def peer_name(self) -> str:
         """Who is at the other end, for texts and logs."""
-        address = (self.config.endpoints or (None, None))[1]
-        if isinstance(address, tuple):
-            host, port = address[:2]
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return f"unix:{address!s}" if address else "a local socket"
+        return address_text((self.config.endpoints or (None, None))[1])
 
     def broken_from_thread(self, exc: ProtocolError) -> None:
         """As :meth:`broken`, from a worker thread."""

@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import Any, Final
 
 from netobj.aio.connection import Connection
-from netobj.aio.factory import make_connection, settings_for
+from netobj.aio.factory import make_connection
 from netobj.aio.wire import Wire, new_wire
+from netobj.core.config import settings_for
 from netobj.core.service import instance_of
+from netobj.sockets import bind_unix, unlink
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -119,7 +121,7 @@ class Server:
         host, port, path, sock = self._where
         options: dict[str, Any] = {"ssl": self._ssl, "backlog": self._backlog}
         if path is not None:
-            sock = _bind_unix(path)
+            sock = bind_unix(path)
         if sock is None:
             self._server = await loop.create_server(self._wire, host, port, **options)
         else:
@@ -186,7 +188,7 @@ class Server:
         if server is not None:
             server.close()
             if self._where[2] is not None:
-                _unlink(self._where[2])
+                unlink(self._where[2])
         for task in self._attaching:
             task.cancel()
         closing = [connection.close() for connection in self._connections]
@@ -208,23 +210,3 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _bind_unix(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)  # for this user alone: other users are strangers
-    try:
-        sock.bind(path)
-    except BaseException:
-        sock.close()
-        raise
-    finally:
-        os.umask(mask)
-    return sock
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

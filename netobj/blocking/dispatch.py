@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
@@ -27,6 +27,13 @@ from netobj.core.config import Serve
 from netobj.core.events import Cancel, Request
 from netobj.core.handlers import is_concurrent
 from netobj.errors import Busy
+
+
+class Workers(Protocol):
+    """Threads for the jobs that no other thread takes."""
+
+    def submit(self, job: Job) -> bool:
+        """Run *job* soon; False if there is no thread for it."""
 
 
 class Dispatcher(Runner):
@@ -46,6 +53,7 @@ class Dispatcher(Runner):
         self.waiting: list[Job] = []  # for whoever serves, with serve="caller"
         self._signal: Any = None
         self.overflow: list[Job] = []
+        self.workers: Workers | None = None  # in place of the process's
         self._worker_called = False
 
     # --- routing: in the thread that reads -------------------------------------------------
@@ -58,21 +66,16 @@ class Dispatcher(Runner):
             if self._held is None or not self._hold(request):
                 self._route_freely(request)
 
-    def may_run_here(self, request: Any, server: Server) -> bool:
-        """True for a call that the thread of *server*, which reads, is to run; it is busy then."""
-        if (
+    def may_run_here(self, request: Any) -> bool:
+        """True for a call that the free thread which reads it may run at once."""
+        return not (
             type(request) is not Request
             or request.lane is not None
             or request.deferred
             or request.chain in chains
-            or server.busy
             or self._held is not None
             or self.mode is Serve.CALLER
-        ):
-            return False
-        server.busy = True
-        server.current = request
-        return True
+        )
 
     def _route_to_waiter(self, request: Request) -> bool:
         """Give *request* to the thread that waits in its chain; False if there is none."""
@@ -145,7 +148,7 @@ class Dispatcher(Runner):
     def _call_worker(self) -> None:
         if not self._worker_called:  # else it has not looked yet, and will see what is there
             self._worker_called = True
-            if not pool.submit((self._work_off_overflow, None)):
+            if not (self.workers or pool).submit((self._work_off_overflow, None)):
                 self._worker_called = False
                 while (job := self._next_overflow()) is not None:
                     self._connection.guarded(self._refuse, job)

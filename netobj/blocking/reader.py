@@ -186,6 +186,10 @@ class Reader(ABC):
         """Somebody reads the connection at the moment."""
         return self._reader.locked()
 
+    def reader_is_there(self) -> bool:
+        """A thread has the role of the reader."""
+        return self._reader.locked()
+
     def reads_here(self) -> bool:
         """True in the thread that is in the midst of reading: a finalizer or signal handler."""
         return self._reader_thread == get_ident()

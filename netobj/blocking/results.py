@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.safepoint import wait_event
@@ -40,7 +41,7 @@ class AsyncResult(Waiter, Promise):
     forgotten = False
     jobs: Any = ()  # it waits in no chain, so nobody gives it any
     done = deferred = reading = entered = False
-    lock = kept = None
+    lock = None
     _deadline: float | None = None
     _expired = False
     _fetched: tuple[bool, Any] | None = None
@@ -227,7 +228,8 @@ class AsyncResult(Waiter, Promise):
 
         self.add_callback(settle)
         left = None if self._deadline is None else self._deadline - time.monotonic()
-        timer = None if left is None else loop.call_later(left, settle, self)
+        # In no context of ours: a loop keeps that of a cancelled timer until its time.
+        timer = None if left is None else loop.call_later(left, settle, self, context=Context())
         try:
             yield from future
         except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from netobj.blocking.safepoint import safe_point
 from netobj.core.framing import Arrived
+from netobj.sockets import address_text
 
 RECV_SIZE: Final = 64 * 1024
 _FIRST: Final = 448
@@ -162,7 +163,7 @@ class SocketStream(Stream):
     @property
     def name(self) -> str:
         ends = self.endpoints
-        return "a closed socket" if ends is None else _address(ends[1] or ends[0])
+        return "a closed socket" if ends is None else address_text(ends[1] or ends[0])
 
     @property
     def endpoints(self) -> tuple[Any, Any] | None:
@@ -200,13 +201,6 @@ class NonBlockingSocketStream(SocketStream):
 
     def send_now(self, parts: Sequence[Wire]) -> int:
         return self.send(parts[0])
-
-
-def _address(address: Any) -> str:
-    if isinstance(address, tuple):
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"unix:{os.fsdecode(address)}" if address else "a local socket"
 
 
 class TLSStream(Stream):
@@ -266,7 +260,7 @@ class TLSStream(Stream):
     @property
     def name(self) -> str:
         try:
-            return "tls " + _address(self.sock.getpeername())
+            return "tls " + address_text(self.sock.getpeername())
         except OSError:
             return "a closed socket"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.waiting import begin_lane
@@ -89,7 +90,8 @@ class TaskRun:
         deadline = self._request.deadline
         if deadline is not None:
             left = max(0.0, deadline - time.monotonic())
-            self._timer = self._loop.call_later(left, self._expire)
+            # In no context of ours: a loop keeps that of a cancelled timer until its time.
+            self._timer = self._loop.call_later(left, self._expire, context=Context())
         self._task = self._loop.create_task(work(self))
 
     def _expire(self) -> None:

@@ -119,6 +119,24 @@ class ConfigMapping(MutableMapping[str, Any]):
         return len(Config._fields)
 
 
-DEFAULT_CONFIG: dict[str, Any] = Config()._asdict()
+_DEFAULTS: Final = Config()
+_UNCHANGED: Final = _DEFAULTS._asdict()
+DEFAULT_CONFIG: dict[str, Any] = _DEFAULTS._asdict()
 """What each new connection starts from. A program that changes it changes all connections that
 it makes after that; what a service or a caller sets still wins."""
+
+
+def settings_for(service: Any, changes: Mapping[str, Any]) -> Config:
+    """The settings of a connection that shows *service*, with *changes* (key -> value) on top.
+
+    *service* may have settings of its own, a mapping ``CONFIG``. Raises ``ValueError`` for an
+    unknown key.
+
+    >>> settings_for(None, {"allow_public_attrs": True}).allow_public_attrs
+    True
+    """
+    defaults = _DEFAULTS
+    if DEFAULT_CONFIG != _UNCHANGED:
+        defaults = defaults.merge(DEFAULT_CONFIG)
+    changes = {**getattr(service, "CONFIG", {}), **changes}
+    return defaults.merge(changes) if changes else defaults

@@ -24,6 +24,9 @@ PREAMBLE: Final = b"netobj 1\r\n"
 SILENT: Final = ", without a word of netobj: perhaps it is something else, or wants TLS"
 """What a side adds that sees the other go before its hello."""
 
+CLOSED_HERE: Final = "the connection was closed on this side"
+"""Why a connection has ended that was closed by the program that asks."""
+
 MINOR_VERSION: Final = 0
 
 HEADER_SIZE: Final = 4

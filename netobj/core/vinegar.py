@@ -179,6 +179,14 @@ class _Table:
 _Group = tuple[str, tuple[BaseException, ...]]
 
 
+def unsendable(what: str, exc: BaseException, failure: Exception) -> RuntimeError:
+    """What stands for *exc*, with which *what* ended, when *failure* kept it from being sent."""
+    return RuntimeError(
+        f"{what} a {type(exc).__name__}, which could not be sent: "
+        f"{type(failure).__name__}: {failure}"
+    )
+
+
 def _group_of(exc: BaseException) -> _Group | None:
     """The message and the members of a group, else None."""
     found: tuple[Any, Any]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from netobj import aio
-from netobj.servers.base import Server, unlink
+from netobj.servers.base import Server
+from netobj.sockets import unlink
 
 
 class AsyncServer(Server):

@@ -15,12 +15,13 @@ from typing import Any, Final
 from netobj.blocking.connection import Connection
 from netobj.blocking.link import greeting
 from netobj.blocking.streams import stream_for
-from netobj.core.config import Config
+from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.errors import AuthenticationError
-from netobj.factory import open_connection, settings_for
+from netobj.factory import open_connection
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
+from netobj.sockets import bind_unix, unlink
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
@@ -130,16 +131,8 @@ class Server:
         return listener
 
     def _bind_unix(self, path: str) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        mask = os.umask(0o177)  # for this user alone: other users are strangers
-        listener.setblocking(True)
-        try:
-            listener.bind(path)
-        except BaseException:
-            listener.close()
-            raise
-        finally:
-            os.umask(mask)
+        listener = bind_unix(path)
+        listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
         listener.listen(self.backlog)
         return listener
 
@@ -286,20 +279,27 @@ class Server:
             admitted = not self._closed
             if admitted:
                 self.clients.add(connection)
-        if not admitted:
+        if admitted:
+            self._serve_admitted(connection)
+        else:
             connection.close()
-            return
+
+    def _serve_admitted(self, connection: Connection) -> None:
         try:
             self._handle_connection(connection)
         finally:
-            with self._lock:
-                self.clients.discard(connection)
-            endpoints = connection.config.endpoints
-            self.logger.info("goodbye %s", endpoints and endpoints[1])
+            self._left(connection)
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""
         connection.serve_all()
+
+    def _left(self, connection: Connection) -> None:
+        """*connection* has ended."""
+        with self._lock:
+            self.clients.discard(connection)
+        endpoints = connection.config.endpoints
+        self.logger.info("goodbye %s", endpoints and endpoints[1])
 
     def close(self) -> None:
         """Stop accepting, and close every connection. Closing twice does no harm."""
@@ -366,11 +366,3 @@ def _close_listener(listener: socket.socket) -> None:
     except OSError:
         pass
     _close(listener)
-
-
-def unlink(path: str) -> None:
-    """Remove the file of a Unix socket, if it is there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netobj.servers.thread_pool import ThreadPoolServer
 from netobj.servers.threaded import ThreadedServer
 
-__all__ = ["ThreadedServer"]
+__all__ = ["ThreadPoolServer", "ThreadedServer"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from looped import joined, run, until
+from looped import awaiting, joined, run, until
 
 import netobj
 from netobj import aio
@@ -63,10 +63,6 @@ class NotedLate(Noted):
     async def on_disconnect(self, conn: Any) -> None:  # type: ignore[override]
         await asyncio.sleep(0.005)
         self.log.append("disconnected")
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 @pytest.mark.parametrize("kind", [Noted, NotedLate])
@@ -172,8 +168,8 @@ def test_closing_while_calls_run(new_loop: NewLoop) -> None:
         noted = Noted()
         async with aio.Server(noted, "localhost") as server:
             conn = await aio.connect("localhost", server.port)
-            tasks = [asyncio.create_task(_await(conn.root.wait())) for _ in range(3)]
-            tasks.append(asyncio.create_task(_await(conn.root.wait_plain())))
+            tasks = [awaiting(conn.root.wait()) for _ in range(3)]
+            tasks.append(awaiting(conn.root.wait_plain()))
             await until(lambda: noted.log.count("waits") == 4)
             assert "open" in repr(conn)
             assert not conn.closed
@@ -206,7 +202,7 @@ def test_what_was_not_started_is_told_by_the_goodbye() -> None:
     async def main() -> None:
         noted = Noted()
         async with joined(noted, workers=1, clean=False) as pair:
-            tasks = [asyncio.create_task(_await(pair.root.wait_plain())) for _ in range(3)]
+            tasks = [awaiting(pair.root.wait_plain()) for _ in range(3)]
             await until(lambda: len(pair.there.session.running) == 3)
             await until(lambda: "waits" in noted.log)
             closing = asyncio.create_task(pair.server.close())
@@ -254,7 +250,7 @@ def test_closing_does_not_wait_for_a_peer_that_does_not_read(
         with there:
             conn = await aio.connect_socket(here)
             data = b"x" * 60_000
-            tasks = [asyncio.create_task(_await(conn.root.take(data))) for _ in range(100)]
+            tasks = [awaiting(conn.root.take(data)) for _ in range(100)]
             await until(lambda: conn._paused)
             await conn.close()
             for result in await asyncio.gather(*tasks, return_exceptions=True):
@@ -310,8 +306,8 @@ def test_dump_pending_tells_who_waits_on_whom() -> None:
         async with joined(noted) as pair:
             assert "nothing is under way" in pair.conn.dump_pending()
             tasks = [
-                asyncio.create_task(_await(pair.root.wait()), name="alice"),
-                asyncio.create_task(_await(pair.root.wait_plain()), name="bob"),
+                awaiting(pair.root.wait(), name="alice"),
+                awaiting(pair.root.wait_plain(), name="bob"),
             ]
             await until(lambda: noted.log.count("waits") == 2)
             here, there = pair.conn.dump_pending(), pair.there.dump_pending()

@@ -9,8 +9,7 @@ import pytest
 import netobj
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.server import UDPRegistryServer
-
-HANG = 20.0
+from patience import HANG
 
 
 class EchoService(netobj.Service):

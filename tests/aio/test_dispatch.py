@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from looped import counted, joined, run, until
+from looped import awaiting, counted, joined, run, until
 
 import netobj
 from netobj import aio
@@ -73,10 +73,6 @@ class Keeper:
     @netobj.exposed
     def call_plain(self, function: Any, argument: Any) -> Any:
         return function(argument)
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 def _others() -> set[threading.Thread]:
@@ -722,7 +718,7 @@ def test_a_dead_peer_ends_a_stream(name: str) -> None:
         async with joined(streams, clean=False) as pair:
             stream = aiter(getattr(pair.root, name)())
             assert await anext(stream) == 1
-            waiting = asyncio.ensure_future(_await(anext(stream)))
+            waiting = awaiting(anext(stream))
             await asyncio.sleep(0)
             pair.there.transport.abort()
             with pytest.raises(netobj.ConnectionLost):

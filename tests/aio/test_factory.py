@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from looped import run, until
+from looped import awaiting, run, until
 
 import netobj
 from netobj import aio
@@ -95,17 +95,13 @@ def test_connecting_can_be_cancelled() -> None:
 
     async def main() -> None:
         async with aio.Server(netobj.SlaveService, "localhost") as server:
-            task = asyncio.ensure_future(_await(aio.connect("localhost", server.port, Slow)))
+            task = awaiting(aio.connect("localhost", server.port, Slow))
             await until(lambda: server.connections)
             task.cancel()
             await asyncio.wait([task])
             await until(lambda: server.connections == ())
 
     run(main())
-
-
-async def _await(value: Any) -> Any:
-    return await value
 
 
 def test_two_sockets_make_a_connection(new_loop: NewLoop) -> None:

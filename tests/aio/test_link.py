@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from looped import joined, run, until
+from looped import awaiting, joined, run, until
 
 import netobj
 from netobj import aio
@@ -26,10 +26,6 @@ class Slow(netobj.Service):
     @netobj.exposed
     async def left(self) -> float | None:
         return netobj.current_call().time_left
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 def test_metadata_travels_and_is_not_inherited() -> None:
@@ -76,7 +72,7 @@ def test_calls_beyond_the_limit_of_the_peer_wait() -> None:
         limits[Limit.REQUESTS] = 8
         async with joined(counts, server_config={"limits": tuple(limits)}) as pair:
             await pair.root.enter(0)  # the limits are known
-            tasks = [asyncio.create_task(_await(pair.root.enter(n))) for n in range(200)]
+            tasks = [awaiting(pair.root.enter(n)) for n in range(200)]
             await asyncio.sleep(0)
             for task in tasks[50:60]:
                 task.cancel()
@@ -99,14 +95,14 @@ def test_waiting_for_room_ends_with_the_deadline_or_the_patience(
         limits[Limit.REQUESTS] = 2
         async with joined(slow, server_config={"limits": tuple(limits)}) as pair:
             await pair.root.left()
-            tasks = [asyncio.create_task(_await(pair.root.wait())) for _ in range(2)]
+            tasks = [awaiting(pair.root.wait()) for _ in range(2)]
             await until(lambda: len(slow.log) == 2)
             with netobj.deadline(0.01), pytest.raises(TimeoutError, match="room"):
                 await pair.root.left()
             monkeypatch.setattr("netobj.aio.link.CREDIT_PATIENCE", 0.01)
             with pytest.raises(netobj.Busy, match="no room for another call"):
                 await pair.root.left()
-            late = asyncio.create_task(_await(pair.root.left()))
+            late = awaiting(pair.root.left())
             monkeypatch.undo()
             slow.opened.set()
             await asyncio.gather(*tasks, late)
@@ -152,7 +148,7 @@ def test_callers_wait_while_the_peer_does_not_read() -> None:
             await pair.root.take(b"")
             there.transport.pause_reading()
             data = bytes(100_000)
-            tasks = [asyncio.create_task(_await(pair.root.take(data))) for _ in range(200)]
+            tasks = [awaiting(pair.root.take(data)) for _ in range(200)]
             await until(lambda: pair.conn._paused)
             for _ in range(50):
                 await asyncio.sleep(0)
@@ -169,7 +165,7 @@ def test_a_peer_that_breaks_the_protocol_is_told_why(caplog: pytest.LogCaptureFi
     async def main() -> None:
         slow = Slow()
         async with joined(slow, clean=False) as pair:
-            task = asyncio.create_task(_await(pair.root.wait()))
+            task = awaiting(pair.root.wait())
             await until(lambda: slow.log)
             pair.conn.transport.write(b"\x00\x00\x00\x01\xc1")
             with pytest.raises(netobj.ConnectionLost, match="said goodbye: protocol error"):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from looped import counted, joined, run, until
+from looped import awaiting, counted, joined, run, until
 
 import netobj
 
@@ -91,15 +91,11 @@ class Slow(netobj.Service):
         return await function()
 
 
-async def _await(node: Any) -> Any:
-    return await node
-
-
 def test_cancelling_a_task_cancels_the_one_over_there(new_loop: NewLoop) -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow) as pair:
-            task = asyncio.create_task(_await(pair.root.wait()))
+            task = awaiting(pair.root.wait())
             await until(lambda: slow.log)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -148,7 +144,7 @@ def test_a_cancel_that_comes_with_its_request() -> None:
         async with joined(slow) as pair:
             for name in ("wait", "stubborn_stream", "plain"):
                 node = getattr(pair.root, name)()
-                tasks = [asyncio.create_task(_await(node)) for _ in range(2)]
+                tasks = [awaiting(node) for _ in range(2)]
                 await asyncio.sleep(0)  # it is sent
                 for task in tasks:
                     task.cancel()
@@ -165,7 +161,7 @@ def test_one_of_two_tasks_that_wait_is_cancelled() -> None:
         slow = Slow()
         async with joined(slow) as pair:
             node = pair.root.wait()
-            one, other = (asyncio.create_task(_await(node)) for _ in range(2))
+            one, other = (awaiting(node) for _ in range(2))
             await until(lambda: slow.log)
             one.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -184,7 +180,7 @@ def test_one_of_two_tasks_has_a_deadline() -> None:
         slow = Slow()
         async with joined(slow) as pair:
             node = pair.root.wait()
-            patient = asyncio.create_task(_await(node))
+            patient = awaiting(node)
             await until(lambda: slow.log)
             with netobj.deadline(0.01), pytest.raises(netobj.AsyncResultTimeout):
                 await node
@@ -222,7 +218,7 @@ def test_cancelling_a_chain_cancels_what_it_is_built_upon() -> None:
                 lambda: pair.root.left_at(pair.root.wait("argument")),
             ):
                 slow.log.clear()
-                task = asyncio.create_task(_await(built()))
+                task = awaiting(built())
                 await until(lambda: slow.log)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
@@ -238,7 +234,7 @@ def test_a_plain_function_is_told() -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow) as pair:
-            task = asyncio.create_task(_await(pair.root.plain()))
+            task = awaiting(pair.root.plain())
             await until(lambda: slow.calls)
             assert not slow.calls[0].cancelled
             task.cancel()
@@ -259,7 +255,7 @@ def test_what_has_not_started_never_starts() -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow, workers=1) as pair:
-            block = asyncio.create_task(_await(pair.root.block()))
+            block = awaiting(pair.root.block())
             await until(lambda: slow.log)
             for _ in range(3):
                 with pytest.raises(asyncio.TimeoutError):
@@ -280,7 +276,7 @@ def test_what_a_late_answer_brings_is_let_go(name: str) -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow) as pair:
-            task = asyncio.create_task(_await(getattr(pair.root, name)()))
+            task = awaiting(getattr(pair.root, name)())
             await until(lambda: slow.log)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -298,8 +294,8 @@ def test_the_end_of_the_connection_cancels_what_runs(new_loop: NewLoop) -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow, clean=False) as pair:
-            waiting = asyncio.create_task(_await(pair.root.wait()))
-            plain = asyncio.create_task(_await(pair.root.plain()))
+            waiting = awaiting(pair.root.wait())
+            plain = awaiting(pair.root.plain())
             await until(lambda: slow.log and slow.calls)
             pair.conn.transport.abort()
             for task in (waiting, plain):
@@ -368,8 +364,8 @@ def test_many_calls_cancelled_at_random_moments_leave_nothing() -> None:
                 tasks = []
                 for n in range(50):
                     tasks += [
-                        asyncio.create_task(_await(root.soon(n))),
-                        asyncio.create_task(_await(root.plain(n))),
+                        awaiting(root.soon(n)),
+                        awaiting(root.plain(n)),
                         asyncio.create_task(consume(root.stream(n))),
                         asyncio.create_task(consume(root.astream(n))),
                     ]
@@ -390,7 +386,7 @@ def test_waiting_names_the_task() -> None:
     async def main() -> None:
         slow = Slow()
         async with joined(slow) as pair:
-            task = asyncio.create_task(_await(pair.root.wait()), name="the caller")
+            task = awaiting(pair.root.wait(), name="the caller")
             await until(lambda: slow.log)
             (outcome,) = pair.conn.session.pending.values()
             assert outcome.where == "task 'the caller'"

@@ -3,10 +3,9 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from looped import joined, relayed, run, until
+from looped import awaiting, joined, relayed, run, until
 
 import netobj
 from bank import Bank
@@ -76,12 +75,12 @@ def test_a_call_under_way_can_be_built_upon() -> None:
         bank = Bank()
         async with joined(bank) as pair:
             node = pair.root.open_late()  # awaited first, so the answer is not kept over there
-            task = asyncio.create_task(_await(node))
+            task = awaiting(node)
             await until(lambda: bank.opened)
             assert "under way" in repr(node)
-            more = asyncio.create_task(_await(node.add(1)))
-            as_argument = asyncio.create_task(_await(pair.root.double(more=0, value=node.value())))
-            path = asyncio.create_task(_await(node.value))
+            more = awaiting(node.add(1))
+            as_argument = awaiting(pair.root.double(more=0, value=node.value()))
+            path = awaiting(node.value)
             await pair.root.go()
             assert await more == 2
             await task
@@ -91,10 +90,6 @@ def test_a_call_under_way_can_be_built_upon() -> None:
             del node, task, more, as_argument, path
 
     run(main())
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 def test_values_that_were_answered_can_be_built_upon() -> None:
@@ -135,9 +130,9 @@ def test_a_path_is_an_argument_too() -> None:
         async with joined(bank) as pair:
             assert await pair.root.double(pair.root.number) == 8
             node = pair.root.open_late()
-            task = asyncio.create_task(_await(node))
+            task = awaiting(node)
             await until(lambda: bank.opened)
-            passed = asyncio.create_task(_await(pair.root.echo(node.value)))
+            passed = awaiting(pair.root.echo(node.value))
             await pair.root.go()
             await task
             with pytest.raises(AttributeError):

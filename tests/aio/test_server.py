@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trustme
-from looped import run, until
+from looped import awaiting, run, until
 
 import netobj
 from netobj import aio
@@ -30,10 +30,6 @@ class Echo(netobj.Service):
     @netobj.exposed
     def plain(self, value: Any) -> Any:
         return value
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 def test_where_it_listens(new_loop: NewLoop) -> None:
@@ -301,9 +297,7 @@ def test_a_handler_that_does_not_end_does_not_keep_the_server(
         server = aio.Server(Stubborn, "localhost")
         await server.start()
         conn = await aio.connect("localhost", server.port)
-        tasks = [
-            asyncio.ensure_future(_await(getattr(conn.root, n)())) for n in ("refuse", "block")
-        ]
+        tasks = [awaiting(getattr(conn.root, n)()) for n in ("refuse", "block")]
         await until(lambda: entered.is_set() and blocked.is_set())
         await server.close()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
@@ -340,9 +334,9 @@ def test_many_connections() -> None:
     async def main() -> None:
         async with aio.Server(Echo(), "localhost") as server:
             conns = await asyncio.gather(
-                *(_await(aio.connect("localhost", server.port)) for _ in range(100))
+                *(awaiting(aio.connect("localhost", server.port)) for _ in range(100))
             )
-            got = await asyncio.gather(*(_await(c.root.plain(n)) for n, c in enumerate(conns)))
+            got = await asyncio.gather(*(awaiting(c.root.plain(n)) for n, c in enumerate(conns)))
             assert got == list(range(100))
             assert len(server.connections) == 100
 

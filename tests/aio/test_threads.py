@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from looped import joined, run, until
+from looped import awaiting, joined, run, until
 
 import netobj
 from netobj.aio.threads import ThreadWaiter
@@ -194,7 +194,7 @@ def test_the_end_of_the_connection_wakes_a_thread_that_waits() -> None:
             await asyncio.sleep(20)
 
         async with joined(plain, clean=False) as pair:
-            task = asyncio.ensure_future(_await(pair.root.wait_for(never)))
+            task = awaiting(pair.root.wait_for(never))
             await until(plain.entered.is_set)
             await until(lambda: pair.there.session.pending)
             pair.there.transport.abort()
@@ -203,10 +203,6 @@ def test_the_end_of_the_connection_wakes_a_thread_that_waits() -> None:
             await until(lambda: not netobj.aio.chains.waiting)
 
     run(main())
-
-
-async def _await(node: Any) -> Any:
-    return await node
 
 
 def test_a_generator_in_a_thread_calls_back() -> None:

@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import trustme
 
 import netobj
+from netobj.blocking.pool import WorkerPool
 from netobj.blocking.streams import (
     NonBlockingSocketStream,
     PipeStream,
@@ -22,6 +22,7 @@ from netobj.blocking.streams import (
     TLSStream,
     stream_for,
 )
+from patience import wait_until
 
 StreamPair = tuple[Stream, Stream]
 Pair = tuple[netobj.Connection, netobj.Connection]
@@ -50,18 +51,23 @@ def pair() -> Iterator[Callable[..., Pair]]:
         connection.close()
 
 
+class FullPool(WorkerPool):
+    """The system gives no threads any more."""
+
+    def submit(self, job: Any) -> bool:
+        return False
+
+
+@pytest.fixture
+def full_pool() -> WorkerPool:
+    """A pool that can start no thread."""
+    return FullPool()
+
+
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fails after 10 seconds."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 10
-        pause = threading.Event()
-        while not condition():
-            assert time.monotonic() < end, "the condition did not come to hold"
-            pause.wait(0.002)
-
-    return wait
+    """Wait until a condition holds."""
+    return wait_until
 
 
 @pytest.fixture

@@ -240,15 +240,13 @@ def test_on_connect_may_call_the_other_root(pair: Pair) -> None:
     server.close()
 
 
-def test_without_a_thread_the_call_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_thread_the_call_is_refused(
+    pair: Pair, full_pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, _ = pair()
     evaluate = here.root.eval
 
-    class Full(WorkerPool):
-        def submit(self, job: Any) -> bool:
-            return False
-
-    monkeypatch.setattr(dispatch_module, "pool", Full())
+    monkeypatch.setattr(dispatch_module, "pool", full_pool)
     with pytest.raises(netobj.Busy, match="can start no thread"):
         evaluate("1")
     with pytest.raises(netobj.Busy, match="can start no thread"):
@@ -259,15 +257,11 @@ def test_without_a_thread_the_call_is_refused(pair: Pair, monkeypatch: pytest.Mo
 
 
 def test_a_call_that_is_to_be_refused_may_be_taken_by_a_worker_at_this_very_moment(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, full_pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, _ = pair()
     dispatcher = here.dispatcher
     refused: list[Any] = []
-
-    class Full(WorkerPool):
-        def submit(self, job: Any) -> bool:
-            return False
 
     class Taken(list[Any]):
         """What has come is gone right after a look at it."""
@@ -277,7 +271,7 @@ def test_a_call_that_is_to_be_refused_may_be_taken_by_a_worker_at_this_very_mome
             self.clear()
             return found
 
-    monkeypatch.setattr(dispatch_module, "pool", Full())
+    monkeypatch.setattr(dispatch_module, "pool", full_pool)
     monkeypatch.setattr(dispatcher, "overflow", Taken())
     monkeypatch.setattr(dispatcher, "_refuse", refused.append)
     dispatcher._submit((refused.append, None))
@@ -500,7 +494,11 @@ def test_by_hand_what_was_put_off_waits_for_who_serves(
 
 
 def test_without_a_thread_what_was_put_off_is_refused_and_its_lane_too(
-    pair: Pair, later: Later, until: Until, monkeypatch: pytest.MonkeyPatch
+    pair: Pair,
+    later: Later,
+    until: Until,
+    full_pool: WorkerPool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here, there = pair(there=later)
     make, note = netobj.async_(here.root.make), netobj.async_(here.root.note)
@@ -509,11 +507,7 @@ def test_without_a_thread_what_was_put_off_is_refused_and_its_lane_too(
     results = [note(one), note("behind")]
     until(lambda: there.session.boxing.answers[one.seq]._callbacks)  # the lane rests
 
-    class Full(WorkerPool):
-        def submit(self, job: Any) -> bool:
-            return False
-
-    monkeypatch.setattr(dispatch_module, "pool", Full())
+    monkeypatch.setattr(dispatch_module, "pool", full_pool)
     later.gates[1].set()
     for result in results:
         with pytest.raises(netobj.Busy, match="can start no thread"):

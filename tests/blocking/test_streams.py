@@ -296,8 +296,3 @@ def test_tcp_streams_do_not_delay_small_messages() -> None:
     assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     stream.close()
     other.close()
-
-
-def test_ipv6_addresses_are_bracketed() -> None:
-    assert streams._address(("::1", 80, 0, 0)) == "[::1]:80"
-    assert streams._address("") == "a local socket"

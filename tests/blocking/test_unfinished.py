@@ -320,13 +320,9 @@ def test_too_many_streams_are_refused(pair: Pair, feed: Feed, name: str) -> None
 
 
 def test_without_a_thread_the_stream_ends_with_an_error(
-    here: netobj.Connection, monkeypatch: pytest.MonkeyPatch
+    here: netobj.Connection, full_pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(WorkerPool):
-        def submit(self, job: Any) -> bool:
-            return False
-
-    monkeypatch.setattr(module, "pool", Full())
+    monkeypatch.setattr(module, "pool", full_pool)
     stream = here.root.count(10)
     with pytest.raises(netobj.Busy, match="can start no thread"):
         next(stream)

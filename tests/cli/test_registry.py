@@ -17,9 +17,9 @@ import pytest
 
 import netobj
 from netobj.registry.client import RegistryClient, TCPRegistryClient, UDPRegistryClient
+from patience import HANG
 
 ROOT = Path(__file__).parents[2]
-HANG = 20.0
 TOKEN = "a token that is long enough"
 STARTED = re.compile(r"registry started on \[(.*)\]:(\d+)")
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
-from netobj.core.config import DEFAULT_CONFIG, SAFE_ATTRS, Config, ConfigMapping, Serve
+from netobj.core.config import (
+    DEFAULT_CONFIG,
+    SAFE_ATTRS,
+    Config,
+    ConfigMapping,
+    Serve,
+    settings_for,
+)
 from netobj.core.consts import SPECIALS
 
 
@@ -41,6 +50,40 @@ def test_nothing_is_open_by_default_but_what_is_exposed_and_safe() -> None:
 
 def test_the_defaults_are_those_of_the_class() -> None:
     assert dict(DEFAULT_CONFIG) == Config()._asdict()
+
+
+class TestSettings:
+    class Shown:
+        CONFIG: ClassVar = {"allow_pickle": True, "connid": "the service's"}
+
+    def test_who_makes_the_connection_wins_over_the_service(self) -> None:
+        settings = settings_for(self.Shown(), {"connid": "mine"})
+        assert (settings.allow_pickle, settings.connid) == (True, "mine")
+
+    def test_the_service_wins_over_the_defaults_of_the_program(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(DEFAULT_CONFIG, "connid", "the program's")
+        monkeypatch.setitem(DEFAULT_CONFIG, "allow_getattr", False)
+        settings = settings_for(self.Shown, {})
+        assert (settings.allow_getattr, settings.connid) == (False, "the service's")
+        assert settings_for(None, {}).connid == "the program's"
+
+    def test_defaults_that_are_put_back_are_as_before(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(DEFAULT_CONFIG, "connid", "the program's")
+        monkeypatch.undo()
+        assert settings_for(None, {}) == Config()
+
+    def test_unknown_keys_are_named_wherever_they_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(ValueError, match="unknown configuration keys zap"):
+            settings_for(None, {"zap": 1})
+        monkeypatch.setitem(DEFAULT_CONFIG, "zip", 1)
+        with pytest.raises(ValueError, match="unknown configuration keys zip"):
+            settings_for(None, {})
 
 
 class Holder:

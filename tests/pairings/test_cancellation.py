@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +21,14 @@ from pairings import Pair, Pairing, wait_until
 class Thing:
     """Goes by reference."""
 
+    @netobj.exposed
+    def touch(self) -> None:
+        pass
+
+    @netobj.exposed
+    async def touch_async(self) -> None:
+        await asyncio.sleep(0)
+
 
 class Work(netobj.Service):
     """Calls that would go on for ever, and note how they ended."""
@@ -27,6 +38,7 @@ class Work(netobj.Service):
         self.ended: list[Any] = []
         self.gate = threading.Event()
         self.closed = threading.Event()
+        self.things: weakref.WeakSet[Thing] = weakref.WeakSet()
 
     @netobj.exposed
     def work(self, name: str = "work") -> None:
@@ -91,6 +103,12 @@ class Work(netobj.Service):
         return netobj.current_call().time_left
 
     @netobj.exposed
+    def thing(self) -> Thing:
+        thing = Thing()
+        self.things.add(thing)
+        return thing
+
+    @netobj.exposed
     def callback_left(self, callback: Any) -> Any:
         return callback()
 
@@ -117,6 +135,25 @@ class TestDeadlines:
         with pytest.raises(AsyncResultTimeout), netobj.deadline(0.05):
             pair.get(method())
         wait_until(lambda: len(service.ended) == len(service.began))
+
+    def test_what_was_called_is_let_go_before_it(self, work: tuple[Pair, Work], kind: str) -> None:
+        pair, service = work
+        with netobj.deadline(1000):
+            thing = pair.get(pair.root.thing())
+            pair.get(getattr(thing, "touch" + kind)())
+        del thing
+
+        def is_gone() -> bool:
+            pair.get(pair.root.left())  # carries the release
+            gc.collect()
+            return not service.things
+
+        wait_until(is_gone)
+
+    @pytest.mark.parametrize("seconds", [math.inf, 10**12])
+    def test_one_that_never_comes(self, pair: Pair, kind: str, seconds: float) -> None:
+        with netobj.deadline(seconds):
+            assert pair.get(getattr(pair.root, "callback_left" + kind)(lambda: 1)) == 1
 
     def test_it_is_a_timeout_error(self, pair: Pair, kind: str) -> None:
         with pytest.raises(TimeoutError), netobj.deadline(0.02):

@@ -24,8 +24,7 @@ from netobj.registry.client import (
 from netobj.registry.messages import PACKET, Done, Found, Kind, open_packet, seal
 from netobj.registry.server import TCPRegistryServer, UDPRegistryServer
 from netobj.registry.stopping import Stop
-
-HANG = 20.0
+from patience import HANG
 
 
 @contextmanager

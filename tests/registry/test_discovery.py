@@ -13,8 +13,7 @@ import netobj
 from netobj.registry import discovery as module
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.server import UDPRegistryServer
-
-HANG = 20.0
+from patience import HANG
 
 
 class EchoService(netobj.Service):

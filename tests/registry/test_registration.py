@@ -6,8 +6,6 @@ import logging
 import queue
 import socket
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,8 +15,8 @@ from netobj.registry import registration as module
 from netobj.registry.client import TCPRegistryClient, UDPRegistryClient
 from netobj.registry.registration import Registration
 from netobj.registry.server import TCPRegistryServer, UDPRegistryServer
+from patience import HANG, wait_until
 
-HANG = 20.0
 TOKEN = "a token that is long enough"
 
 
@@ -27,14 +25,6 @@ class EchoService(netobj.Service):
 
     def exposed_echo(self, value: Any) -> Any:
         return value
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something that another thread does is done."""
-    end = time.monotonic() + HANG
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 class Clerk:
@@ -62,7 +52,9 @@ kinds = pytest.mark.parametrize(
     [(UDPRegistryServer, UDPRegistryClient), (TCPRegistryServer, TCPRegistryClient)],
     ids=["UDP", "TCP"],
 )
-servers = pytest.mark.parametrize("server_class", [netobj.ThreadedServer, netobj.AsyncServer])
+servers = pytest.mark.parametrize(
+    "server_class", [netobj.ThreadedServer, netobj.ThreadPoolServer, netobj.AsyncServer]
+)
 
 
 @kinds
@@ -75,7 +67,7 @@ def test_registered_at_start_and_unregistered_at_close(
         with server_class(EchoService, registrar=client) as server:
             assert server.auto_register
             at = ("127.0.0.1", server.port)
-            until(lambda: registry.services == {"ECHO": (at,), "ECO": (at,)})
+            wait_until(lambda: registry.services == {"ECHO": (at,), "ECO": (at,)})
         assert registry.services == {}
     assert [t.name for t in threading.enumerate() if t.name == "netobj registration"] == []
 
@@ -97,9 +89,9 @@ def test_a_registry_that_forgets_is_told_again() -> None:
         client = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG)
         client.REREGISTER_INTERVAL = 0.02
         with netobj.ThreadedServer(EchoService, registrar=client):
-            until(lambda: len(registry.services) == 2)
+            wait_until(lambda: len(registry.services) == 2)
             registry._registry.table.unregister(registry.services["ECHO"])
-            until(lambda: len(registry.services) == 2)
+            wait_until(lambda: len(registry.services) == 2)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +168,7 @@ def test_closing_does_not_wait_for_a_registry_that_is_silent(
             silent.listen()
         client = client_class("127.0.0.1", silent.getsockname()[1], timeout=3600)
         with netobj.ThreadedServer(EchoService, registrar=client) as server:
-            until(lambda: server._registration is not None)
+            wait_until(lambda: server._registration is not None)
         registration = server._registration
         assert registration is not None
         assert not registration._thread.is_alive()
@@ -257,7 +249,7 @@ def test_advertise(advertise: Any, at: tuple[str, int | None]) -> None:
     with UDPRegistryServer(port=0, token=TOKEN) as registry:
         client = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG, token=TOKEN)
         with netobj.ThreadedServer(EchoService, registrar=client, advertise=advertise) as server:
-            until(lambda: len(registry.services) == 2)
+            wait_until(lambda: len(registry.services) == 2)
             assert registry.services["ECHO"] == ((at[0], at[1] or server.port),)
         assert registry.services == {}
 
@@ -266,7 +258,7 @@ def test_advertising_takes_a_token(caplog: pytest.LogCaptureFixture) -> None:
     with UDPRegistryServer(port=0) as registry:
         client = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG)
         with netobj.ThreadedServer(EchoService, registrar=client, advertise="10.1.2.3"):
-            until(lambda: "are taken with a token only" in caplog.text)
+            wait_until(lambda: "are taken with a token only" in caplog.text)
         assert registry.services == {}
 
 

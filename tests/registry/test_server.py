@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,21 +13,13 @@ from netobj.registry import server as module
 from netobj.registry.client import TCPRegistryClient, UDPRegistryClient
 from netobj.registry.messages import PACKET, Query, seal
 from netobj.registry.server import RegistryServer, TCPRegistryServer, UDPRegistryServer
+from patience import HANG, wait_until
 
-HANG = 20.0
 KINDS: list[tuple[Any, Any]] = [
     (UDPRegistryServer, UDPRegistryClient),
     (TCPRegistryServer, TCPRegistryClient),
 ]
 both = pytest.mark.parametrize(("server_class", "client_class"), KINDS, ids=["UDP", "TCP"])
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something that others do is done."""
-    end = time.monotonic() + HANG
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @both
@@ -254,10 +244,10 @@ def test_tcp_connections_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) 
         for sock in idle[:7]:
             sock.settimeout(HANG)
             assert sock.recv(1) == b""
-        until(lambda: len(registry._clients) <= 3)
+        wait_until(lambda: len(registry._clients) <= 3)
         for sock in idle:
             sock.close()
-        until(lambda: registry._clients == {})
+        wait_until(lambda: registry._clients == {})
 
 
 def test_tcp_connections_are_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,24 +5,15 @@ import logging
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from looped import LOOPS
 
 import netobj
-
-try:
-    import uvloop
-except ImportError:  # it is not for Windows
-    uvloop = None  # type: ignore[assignment]
-
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-if uvloop is not None:
-    LOOPS["uvloop"] = uvloop.new_event_loop
+from patience import wait_until
 
 
 class Mixed(netobj.Service):
@@ -64,14 +55,6 @@ class Mixed(netobj.Service):
         self.left = asyncio.create_task(self.wait())
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come to hold"
-        pause.wait(0.001)
-
-
 @pytest.fixture(params=LOOPS)
 def new_loop(request: pytest.FixtureRequest) -> Any:
     return LOOPS[request.param]
@@ -83,9 +66,9 @@ def test_it_serves(new_loop: Any) -> None:
         with netobj.connect("localhost", server.port) as conn:
             assert conn.root.task(1) == conn.root.plain(1) == 1
             assert conn.root.call(lambda: conn.root.task(2)) == 2
-            until(lambda: len(server.connections) == 1)
+            wait_until(lambda: len(server.connections) == 1)
             assert "nothing is under way" in server.connections[0].dump_pending()
-        until(lambda: server.connections == ())
+        wait_until(lambda: server.connections == ())
     assert service.log == ["disconnected"]
     assert server.connections == ()
 
@@ -96,7 +79,7 @@ def test_closing_while_calls_run(new_loop: Any) -> None:
         conn = netobj.connect("localhost", server.port)
         waiting = netobj.async_(conn.root.wait)()
         blocking = netobj.async_(conn.root.block)()
-        until(lambda: {"waits", "blocks"} <= set(service.log))
+        wait_until(lambda: {"waits", "blocks"} <= set(service.log))
         assert len(server.connections[0].calls) == 2
     for result in (waiting, blocking):
         with pytest.raises(netobj.ConnectionLost):
@@ -113,7 +96,7 @@ def test_what_a_call_leaves_behind_is_cancelled_at_the_end() -> None:
         netobj.connect("localhost", server.port) as conn,
     ):
         conn.root.leave_behind()
-        until(lambda: "waits" in service.log)
+        wait_until(lambda: "waits" in service.log)
     assert "ends" in service.log
 
 

@@ -26,6 +26,7 @@ class PeerByHand:
     >>> peer = PeerByHand(netobj.Service())
     >>> peer.stream.recv_now()[:8]
     b'netobj 1'
+    >>> peer.close(); peer.stream.close()
     """
 
     def __init__(self, root: object, config: Config | None = None) -> None:

@@ -112,6 +112,15 @@ async def joined(
             await pair.is_clean()
 
 
+def awaiting(node: Any, name: str | None = None) -> asyncio.Task[Any]:
+    """A task that awaits *node*; asyncio's own function takes nothing but coroutines."""
+    return asyncio.create_task(_await(node), name=name)
+
+
+async def _await(node: Any) -> Any:
+    return await node
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait until *condition* holds; fails after 10 seconds."""
     end = time.monotonic() + 10

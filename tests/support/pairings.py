@@ -14,8 +14,9 @@ from typing import Any
 import netobj
 from netobj import aio
 from netobj.blocking.connection import Connection as BlockingConnection
-from relay import HANG, Relay
-from skins import AioClient, Background, BlockingClient, Client, wait_until
+from patience import HANG, wait_until
+from relay import Relay
+from skins import AioClient, Background, BlockingClient, Client
 
 __all__ = ["Background", "Pair", "Pairing", "wait_until"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-HANG = 20.0
-"""Seconds after which a test gives up, for hangs only."""
+from patience import HANG
 
 
 class Relay:

@@ -12,7 +12,6 @@ import builtins
 import concurrent.futures
 import operator
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -20,16 +19,7 @@ from typing import Any
 import netobj
 from netobj import aio
 from netobj.errors import CallCancelled
-from relay import HANG
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until *condition* holds."""
-    end = time.monotonic() + HANG
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come to hold"
-        pause.wait(0.001)
+from patience import HANG
 
 
 class Background:

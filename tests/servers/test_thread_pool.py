@@ -1,0 +1,317 @@
+"""A few threads for all connections."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.blocking import crew
+from netobj.servers import thread_pool
+from patience import HANG, wait_until
+
+
+class Works(netobj.Service):
+    """Calls that end when they are told to, and say in which thread they ran."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.inside = 0
+        self.lock = threading.Lock()
+        self.order: list[int] = []
+
+    def exposed_wait(self) -> str:
+        with self.lock:
+            self.inside += 1
+        assert self.gate.wait(HANG)
+        return threading.current_thread().name
+
+    def exposed_wait_too(self) -> str:
+        return self.exposed_wait()
+
+    def exposed_where(self) -> str:
+        return threading.current_thread().name
+
+    def exposed_call(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def exposed_note(self, number: int) -> None:
+        self.order.append(number)
+
+    async def exposed_later(self, number: int) -> int:
+        return number
+
+    def exposed_end(self) -> None:
+        raise SystemExit("not for the threads of the server")
+
+
+Serve = Callable[..., netobj.ThreadPoolServer]
+
+
+@pytest.fixture
+def works() -> Iterator[Works]:
+    works = Works()
+    yield works
+    works.gate.set()
+
+
+@pytest.fixture
+def serve(works: Works) -> Iterator[Serve]:
+    servers: list[netobj.ThreadPoolServer] = []
+
+    def make(limit: int = 2, **kwargs: Any) -> netobj.ThreadPoolServer:
+        server = netobj.ThreadPoolServer(works, hostname="localhost", nbThreads=limit, **kwargs)
+        server.__enter__()
+        servers.append(server)
+        return server
+
+    yield make
+    works.gate.set()
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def join(server: Any) -> netobj.Connection:
+    return netobj.connect("localhost", server.port)
+
+
+def members() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith("netobj crew")]
+
+
+def test_few_threads_serve_many_connections(serve: Serve) -> None:
+    server = serve(3)
+    before = threading.active_count()
+    connections = [join(server) for _ in range(30)]
+    for _ in range(10):
+        assert {conn.root.where()[:11] for conn in connections} == {"netobj crew"}
+    assert len(members()) <= 4
+    assert threading.active_count() - before < 20  # those that admitted them end by themselves
+    for conn in connections:
+        conn.close()
+    wait_until(lambda: not server.clients)
+
+
+def test_a_call_that_takes_long_holds_nobody_up(serve: Serve, works: Works) -> None:
+    server = serve(3)
+    with join(server) as slow, join(server) as quick:
+        first = netobj.async_(slow.root.wait)()
+        thread = threading.Thread(target=slow.root.wait)
+        thread.start()
+        wait_until(lambda: works.inside == 2)
+        assert quick.root.where()
+        works.gate.set()
+        assert first.value
+        thread.join(HANG)
+        assert not thread.is_alive()
+
+
+def test_the_lead_goes_on_before_what_took_long(
+    serve: Serve, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    look = crew.Crew._look
+
+    def noted(self: crew.Crew) -> None:
+        if self._ticket:
+            looks.append(None)
+        look(self)
+
+    server = serve(2)
+    with join(server) as slow, join(server) as quick:
+        works.gate.set()
+        monkeypatch.setattr(crew, "SLOW", -1.0)  # everything takes long
+        slow.root.wait()
+        works.gate.clear()
+        monkeypatch.setattr(crew.Crew, "_look", noted)
+        thread = threading.Thread(target=slow.root.wait)
+        thread.start()
+        wait_until(lambda: works.inside == 2)
+        assert quick.root.where()
+        assert looks == []  # nobody had to notice
+        works.gate.set()
+        thread.join(HANG)
+
+
+def test_what_was_slow_once_is_quick_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(2)
+    with join(server) as conn:
+        monkeypatch.setattr(crew, "SLOW", -1.0)
+        conn.root.where()
+        monkeypatch.setattr(crew, "SLOW", HANG)
+        conn.root.where()
+        names = {conn.root.where() for _ in range(5)}
+        assert len(names) == 1
+
+
+def test_the_names_of_slow_calls_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "SLOW", -1.0)
+    monkeypatch.setattr(crew, "_MOST_NAMES", 3)
+    server = serve(2)
+    with join(server) as conn:
+        for number in range(10):
+            with pytest.raises(AttributeError):
+                getattr(conn.root, f"nothing{number}")()
+        assert server._crew is not None
+        assert len(server._crew._slow) <= 3
+
+
+def test_when_all_threads_are_busy_more_wait_and_pings_are_answered(
+    serve: Serve, works: Works
+) -> None:
+    server = serve(2)
+    with join(server) as conn, join(server) as other:
+        threads = [threading.Thread(target=conn.root.wait) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: works.inside == 2)
+        other.ping(timeout=HANG)
+        conn.ping(timeout=HANG)
+        assert works.inside == 2
+        assert len(members()) <= 3
+        works.gate.set()
+        for thread in threads:
+            thread.join(HANG)
+            assert not thread.is_alive()
+        assert works.inside == 5
+
+
+def test_callbacks_while_others_are_served(serve: Serve) -> None:
+    server = serve(3)
+    with join(server) as one, join(server) as other:
+        inner = threading.Event()
+
+        def back() -> str:
+            assert other.root.where()  # on another connection of the same server
+            inner.set()
+            return str(one.root.where())  # nested, on the same
+
+        assert one.root.call(back).startswith("netobj crew")
+        assert inner.is_set()
+        for _ in range(20):
+            assert one.root.call(other.root.where)
+
+
+def test_a_waiting_callback_holds_nobody_up(serve: Serve) -> None:
+    server = serve(2)
+    with join(server) as one, join(server) as other:
+        gate = threading.Event()
+        thread = threading.Thread(target=one.root.call, args=(lambda: gate.wait(HANG),))
+        thread.start()
+        assert other.root.where()
+        one.ping(timeout=HANG)
+        gate.set()
+        thread.join(HANG)
+        assert not thread.is_alive()
+        assert one.root.where()  # its connection is the leader's again
+
+
+def test_ordered_calls_stay_in_order(serve: Serve, works: Works) -> None:
+    server = serve(3)
+    with join(server) as conn:
+        note = netobj.async_(conn.root.note)
+        results = [note(number) for number in range(200)]
+        assert all(result.wait() is None and not result.error for result in results)
+        assert works.order == list(range(200))
+
+
+def test_async_methods_run_on_the_loop(serve: Serve) -> None:
+    server = serve()
+    with join(server) as conn:
+        assert [conn.root.later(number) for number in range(5)] == list(range(5))
+
+
+def test_a_bad_peer_loses_its_connection_and_nobody_else_does(serve: Serve) -> None:
+    server = serve()
+    with join(server) as good, join(server) as bad:
+        bad.root.where()
+        bad.stream.send(b"\x00\x00\x00\x02\xc1\xc1")
+        wait_until(lambda: bad.closed)
+        assert good.root.where()
+    wait_until(lambda: not server.clients)
+
+
+def test_what_is_to_end_the_process_does_not_end_a_thread(serve: Serve) -> None:
+    server = serve(1, protocol_config={"propagate_SystemExit_locally": True})
+    with join(server) as conn:
+        for _ in range(3):
+            with pytest.raises(BaseException, match="not for the threads"):
+                conn.root.end()
+        assert conn.root.where()
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_closing_while_calls_run(serve: Serve, works: Works, turn: int) -> None:
+    server = serve(2)
+    conn = join(server)
+    idle = join(server)
+    assert idle.root.where()
+    result = netobj.async_(conn.root.wait)()
+    thread = threading.Thread(target=_swallow, args=(conn.root.wait_too,))
+    thread.start()
+    wait_until(lambda: works.inside == 2)
+    begun = time.monotonic()
+    server.close()
+    assert time.monotonic() - begun < HANG
+    with pytest.raises(EOFError):
+        result.value  # noqa: B018
+    thread.join(HANG)
+    works.gate.set()
+    wait_until(lambda: not server.clients)
+    wait_until(lambda: conn.closed and idle.closed)
+
+
+def _swallow(function: Callable[[], object]) -> None:
+    with pytest.raises(EOFError):
+        function()
+
+
+def test_nothing_is_left_behind(works: Works) -> None:
+    works.gate.set()
+
+    def round_trip() -> None:
+        with netobj.ThreadPoolServer(works, hostname="localhost", nbThreads=2) as server:
+            for _ in range(5):
+                with join(server) as conn:
+                    assert conn.root.where()
+                    assert conn.root.call(conn.root.where)
+
+    round_trip()
+    wait_until(lambda: not members())
+    gc.collect()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        round_trip()
+    wait_until(lambda: not members())
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+
+
+def test_a_setting_that_asks_for_one_thread_gets_it(serve: Serve) -> None:
+    server = serve(protocol_config={"serve": "caller"})
+    with join(server) as conn:
+        names = {conn.root.where() for _ in range(10)}
+        assert len(names) == 1
+        assert not names.pop().startswith("netobj crew")
+
+
+def test_arguments() -> None:
+    server = netobj.ThreadPoolServer(netobj.Service)
+    assert (server.nbThreads, server.requestBatchSize) == (thread_pool.THREADS, 10)
+    with pytest.raises(ValueError, match="nbThreads"):
+        netobj.ThreadPoolServer(netobj.Service, nbThreads=0)
+
+
+def test_without_a_thread_for_it_nothing_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = netobj.ThreadPoolServer(netobj.Service, hostname="localhost")
+    monkeypatch.setattr(crew.Crew, "_start", lambda *args, **kwargs: False)
+    with pytest.raises(RuntimeError, match="no thread"):
+        server.start()
+    server.close()

@@ -1,0 +1,69 @@
+"""Addresses of sockets as texts, errors that name them, and Unix sockets."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netobj.sockets import address_text, bind_unix, refused, unlink
+
+
+def test_ipv6_addresses_are_bracketed() -> None:
+    assert address_text(("::1", 80, 0, 0)) == "[::1]:80"
+    assert address_text("") == "a local socket"
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("127.0.0.1", 80), "127.0.0.1:80"),
+        ("/run/bank", "unix:/run/bank"),
+        (b"\0bank", "unix:\0bank"),
+        (b"", "a local socket"),
+        (None, "a local socket"),
+    ],
+)
+def test_texts_of_addresses(address: Any, text: str) -> None:
+    assert address_text(address) == text
+
+
+def test_an_error_keeps_its_class_and_names_the_place() -> None:
+    met = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    error = refused("bank:80", met)
+    assert type(error) is ConnectionRefusedError
+    assert (error.errno, error.filename) == (errno.ECONNREFUSED, "bank:80")
+    assert met.filename is None
+    gone = refused("bank:80", socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    assert type(gone) is socket.gaierror
+    assert "bank:80" in str(gone)
+
+
+def test_a_name_without_an_address() -> None:
+    assert str(refused("bank:80", None)) == "bank:80 has no address"
+
+
+def test_other_users_may_not_connect_to_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    before = os.umask(0)
+    try:
+        with bind_unix(str(path)):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(OSError, match="in use"):
+            bind_unix(str(path))
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+
+
+def test_a_file_is_removed_if_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    bind_unix(str(path)).close()
+    unlink(str(path))
+    assert not path.exists()
+    unlink(str(path))
