@@ -102,6 +102,11 @@ class Change(Conversation, Generic[T]):
         self._request: T = request
         self.is_done = False
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a registry may have done it: only who was challenged can ask for it."""
+        return self._pages > 0
+
     def _take(self, reply: Reply) -> Request | None:
         if isinstance(reply, Challenge):
             return self._request._replace(cookie=reply.cookie)

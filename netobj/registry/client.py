@@ -39,6 +39,16 @@ _LINGER: Final = 0.2
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")
 
 
+class Attempt(NamedTuple):
+    """What came of registering: why it did not succeed, "" if it did.
+
+    *may_have*: a registry may have done it, whether its answer has come or not.
+    """
+
+    trouble: str
+    may_have: bool
+
+
 class RegistryClient:
     """Base of clients; a subclass says how packets travel (:meth:`_converse`).
 
@@ -104,7 +114,7 @@ class RegistryClient:
         takes a token. The reason for False is logged. Raises LimitExceeded for more or longer
         names than a packet holds, ValueError for what is no name, port or address.
         """
-        return self._said(self.attempt(aliases, port, interface, hosts=hosts))
+        return self._said(self.attempt(aliases, port, interface, hosts=hosts).trouble)
 
     def attempt(
         self,
@@ -114,8 +124,8 @@ class RegistryClient:
         *,
         hosts: Sequence[str] = (),
         stop: Stop | None = None,
-    ) -> str:
-        """As :meth:`register`, but returns why it did not succeed, "" if it did; logs nothing.
+    ) -> Attempt:
+        """As :meth:`register`, but returns what came of it and logs nothing.
 
         *stop* ends the waiting early.
         """
@@ -140,7 +150,7 @@ class RegistryClient:
         source, anywhere = _ways(interface, hosts)
         request = Unregister(b"", port, tuple(hosts), anywhere)
         patience = self.timeout if timeout is None else timeout
-        return self._said(self._change(Change(request, self._key), source, None, patience))
+        return self._said(self._change(Change(request, self._key), source, None, patience).trouble)
 
     def _server_id(self, port: int, interface: str) -> bytes:
         """What is the same however the registry is reached."""
@@ -149,9 +159,9 @@ class RegistryClient:
 
     def _change(
         self, change: Change[Any], interface: str, stop: Stop | None, patience: float
-    ) -> str:
+    ) -> Attempt:
         self._ask(change, interface, stop, patience)
-        return "" if change.is_done else change.trouble
+        return Attempt("" if change.is_done else change.trouble, change.is_under_way)
 
     def _said(self, trouble: str) -> bool:
         if trouble:

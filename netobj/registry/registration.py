@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
-from netobj.registry.client import REREGISTER_INTERVAL, RegistryClient, resolve
+from netobj.registry.client import REREGISTER_INTERVAL, Attempt, RegistryClient, resolve
 from netobj.registry.messages import MOST_HOSTS
 from netobj.registry.stopping import Stop
 
@@ -82,11 +82,14 @@ class Registration:
 
     def _run(self) -> None:
         trouble: str | None = None
+        registered = False
         retry = _FIRST_RETRY
         pause = 0.0
         try:
             while not self._stop.wait(pause):
-                before, trouble = trouble, self._register()
+                before, (trouble, may_have) = trouble, self._register()
+                # What was cut short changes nothing of what a registry knows since before.
+                registered = may_have or (registered and self._stop.is_set)
                 if trouble:
                     pause, retry = retry, min(2 * retry, _LONGEST_RETRY)
                 else:
@@ -94,7 +97,7 @@ class Registration:
                     retry = _FIRST_RETRY
                 if trouble != before and not self._stop.is_set:
                     self._say(trouble)
-            if trouble == "":
+            if registered:
                 self._unregister()
         finally:
             self._stop.close()
@@ -105,8 +108,7 @@ class Registration:
         else:
             self._logger.info("registered with %r", self._registrar)
 
-    def _register(self) -> str:
-        """Why that did not succeed; "" if it did."""
+    def _register(self) -> Attempt:
         registrar = self._registrar
         try:
             if isinstance(registrar, RegistryClient):
@@ -114,9 +116,9 @@ class Registration:
                     self._names(), self._port, self._interface, hosts=self._hosts(), stop=self._stop
                 )
             done = registrar.register(self._names(), self._port, interface=self._interface)
-            return "" if done else "the registrar says so"
+            return Attempt("" if done else "the registrar says so", bool(done))
         except Exception as exc:
-            return f"{type(exc).__name__}: {exc}"
+            return Attempt(f"{type(exc).__name__}: {exc}", False)
 
     def _unregister(self) -> None:
         registrar = self._registrar

@@ -12,7 +12,7 @@ import pytest
 
 import netobj
 from netobj.registry import registration as module
-from netobj.registry.client import TCPRegistryClient, UDPRegistryClient
+from netobj.registry.client import Attempt, TCPRegistryClient, UDPRegistryClient
 from netobj.registry.registration import Registration
 from netobj.registry.server import TCPRegistryServer, UDPRegistryServer
 from patience import HANG, wait_until
@@ -60,8 +60,10 @@ servers = pytest.mark.parametrize(
 @kinds
 @servers
 def test_registered_at_start_and_unregistered_at_close(
-    registry_class: Any, client_class: Any, server_class: Any
+    registry_class: Any, client_class: Any, server_class: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "PATIENCE", HANG)
+    monkeypatch.setattr(module, "_JOIN", HANG)
     with registry_class(port=0) as registry:
         client = client_class("127.0.0.1", registry.port, timeout=HANG)
         with server_class(EchoService, registrar=client) as server:
@@ -70,6 +72,42 @@ def test_registered_at_start_and_unregistered_at_close(
             wait_until(lambda: registry.services == {"ECHO": (at,), "ECO": (at,)})
         assert registry.services == {}
     assert [t.name for t in threading.enumerate() if t.name == "netobj registration"] == []
+
+
+@pytest.mark.parametrize(
+    ("attempts", "unregisters"),
+    [
+        ([Attempt("", True)], True),
+        ([Attempt("cut short", True)], True),  # its answer was on the way
+        ([Attempt("cut short", False)], False),  # nobody was heard
+        ([Attempt("", True), Attempt("cut short", False)], True),  # known since before
+        ([Attempt("", True), Attempt("away", False), Attempt("cut short", False)], False),
+    ],
+)
+def test_closing_unregisters_what_a_registry_may_know(
+    monkeypatch: pytest.MonkeyPatch, attempts: list[Attempt], unregisters: bool
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_RETRY", 0)
+    left = list(attempts)
+    unregistered: list[int] = []
+
+    class Cut(UDPRegistryClient):
+        REREGISTER_INTERVAL = 0
+
+        def attempt(self, *_args: Any, **_more: Any) -> Attempt:
+            if len(left) == 1:  # the server closes in the midst of the last one
+                registration.stop()
+            return left.pop(0)
+
+        def unregister(self, port: int, *_args: Any, **_more: Any) -> bool:
+            unregistered.append(port)
+            return True
+
+    log = logging.getLogger("test")
+    registration = Registration(Cut(), lambda: ["A"], 18861, "0.0.0.0", log)
+    registration.start()
+    registration.join()
+    assert unregistered == ([18861] if unregisters else [])
 
 
 def test_registered_again_and_again() -> None:
@@ -245,7 +283,11 @@ def test_a_unix_socket_cannot_be_registered(more: dict[str, Any]) -> None:
     ("advertise", "at"),
     [("10.1.2.3", ("10.1.2.3", None)), (("10.1.2.3", 9000), ("10.1.2.3", 9000))],
 )
-def test_advertise(advertise: Any, at: tuple[str, int | None]) -> None:
+def test_advertise(
+    advertise: Any, at: tuple[str, int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", HANG)
+    monkeypatch.setattr(module, "_JOIN", HANG)
     with UDPRegistryServer(port=0, token=TOKEN) as registry:
         client = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG, token=TOKEN)
         with netobj.ThreadedServer(EchoService, registrar=client, advertise=advertise) as server:
