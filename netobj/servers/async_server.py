@@ -67,6 +67,7 @@ class AsyncServer(Server):
         try:
             listener = self._take_listener()
             if listener is not None:
+                self._register()
                 with on_sigterm(self._interrupt):
                     loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:

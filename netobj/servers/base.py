@@ -22,6 +22,8 @@ from netobj.core.service import Service, instance_of
 from netobj.core.session import goodbye
 from netobj.errors import AuthenticationError
 from netobj.factory import open_connection
+from netobj.registry.client import UDPRegistryClient
+from netobj.registry.registration import Advertise, Registration, check_advertise
 from netobj.servers.pump import Executor, Pump
 from netobj.servers.signals import on_sigterm
 from netobj.sockets import bind_unix, unlink
@@ -47,8 +49,13 @@ class Server:
     in place of the server's threads, see :class:`netobj.Pump`. *grace*: seconds that calls have
     to end when Ctrl-C or SIGTERM ends :meth:`start`.
 
+    *registrar*: a client of a registry, by which the server is registered while it runs.
+    *auto_register*: whether it is, by default if there is a registrar; True without one registers
+    with every registry that hears a broadcast. *advertise*: the host, or (host, port), at which
+    clients reach it, if that is not where it is bound (see :mod:`netobj.registry.registration`).
+
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
-    ``ValueError`` for *socket_path* together with a host or port.
+    ``ValueError`` for *socket_path* together with a host or port, or with being registered.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class Server:
         max_connections: int = MAX_CONNECTIONS,
         executor: Executor | None = None,
         grace: float = GRACE,
+        advertise: Advertise | None = None,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -79,8 +87,15 @@ class Server:
         self.backlog = backlog
         self.reuse_addr = reuse_addr
         self.authenticator = authenticator
-        self.registrar = registrar
         self.auto_register = registrar is not None if auto_register is None else auto_register
+        if self.auto_register and socket_path is not None:
+            raise ValueError("a server on a Unix socket cannot be registered: it has no address")
+        if self.auto_register:
+            registrar = UDPRegistryClient() if registrar is None else registrar
+            check_advertise(registrar, advertise)
+        self.registrar = registrar
+        self.advertise = advertise
+        self._registration: Registration | None = None
         self.protocol_config = dict(protocol_config or {})
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
@@ -179,6 +194,7 @@ class Server:
         try:
             where = self.socket_path or f"[{self.host}]:{self.port}"
             self.logger.info("server started on %s", where)
+            self._register()
             with on_sigterm(self._interrupt):
                 while self.active and not self._closed:
                     self.accept()
@@ -198,6 +214,24 @@ class Server:
         listener = self._listener
         if listener is not None:
             _shutdown(listener)
+
+    def _register(self) -> None:
+        """Begin to register, if that is to be done; it goes on until the server is closed."""
+        if not self.auto_register:
+            return
+        registration = Registration(
+            self.registrar,
+            self._service_class().get_service_aliases,
+            self.port,
+            self.host,
+            self.logger,
+            self.advertise,
+        )
+        with self._lock:
+            if self._closed or not registration.start():
+                registration.discard()
+            else:
+                self._registration = registration
 
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
@@ -395,6 +429,9 @@ class Server:
             listener, self._listener = self._listener, None
             spare, self._spare = self._spare, None
             clients = list(self.clients)
+            registration = self._registration
+        if registration is not None:
+            registration.stop()
         if spare is not None:
             os.close(spare)
         if listener is not None:
@@ -405,6 +442,8 @@ class Server:
         try:
             return self._close_clients(clients, grace)
         finally:
+            if registration is not None:
+                registration.join()
             self.logger.info("server has terminated")
             self._over.set()
 
