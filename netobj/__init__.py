@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from netobj.factory import connect as connect
     from netobj.factory import connect_channel as connect_channel
     from netobj.factory import connect_pipes as connect_pipes
+    from netobj.factory import connect_stdpipes as connect_stdpipes
     from netobj.factory import connect_stream as connect_stream
     from netobj.factory import connect_subproc as connect_subproc
     from netobj.factory import connect_thread as connect_thread
@@ -66,7 +67,11 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.forking import ForkingServer as ForkingServer
+    from netobj.servers.gevent_server import GeventServer as GeventServer
+    from netobj.servers.oneshot import OneShotServer as OneShotServer
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
@@ -118,6 +123,7 @@ _NAMES_BY_HOME = {
         "connect",
         "connect_channel",
         "connect_pipes",
+        "connect_stdpipes",
         "connect_stream",
         "connect_subproc",
         "connect_thread",
@@ -134,7 +140,11 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.forking": ("ForkingServer",),
+    "netobj.servers.gevent_server": ("GeventServer",),
+    "netobj.servers.oneshot": ("OneShotServer",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }

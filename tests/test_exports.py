@@ -16,15 +16,16 @@ from netobj import errors
 
 PUBLIC = """
     AccessDenied AsyncDuplex AsyncIncoming AsyncResult AsyncResultTimeout AsyncServer
-    AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel ClassicClient
-    ClassicService Connection ConnectionLost DiscoveryError Duplex FakeSlaveService
-    ForbiddenError FrameTooLarge GenericException Incoming LimitExceeded MasterService
-    NetobjError Netref NotEncodable NotNetobj PingError PipeStream ProtocolError ReentrantCall
-    RemoteBaseException Service SlaveService SocketStream Stream StreamClosed TLSStream
-    ThreadPoolServer ThreadedServer VersionMismatch VoidService __version__ aio async_ batch
-    buffiter by_value classic classpartial connect connect_channel connect_pipes connect_stream
-    connect_subproc connect_thread copy_of current_call deadline exposed metadata restricted
-    service setup_logger spawn timed unix_connect utils
+    AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel
+    ClassicClient ClassicService Connection ConnectionLost DiscoveryError Duplex
+    FakeSlaveService ForbiddenError ForkingServer FrameTooLarge GenericException GeventServer
+    Incoming LimitExceeded MasterService NetobjError Netref NotEncodable NotNetobj
+    OneShotServer PingError PipeStream ProtocolError ReentrantCall RemoteBaseException Service
+    SlaveService SocketStream Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
+    VersionMismatch VoidService __version__ aio async_ batch buffiter by_value classic
+    classpartial connect connect_channel connect_multiprocess connect_pipes connect_stdpipes
+    connect_stream connect_subproc connect_thread copy_of current_call deadline exposed
+    metadata restricted service setup_logger spawn timed unix_connect utils
 """.split()
 
 

@@ -71,6 +71,7 @@ FLOORS = {
     "netobj.helpers": (6, 0),
     "netobj.registry": (6, 0),
     "netobj.auth": (6, 0),
+    "netobj.multiprocess": (6, 1),
     "netobj.servers": (6, 1),
     "netobj.classic": (7, 0),
     "netobj.deploy": (7, 0),

@@ -10,10 +10,18 @@ from netobj.cli.address import DEFAULT_PORT
 from netobj.cli.shell import ShellCommand
 from netobj.core.consts import VERSION
 from netobj.core.service import SlaveService
+from netobj.factory import connect_stdpipes
 from netobj.helpers import setup_logger
+from netobj.servers.base import Server
+from netobj.servers.forking import ForkingServer
+from netobj.servers.oneshot import OneShotServer
 from netobj.servers.threaded import ThreadedServer
 
-_MODES = ("threaded", "forking", "stdio", "oneshot")
+_SERVERS: dict[str, type[Server]] = {
+    "threaded": ThreadedServer,
+    "forking": ForkingServer,
+    "oneshot": OneShotServer,
+}
 
 
 class NetobjClassic(cli.Application):
@@ -26,7 +34,11 @@ class NetobjClassic(cli.Application):
     VERSION = VERSION
 
     mode = cli.SwitchAttr(
-        ["-m", "--mode"], cli.Set(*_MODES), default="threaded", help="how connections are served"
+        ["-m", "--mode"],
+        cli.Set(*_SERVERS, "stdio"),
+        default="threaded",
+        help="how connections are served: each by a thread, each by a process; stdio: the one over "
+        "standard input and output; oneshot: one, to the address that is printed",
     )
     port = cli.SwitchAttr(
         ["-p", "--port"], cli.Range(0, 65535), default=DEFAULT_PORT, help="0: any free one"
@@ -39,35 +51,35 @@ class NetobjClassic(cli.Application):
     def main(self) -> int:
         if self.nested_command is not None:
             return 0
-        if self.mode != "threaded":
-            return _usage_error(
-                f"--mode {self.mode} comes with a later version; --mode threaded is there"
-            )
         setup_logger(self.quiet, self.logfile)
-        server = ThreadedServer(
+        try:
+            self._serve()
+        except KeyboardInterrupt:
+            return 0
+        except OSError as exc:
+            print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
+            return 1
+        return 0
+
+    def _serve(self) -> None:
+        if self.mode == "stdio":
+            connect_stdpipes(SlaveService).serve_all()
+            return
+        server = _SERVERS[str(self.mode)](
             SlaveService,
             hostname=self.host or ("::1" if self.ipv6 else "127.0.0.1"),
             port=self.port,
             ipv6=self.ipv6,
         )
         try:
+            if self.mode == "oneshot":
+                print(f"netobj-oneshot\n{server.host}\t{server.port}", flush=True)
             server.start()
-        except KeyboardInterrupt:
-            return 0
-        except OSError as exc:
-            print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
-            return 1
         finally:
             server.close()
-        return 0
 
 
 NetobjClassic.subcommand("shell", ShellCommand)
-
-
-def _usage_error(text: str) -> int:
-    print(f"netobj_classic: {text}", file=sys.stderr)
-    return 2
 
 
 def main() -> None:

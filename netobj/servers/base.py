@@ -31,8 +31,9 @@ class Server:
     """Base of servers; a subclass says what runs a connection (:meth:`_accept_method`).
 
     *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
-    instance (shared). *hostname*: the address to bind, by default all; *port*: 0 lets the system
-    choose; *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
+    instance (shared). *hostname*: the address to bind, by default all; *ipv6*: an IPv6 one, by
+    default ``::``, which most systems bind for IPv4, too; *port*: 0 lets the system choose;
+    *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
     credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
     *listener_timeout*: kept for old programs; closing does not wait for it.
 
@@ -99,8 +100,9 @@ class Server:
     def _bind(self) -> socket.socket:
         if self.socket_path is not None:
             return self._bind_unix(self.socket_path)
-        family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
-        address = (self.hostname or ("::" if self.ipv6 else "0.0.0.0"), self._port)
+        ipv6 = self.ipv6 or ":" in (self.hostname or "")
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        address = (self.hostname or ("::" if ipv6 else "0.0.0.0"), self._port)
         found = socket.getaddrinfo(*address, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -276,7 +278,7 @@ class Server:
             listener, self._listener = self._listener, None
             clients = list(self.clients)
         if listener is not None:
-            _close_listener(listener)
+            close_listener(listener)
             if self.socket_path is not None:
                 unlink(self.socket_path)
         for client in clients:
@@ -320,7 +322,7 @@ def _close(sock: socket.socket) -> None:
         pass
 
 
-def _close_listener(listener: socket.socket) -> None:
+def close_listener(listener: socket.socket) -> None:
     try:
         listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
     except OSError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from netobj.classic import (
     connect,
     connect_channel,
+    connect_multiprocess,
     connect_pipes,
+    connect_stdpipes,
     connect_stream,
     connect_subproc,
     connect_thread,
@@ -19,7 +21,9 @@ from netobj.classic import (
 __all__ = [
     "connect",
     "connect_channel",
+    "connect_multiprocess",
     "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",

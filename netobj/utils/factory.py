@@ -6,16 +6,20 @@ from netobj.factory import (
     connect,
     connect_channel,
     connect_pipes,
+    connect_stdpipes,
     connect_stream,
     connect_subproc,
     connect_thread,
     unix_connect,
 )
+from netobj.multiprocess import connect_multiprocess
 
 __all__ = [
     "connect",
     "connect_channel",
+    "connect_multiprocess",
     "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",

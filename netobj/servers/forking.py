@@ -1,0 +1,167 @@
+"""A process for each connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NoReturn
+
+from netobj.servers.base import Server
+
+GRACE: Final = 2.0
+"""Seconds that the children have to say goodbye when the server closes."""
+REAP_SECONDS: Final = 0.1
+"""How often the server looks whether one of its children has ended."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class ForkingServer(Server):
+    """Serves each connection in a child of this process; see :class:`netobj.servers.base.Server`.
+
+    What a client does to the process (globals, the current folder, a crash) concerns nobody else;
+    nor do services share anything, an instance given as *service* included: each child has a copy
+    of what was there when its client came. Only where there is ``fork``, OSError elsewhere.
+
+    A child has only the thread that accepted its client, and locks that other threads of the
+    parent held stay locked there for ever. So fork from a process that does nothing else: let
+    the main thread run :meth:`start`, and leave threads to the children. Connections of the
+    parent are dead in them, and its ``atexit`` functions do not run there.
+
+    :meth:`close` ends the children, too: they close their connections, and after two seconds are
+    killed. ``processes`` are the ids of those that run; ``connections`` stays empty, since they
+    are the children's. The program's own children, and its handler of SIGCHLD, are left alone.
+
+    >>> import netobj
+    >>> class PidService(netobj.Service):
+    ...     def exposed_pid(self): return os.getpid()
+    >>> with ForkingServer(PidService, hostname="localhost") as server:
+    ...     with netobj.connect("localhost", server.port) as conn:
+    ...         conn.root.pid() == os.getpid()
+    False
+    """
+
+    def __init__(self, service: Any, *args: Any, **kwargs: Any) -> None:
+        if not hasattr(os, "fork"):
+            raise OSError("ForkingServer needs fork, which this system does not have")
+        super().__init__(service, *args, **kwargs)
+        # Protects the two below: no id is signalled once its process was reaped.
+        self._children_lock = threading.Lock()
+        self._children: set[int] = set()
+        self._ended = False
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """The ids of the processes that serve a connection."""
+        self._reap()
+        with self._children_lock:
+            return tuple(self._children)
+
+    def accept(self) -> None:
+        """Accept one connection and hand it to a child; waits for one, and reaps meanwhile."""
+        listener = self.listener
+        poller = select.poll()
+        poller.register(listener, select.POLLIN)
+        while self._children:
+            if poller.poll(REAP_SECONDS * 1000):
+                break
+            self._reap()
+        super().accept()
+
+    def _accept_method(self, sock: socket.socket) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()  # else the child would write it, too
+        with self._children_lock:
+            if self._ended:
+                sock.close()
+                return
+            # The child is not to run the parent's handlers, which would close the server.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    self._be_child(sock, mask)
+                self._children.add(pid)
+            except OSError as exc:
+                self.logger.error("refused a connection, no process can be started: %s", exc)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        sock.close()
+
+    def _be_child(self, sock: socket.socket, mask: Iterable[int]) -> NoReturn:
+        """Serve *sock*, and end this process."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._forget_parent()
+            self._authenticate_and_serve_client(sock, self._greet(sock))
+            status = 0
+        except KeyboardInterrupt:
+            status = 0
+        except BaseException:
+            self.logger.exception("a child that served a connection failed")
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
+
+    def _on_sigterm(self, number: int, frame: Any) -> None:
+        """A child is told to end: as if by Ctrl-C, which waits for a moment when it does no harm.
+
+        Ctrl-C itself goes to all processes of a terminal: then the child is closing already.
+        """
+        if not self.clients or any(not client.closed for client in self.clients):
+            signal.raise_signal(signal.SIGINT)
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._children_lock = threading.Lock()
+        self._children = set()
+        self.clients = set()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+    def _reap(self) -> None:
+        with self._children_lock:
+            self._children = {pid for pid in self._children if _runs(pid)}
+
+    def close(self) -> None:
+        """Stop accepting, and end every child. Closing twice does no harm."""
+        super().close()
+        with self._children_lock:
+            self._ended = True
+        self._end_children(signal.SIGTERM, GRACE)
+        self._end_children(signal.SIGKILL, GRACE)
+
+    def _end_children(self, number: int, seconds: float) -> None:
+        with self._children_lock:
+            for pid in self._children:
+                _unless_gone(os.kill, pid, number)
+        end = time.monotonic() + seconds
+        while self.processes and time.monotonic() < end:
+            time.sleep(0.005)
+
+
+def _runs(pid: int) -> bool:
+    """True while the child *pid* runs; reaps it when it has ended."""
+    found: object = _unless_gone(os.waitpid, pid, os.WNOHANG)
+    return found == (0, 0)
+
+
+def _unless_gone(function: Callable[..., Any], pid: int, argument: int) -> Any:
+    try:
+        return function(pid, argument)
+    except (ChildProcessError, ProcessLookupError):  # reaped by somebody else
+        return None
