@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netobj.blocking.batch import batch as batch
     from netobj.blocking.channel import Channel as Channel
     from netobj.blocking.connection import Connection as Connection
+    from netobj.blocking.named_pipes import NamedPipeStream as NamedPipeStream
     from netobj.blocking.results import AsyncResult as AsyncResult
     from netobj.blocking.streams import PipeStream as PipeStream
     from netobj.blocking.streams import SocketStream as SocketStream
@@ -83,6 +84,7 @@ _NAMES_BY_HOME = {
     "netobj.blocking.batch": ("batch",),
     "netobj.blocking.channel": ("Channel",),
     "netobj.blocking.connection": ("Connection",),
+    "netobj.blocking.named_pipes": ("NamedPipeStream",),
     "netobj.blocking.results": ("AsyncResult",),
     "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
     "netobj.core.exposure": ("exposed", "service"),

@@ -19,13 +19,14 @@ PUBLIC = """
     AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel
     ClassicClient ClassicService Connection ConnectionLost DiscoveryError Duplex
     FakeSlaveService ForbiddenError ForkingServer FrameTooLarge GenericException GeventServer
-    Incoming LimitExceeded MasterService NetobjError Netref NotEncodable NotNetobj
-    OneShotServer PingError PipeStream ProtocolError ReentrantCall RemoteBaseException Service
-    SlaveService SocketStream Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
-    VersionMismatch VoidService __version__ aio async_ batch buffiter by_value classic
-    classpartial connect connect_channel connect_multiprocess connect_pipes connect_stdpipes
-    connect_stream connect_subproc connect_thread copy_of current_call deadline exposed
-    metadata restricted service setup_logger spawn timed unix_connect utils
+    Incoming LimitExceeded MasterService NamedPipeStream NetobjError Netref NotEncodable
+    NotNetobj OneShotServer PingError PipeStream ProtocolError ReentrantCall
+    RemoteBaseException Service SlaveService SocketStream Stream StreamClosed TLSStream
+    ThreadPoolServer ThreadedServer VersionMismatch VoidService __version__ aio async_ batch
+    buffiter by_value classic classpartial connect connect_channel connect_multiprocess
+    connect_pipes connect_stdpipes connect_stream connect_subproc connect_thread copy_of
+    current_call deadline exposed metadata restricted service setup_logger spawn timed
+    unix_connect utils
 """.split()
 
 
