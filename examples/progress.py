@@ -68,7 +68,8 @@ def main() -> None:
             with netobj.deadline(0.05):
                 conn.root.endless()
         except TimeoutError:
-            print("given up; the job has stopped:", conn.root.wait_stopped())
+            pass
+        print("given up; the job has stopped:", conn.root.wait_stopped())
 
 
 if __name__ == "__main__":

@@ -10,14 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any, Final, NoReturn
 
+from netobj.blocking.io_thread import running_io_thread
+from netobj.blocking.safepoint import at_safe_point
 from netobj.servers.base import Server
 
 GRACE: Final = 2.0
 """Seconds that the children have to say goodbye when the server closes."""
 REAP_SECONDS: Final = 0.1
 """How often the server looks whether one of its children has ended."""
+_BETWEEN_SIGNALS: Final = 0.05
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,10 +54,11 @@ class ForkingServer(Server):
         if not hasattr(os, "fork"):
             raise OSError("ForkingServer needs fork, which this system does not have")
         super().__init__(service, *args, **kwargs)
-        # Protects the two below: no id is signalled once its process was reaped.
+        # Protects the two below it: no id is signalled once its process was reaped.
         self._children_lock = threading.Lock()
         self._children: set[int] = set()
         self._ended = False
+        self._ending = False  # in a child
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -99,8 +104,8 @@ class ForkingServer(Server):
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+            for number in _ENDING:
+                signal.signal(number, self._on_signal)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._forget_parent()
             self._authenticate_and_serve_client(sock, self._greet(sock))
@@ -116,13 +121,18 @@ class ForkingServer(Server):
             finally:
                 os._exit(status)
 
-    def _on_sigterm(self, number: int, frame: Any) -> None:
-        """A child is told to end: as if by Ctrl-C, which waits for a moment when it does no harm.
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """A child is told to end, by its parent or by Ctrl-C, which goes to all of a terminal.
 
-        Ctrl-C itself goes to all processes of a terminal: then the child is closing already.
+        Once, and not if its client has gone: what it does at its end is not to be interrupted.
         """
-        if not self.clients or any(not client.closed for client in self.clients):
-            signal.raise_signal(signal.SIGINT)
+        if self._ending or any(client.closed for client in self.clients):
+            return
+        io = running_io_thread()
+        if io is None or at_safe_point(frame):
+            self._ending = True
+            raise KeyboardInterrupt
+        io.interrupt_main_soon()
 
     def _forget_parent(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
@@ -142,16 +152,23 @@ class ForkingServer(Server):
         super().close()
         with self._children_lock:
             self._ended = True
-        self._end_children(signal.SIGTERM, GRACE)
-        self._end_children(signal.SIGKILL, GRACE)
+        self._end_children(signal.SIGTERM)
+        self._end_children(signal.SIGKILL)
 
-    def _end_children(self, number: int, seconds: float) -> None:
-        with self._children_lock:
-            for pid in self._children:
-                _unless_gone(os.kill, pid, number)
-        end = time.monotonic() + seconds
+    def _end_children(self, number: int) -> None:
+        """Signal the children until they have ended, or for a while if they do not.
+
+        Python takes no notice of a signal that comes right before a system call blocks; the next
+        one ends the call.
+        """
+        end = time.monotonic() + GRACE
         while self.processes and time.monotonic() < end:
-            time.sleep(0.005)
+            with self._children_lock:
+                for pid in self._children:
+                    _unless_gone(os.kill, pid, number)
+            pause = time.monotonic() + _BETWEEN_SIGNALS
+            while self.processes and time.monotonic() < pause:
+                time.sleep(0.002)
 
 
 def _runs(pid: int) -> bool:
