@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netobj.blocking.batch import batch as batch
     from netobj.blocking.channel import Channel as Channel
     from netobj.blocking.connection import Connection as Connection
+    from netobj.blocking.named_pipes import NamedPipeStream as NamedPipeStream
     from netobj.blocking.results import AsyncResult as AsyncResult
     from netobj.blocking.streams import PipeStream as PipeStream
     from netobj.blocking.streams import SocketStream as SocketStream
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from netobj.factory import connect_by_service as connect_by_service
     from netobj.factory import connect_channel as connect_channel
     from netobj.factory import connect_pipes as connect_pipes
+    from netobj.factory import connect_stdpipes as connect_stdpipes
     from netobj.factory import connect_stream as connect_stream
     from netobj.factory import connect_subproc as connect_subproc
     from netobj.factory import connect_thread as connect_thread
@@ -67,9 +69,13 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.forking import ForkingServer as ForkingServer
+    from netobj.servers.gevent_server import GeventServer as GeventServer
+    from netobj.servers.oneshot import OneShotServer as OneShotServer
     from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
@@ -82,6 +88,7 @@ _NAMES_BY_HOME = {
     "netobj.blocking.batch": ("batch",),
     "netobj.blocking.channel": ("Channel",),
     "netobj.blocking.connection": ("Connection",),
+    "netobj.blocking.named_pipes": ("NamedPipeStream",),
     "netobj.blocking.results": ("AsyncResult",),
     "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
     "netobj.core.exposure": ("exposed", "service"),
@@ -123,6 +130,7 @@ _NAMES_BY_HOME = {
         "connect_by_service",
         "connect_channel",
         "connect_pipes",
+        "connect_stdpipes",
         "connect_stream",
         "connect_subproc",
         "connect_thread",
@@ -139,8 +147,12 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.forking": ("ForkingServer",),
+    "netobj.servers.gevent_server": ("GeventServer",),
+    "netobj.servers.oneshot": ("OneShotServer",),
     "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),

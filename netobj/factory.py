@@ -110,7 +110,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
 
 def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS'
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_SECONDS)
@@ -171,6 +171,15 @@ def connect_pipes(
     return open_connection(PipeStream(input, output), service, config)
 
 
+def connect_stdpipes(service: Any = VoidService, config: Settings = _NONE) -> Connection:
+    """A connection over standard input and output, to whoever started this process.
+
+    From here on what this process prints goes to standard error, and its standard input is at its
+    end (see :meth:`netobj.PipeStream.from_std`).
+    """
+    return open_connection(PipeStream.from_std(), service, config)
+
+
 def connect_subproc(
     args: Sequence[str], service: Any = VoidService, config: Settings = _NONE
 ) -> Connection:
@@ -212,6 +221,7 @@ __all__ = [
     "connect_by_service",
     "connect_channel",
     "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",

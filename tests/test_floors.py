@@ -76,6 +76,7 @@ FLOORS = {
     "netobj.files": (6, 0),
     "netobj.transfer": (6, 1),
     "netobj.auth": (6, 0),
+    "netobj.multiprocess": (6, 1),
     "netobj.servers": (6, 1),
     "netobj.classic": (7, 0),
     "netobj.deploy": (7, 0),
