@@ -1,4 +1,4 @@
-"""Connecting: over TCP, Unix sockets, pipes, a child process, a thread of this process."""
+"""Connecting: over TCP, SSH, Unix sockets, pipes, a child process, a thread of this process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.sockets import refused
+from netobj.ssh import open_through
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -126,6 +127,25 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
     return open_connection(stream_for(sock), service, config)
 
 
+def ssh_connect(
+    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
+
+    *remote_machine*: a plumbum ``SshMachine``. The connection has an ``ssh`` of its own, which
+    ends with it, and opens no port on this machine. Raises ConnectionRefusedError if nobody
+    listens there, ConnectionLost if SSH does not get there, TimeoutError if who listens says
+    nothing.
+
+    >>> from plumbum import SshMachine
+    >>> with SshMachine("lab") as machine:  # doctest: +SKIP
+    ...     with netobj.ssh_connect(machine, 18861) as conn:
+    ...         conn.root.get_answer()
+    42
+    """
+    return open_connection(open_through(remote_machine, remote_port), service, config)
+
+
 def connect_pipes(
     input: Any, output: Any, service: Any = VoidService, config: Settings = _NONE
 ) -> Connection:
@@ -177,5 +197,6 @@ __all__ = [
     "connect_subproc",
     "connect_thread",
     "open_connection",
+    "ssh_connect",
     "unix_connect",
 ]

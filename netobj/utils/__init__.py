@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from netobj.utils import helpers as helpers
     from netobj.utils import server as server
     from netobj.utils import teleportation as teleportation
+    from netobj.utils import zerodeploy as zerodeploy
 
-_SUBMODULES = ("classic", "factory", "helpers", "server", "teleportation")
+_SUBMODULES = ("classic", "factory", "helpers", "server", "teleportation", "zerodeploy")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from netobj.classic import (
     deliver,
     obtain,
     redirected_stdio,
+    ssh_connect,
     teleport_function,
     unix_connect,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "deliver",
     "obtain",
     "redirected_stdio",
+    "ssh_connect",
     "teleport_function",
     "unix_connect",
 ]

@@ -9,6 +9,7 @@ from netobj.factory import (
     connect_stream,
     connect_subproc,
     connect_thread,
+    ssh_connect,
     unix_connect,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "ssh_connect",
     "unix_connect",
 ]
