@@ -36,6 +36,24 @@ _LOGGER: Final = logging.getLogger("netobj.ssh")
 _running: weakref.WeakSet[SshProcess] = weakref.WeakSet()
 
 
+def check_machine(machine: Any) -> None:
+    """Raises TypeError if *machine* is not plumbum's ``SshMachine``, or one that looks like it."""
+    if hasattr(machine, "connect_sock") or not hasattr(machine, "tunnel"):
+        raise TypeError(
+            "a plumbum SshMachine is needed, which starts the system's ssh, not a "
+            f"{type(machine).__name__}"
+        )
+
+
+def readable(line: bytes) -> str:
+    """What another machine said, without what would move about in a terminal.
+
+    >>> readable(b"caf\\xc3\\xa9 \\x1b[2J")
+    'café  [2J'
+    """
+    return "".join(c if c.isprintable() else " " for c in line.decode(errors="replace"))
+
+
 class SshProcess:
     """A process of ``ssh``; *sock*, which belongs to the caller, is its input and output.
 
@@ -45,11 +63,7 @@ class SshProcess:
     """
 
     def __init__(self, machine: Any, command: str, options: Sequence[str]) -> None:
-        if hasattr(machine, "connect_sock") or not hasattr(machine, "tunnel"):
-            raise TypeError(
-                "a plumbum SshMachine is needed, which starts the system's ssh, not a "
-                f"{type(machine).__name__}"
-            )
+        check_machine(machine)
         self.name = str(machine)
         self.patience: float = getattr(machine, "connect_timeout", None) or PATIENCE
         self._pid = os.getpid()
@@ -70,7 +84,7 @@ class SshProcess:
         finally:
             theirs.close()
         _running.add(self)
-        self._listener = self._start(self._listen)
+        self._readers = [self._start(self._listen)]
 
     def _start(self, target: Any, *args: Any) -> threading.Thread:
         thread = threading.Thread(target=target, args=args, name="netobj ssh", daemon=True)
@@ -92,18 +106,17 @@ class SshProcess:
 
     def _follow(self, lines: IO[bytes]) -> None:
         while line := lines.readline(_LONGEST):
-            text = "".join(c if c.isprintable() else " " for c in line.decode(errors="replace"))
-            if text := text.rstrip():
+            if text := readable(line).rstrip():
                 self._said.append(text)
                 _LOGGER.info("%s: %s", self.name, text)
 
     def drain(self) -> None:
-        """From here on log what comes on standard output, too; the caller reads no more of it."""
-        self._start(self._drain)
+        """From here on log what comes on standard output, too, and close *sock* at its end."""
+        self._readers.append(self._start(self._drain))
 
     def _drain(self) -> None:
         try:
-            with self.sock.makefile("rb") as lines:
+            with self.sock, self.sock.makefile("rb") as lines:
                 self._follow(lines)
         except OSError:  # ssh was killed
             pass
@@ -114,12 +127,17 @@ class SshProcess:
         return self.proc.poll() is not None
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the process has ended, *timeout* seconds at most; True if it has."""
+        """Wait until the process has ended and what it said was read; True if it has ended.
+
+        *timeout*: seconds, at most.
+        """
+        deadline = time.monotonic() + timeout
         try:
             self.proc.wait(timeout)
         except subprocess.TimeoutExpired:
             return False
-        self._listener.join(timeout)
+        for reader in self._readers:
+            reader.join(max(0.0, deadline - time.monotonic()))
         return True
 
     def why(self) -> str:
@@ -130,10 +148,17 @@ class SshProcess:
 
     def let_go(self) -> None:
         """Nothing comes from this side any more: what runs there ends, then ssh. Never waits."""
+        self._shut(socket.SHUT_WR)
+
+    def hang_up(self) -> None:
+        """As :meth:`let_go`, and nothing that comes is read any more."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
         if self._pid != os.getpid():  # a child of fork has copies, which are not its own
             return
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.shutdown(how)
         except OSError:  # ssh is gone, or the socket is closed
             pass
 

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from patience import wait_until
 from plumbum import SshMachine
-from sshd import Sshd, end, running
 
 import netobj
 from netobj.ssh import SshProcess, SshStream
+from patience import wait_until
+from sshd import Sshd, end, running
 
 
 class AnswerService(netobj.Service):
@@ -29,11 +29,18 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield server
 
 
-@pytest.fixture
-def machine(sshd: Sshd) -> Iterator[SshMachine]:
+@pytest.fixture(scope="module")
+def shared(sshd: Sshd) -> Iterator[SshMachine]:
     with sshd.machine() as machine:
         yield machine
     wait_until(lambda: sshd.is_clean(0))
+
+
+@pytest.fixture
+def machine(sshd: Sshd, shared: SshMachine) -> Iterator[SshMachine]:
+    """One for all tests; none of them may leave anything on it."""
+    yield shared
+    wait_until(sshd.is_clean)
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def test_closing_ends_ssh(sshd: Sshd, machine: SshMachine, server: netobj.Thread
     conn = netobj.ssh_connect(machine, server.port)
     assert len(sshd.sessions()) == 2
     conn.close()
-    wait_until(lambda: sshd.is_clean())
+    wait_until(sshd.is_clean)
     wait_until(lambda: not server.connections)
 
 
@@ -131,7 +138,7 @@ def test_a_dead_ssh_is_a_lost_connection(
     with pytest.raises(netobj.ConnectionLost):
         conn.root.get_answer()
     conn.close()
-    wait_until(lambda: sshd.is_clean())
+    wait_until(sshd.is_clean)
 
 
 def test_nobody_listens(sshd: Sshd, machine: SshMachine) -> None:
@@ -142,13 +149,15 @@ def test_nobody_listens(sshd: Sshd, machine: SshMachine) -> None:
     assert sshd.is_clean()
 
 
-def test_who_listens_says_nothing(sshd: Sshd, machine: SshMachine) -> None:
-    machine.connect_timeout = 0.5
+def test_who_listens_says_nothing(
+    sshd: Sshd, machine: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "connect_timeout", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         with pytest.raises(TimeoutError, match=r"nothing came within 0\.5 s"):
             netobj.ssh_connect(machine, port)
-    wait_until(lambda: sshd.is_clean())
+    wait_until(sshd.is_clean)
 
 
 def test_forwarding_is_forbidden(tmp_path: Path, server: netobj.ThreadedServer) -> None:
@@ -171,7 +180,7 @@ def test_a_wrong_host_key(tmp_path: Path, server: netobj.ThreadedServer) -> None
 def test_sshd_is_gone(tmp_path: Path, server: netobj.ThreadedServer) -> None:
     with running(tmp_path) as sshd, sshd.machine() as machine:
         sshd.stop()
-        with pytest.raises(netobj.ConnectionLost, match="ssh ended with 255: .*refused"):
+        with pytest.raises(netobj.ConnectionLost, match=r"ssh ended with 255: .*refused"):
             netobj.ssh_connect(machine, server.port)
         assert sshd.is_clean()
 

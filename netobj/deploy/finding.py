@@ -46,4 +46,5 @@ def command(pythons: list[str], mark: str, size: int) -> str:
         f'seen="$seen "{shlex.quote(python)}":${{v:-missing}}"'
         for python in pythons
     ]
-    return f"sh -c {shlex.quote('; '.join([*tries, f'echo {mark} none $seen', 'exit 127']))}"
+    none = f'printf "%s\\n" "{mark} none$seen"'
+    return "sh -c " + shlex.quote("; ".join([*tries, none, "exit 127"]))

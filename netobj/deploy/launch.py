@@ -15,7 +15,7 @@ from netobj.deploy.payload import OLDEST_MSGPACK, SCRIPT, archive
 from netobj.deploy.progress import Report
 from netobj.deployed.serving import SOCKET
 from netobj.errors import DeploymentError
-from netobj.ssh import SshProcess
+from netobj.ssh import SshProcess, readable
 
 REMOTE_GRACE: Final = 5.0
 """Seconds that the deployed server has to end by itself."""
@@ -127,7 +127,7 @@ class _Talk:
             noise += len(line)
             if noise > _NOISE:
                 raise self.failure(f"its login prints more than {_NOISE} bytes")
-        first, _, rest = said.decode(errors="replace").partition(" ")
+        first, _, rest = readable(said).partition(" ")
         if first == "none":
             raise self.failure(
                 f"it has no Python of version 3.10 or later ({rest.strip()}): install one, or say "
@@ -138,7 +138,7 @@ class _Talk:
 
     def line(self) -> str:
         """The next line, whoever prints it."""
-        return self._read_line().decode(errors="replace").strip()
+        return readable(self._read_line()).strip()
 
     def _read_line(self) -> bytes:
         # Nothing else reads the socket before drain(), so no byte behind the line is lost.
@@ -161,15 +161,15 @@ class _Talk:
         return line
 
     def give_up(self) -> None:
-        """End what runs there; not for long."""
-        self._ssh.let_go()
+        """End what runs there, within a bounded time."""
+        self._ssh.hang_up()
         if not self._ssh.wait(REMOTE_GRACE + 1):
             self._ssh.kill()
             self._ssh.wait(1.0)
         self._ssh.sock.close()
 
     def failure(self, what: str) -> DeploymentError:
-        self._ssh.let_go()
+        self._ssh.hang_up()
         return DeploymentError(
             f"netobj cannot be deployed to {self._ssh.name}: {what}; {self._ssh.why()}"
         )

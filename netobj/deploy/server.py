@@ -20,7 +20,7 @@ from netobj.deployed.secret import answer
 from netobj.deployed.serving import READY
 from netobj.errors import AuthenticationError, ConnectionLost, DeploymentError
 from netobj.factory import open_connection
-from netobj.ssh import PATIENCE, SshProcess, SshStream, open_through
+from netobj.ssh import PATIENCE, SshProcess, SshStream, check_machine, open_through
 
 SERVER_SCRIPT: Final = """\
 from netobj.deployed.serving import serve
@@ -75,6 +75,7 @@ class DeployedServer:
         timeout: float = PATIENCE,
     ) -> None:
         script = _filled(server_script, server_class, service_class, extra_setup)
+        check_machine(remote_machine)
         self.remote_machine = remote_machine
         folder = near_folder()
         self._near = os.path.join(folder.name, "s")
@@ -88,11 +89,11 @@ class DeployedServer:
         self._finalizer = weakref.finalize(self, _let_go, self._ssh, folder)
         self._port = int(said) if said.isdecimal() and said.isascii() else None
         try:
+            self._ssh.drain()
             self._check(said)
         except BaseException:
             self.close()
             raise
-        self._ssh.drain()
 
     def _check(self, said: str) -> None:
         if self._port is None and said != READY:
@@ -164,7 +165,6 @@ class DeployedServer:
             self._ssh.kill()
             self._ssh.wait(_MORE)
         self._finalizer()
-        self._ssh.sock.close()
 
     def let_go(self) -> None:
         """Have it end, without waiting for that; :meth:`close` waits."""

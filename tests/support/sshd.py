@@ -8,13 +8,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from plumbum import SshMachine, local
+
 from patience import HANG, wait_until
-from plumbum import SshMachine
 
 HOST = "127.0.0.1"
 
@@ -57,7 +60,9 @@ def make_key(path: Path) -> None:
 class Sshd:
     """A running sshd; *port* is its port, *options* are what an ssh needs to get there."""
 
-    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, more: Sequence[str] = (), path: str | None = None, login: str = "true"
+    ) -> None:
         self.folder = folder
         self.port = 0
         self.temporary = folder / "tmp"  # what is deployed goes below
@@ -65,13 +70,15 @@ class Sshd:
         make_key(folder / "user_key")
         shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
         self.new_host_key()
-        environment = {"TMPDIR": str(self.temporary), "PATH": os.environ["PATH"]}
-        for line in more:
-            name, _, value = line.partition("=")
-            if name.startswith("SetEnv "):
-                environment[name.removeprefix("SetEnv ")] = value
-        self._more = [line for line in more if not line.startswith("SetEnv ")]
-        self._more.append("SetEnv " + " ".join(f"{k}={v}" for k, v in environment.items()))
+        # The interpreter that runs the tests, but not its virtual environment.
+        python = os.path.dirname(os.path.realpath(sys.executable))
+        path = path or f"{python}:/usr/local/bin:/usr/bin:/bin"
+        # Whatever this user's own login scripts have set before.
+        self._more = [
+            *more,
+            f"SetEnv TMPDIR={self.temporary}",
+            f"ForceCommand exec /bin/sh -c 'PATH={path}; {login}; eval \"$SSH_ORIGINAL_COMMAND\"'",
+        ]
         self._proc: subprocess.Popen[bytes] | None = None
 
     def new_host_key(self) -> None:
@@ -131,6 +138,25 @@ class Sshd:
         """A plumbum machine that is this machine, through this sshd."""
         return SshMachine(HOST, port=self.port, ssh_opts=[*self.options, *options])
 
+    def known_as(self, *names: str) -> AbstractContextManager[object]:
+        """While it lasts, plumbum's ``ssh`` gets here by each of *names*."""
+        tools = self.folder / "tools"
+        tools.mkdir()
+        settings = f"""
+            HostName {HOST}
+            HostKeyAlias [{HOST}]:{self.port}
+            Port {self.port}
+            UserKnownHostsFile {self.folder / "known_hosts"}
+            IdentityFile {self.folder / "user_key"}
+            IdentitiesOnly yes
+            BatchMode yes
+        """
+        (self.folder / "ssh_config").write_text(f"Host {' '.join(names)}\n{settings}")
+        script = tools / "ssh"
+        script.write_text(f'#!/bin/sh\nexec {local["ssh"]} -F {self.folder}/ssh_config "$@"\n')
+        script.chmod(0o755)
+        return local.env(PATH=f"{tools}:{local.env['PATH']}")
+
     def sessions(self) -> list[int]:
         """The processes of ssh that lead here."""
         mark = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
@@ -179,12 +205,24 @@ def end(pid: int) -> None:
 
 
 @contextmanager
-def running(folder: Path, *more: str) -> Iterator[Sshd]:
-    """An sshd in *folder*; *more* are lines of its settings."""
+def running(
+    folder: Path, *more: str, path: str | None = None, login: str = "true"
+) -> Iterator[Sshd]:
+    """An sshd in *folder*; *more* are lines of its settings, *path* is the PATH of who logs in,
+    *login* what is run then, without single quotes."""
     find_sshd()
-    server = Sshd(folder, more)
+    server = Sshd(folder, more, path, login)
     server.start()
     try:
         yield server
     finally:
         server.stop()
+
+
+def lab(*names: str) -> ExitStack:
+    """For the pages: machines of these *names*, all of them this one; ``close()`` ends them."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server = stack.enter_context(running(Path(folder)))
+        stack.enter_context(server.known_as(*names))
+        return stack.pop_all()
