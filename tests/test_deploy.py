@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -18,6 +19,8 @@ from plumbum import SshMachine
 
 import netobj
 from netobj.deploy import DeployedServer, DeploymentError, MultiServerDeployment
+from netobj.deploy.launch import _temporary
+from netobj.deploy.payload import OLDEST_MSGPACK
 from patience import HANG, wait_until
 from sshd import Sshd, end, environment_of, processes, running
 
@@ -572,13 +575,13 @@ if sys.argv[3] == "kill":
 
 @pytest.mark.parametrize(("how", "code"), [("kill", -signal.SIGKILL), ("exit", 0)])
 def test_the_program_ends_without_closing(
-    sshd: Sshd, machine: SshMachine, how: str, code: int
+    sshd: Sshd, machine: SshMachine, near: Path, how: str, code: int
 ) -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "127.0.0.1", str(sshd.port), how, *sshd.options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(near)},
     )
     with program:
         assert program.stdout is not None
@@ -586,6 +589,10 @@ def test_the_program_ends_without_closing(
         assert len(sshd.folders()) == 1
         program.communicate(b"\n", timeout=HANG)
         assert program.returncode == code
+    if how == "kill":  # it could not clean up here; there is nothing but the socket
+        (left,) = near.iterdir()
+        (left / "s").unlink(missing_ok=True)
+        left.rmdir()
 
 
 # --- several -------------------------------------------------------------------------------------
@@ -649,6 +656,22 @@ def test_what_runs_first_over_there_needs_only_the_standard_library() -> None:
 
 
 def test_the_oldest_msgpack_is_the_one_that_the_package_asks_for() -> None:
-    from netobj.deploy.payload import OLDEST_MSGPACK
-
     assert f'"msgpack>={OLDEST_MSGPACK}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_arguments_are_in_the_order_that_rpycs_users_know() -> None:
+    deployed = list(inspect.signature(DeployedServer).parameters)
+    assert deployed[:6] == [
+        *("remote_machine", "server_class", "service_class"),
+        *("server_script", "extra_setup", "python_executable"),
+    ]
+    several = list(inspect.signature(MultiServerDeployment).parameters)
+    assert several[:2] == ["remote_machines", "server_class"]
+    connecting = list(inspect.signature(netobj.ssh_connect).parameters)
+    assert connecting == ["remote_machine", "remote_port", "service", "config"]
+
+
+def test_paths_that_ssh_would_change_are_not_used() -> None:
+    assert _temporary("/var/folders/x_y-z.1/T/") == "/var/folders/x_y-z.1/T"
+    for folder in (None, "", "relative", "/a:b", "/a%b", "/a$b", "/a b", "/ä", "/a\n"):
+        assert _temporary(folder) == "/tmp"

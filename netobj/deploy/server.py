@@ -16,7 +16,7 @@ from netobj.blocking.connection import Connection
 from netobj.core.service import ClassicClient, VoidService
 from netobj.deploy.launch import REMOTE_GRACE, launch, near_folder
 from netobj.deploy.progress import Report, reporter
-from netobj.deployed.secret import answer
+from netobj.deployed.secret import LOGIN_TIME, answer
 from netobj.deployed.serving import READY
 from netobj.errors import AuthenticationError, ConnectionLost, DeploymentError
 from netobj.factory import open_connection
@@ -136,6 +136,7 @@ class DeployedServer:
             return open_through(self.remote_machine, self._port)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            sock.settimeout(LOGIN_TIME)
             sock.connect(self._near)
             answer(sock, self._token)
         except AuthenticationError:
