@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from netobj.deploy.server import DeployedServer as DeployedServer
     from netobj.errors import *  # noqa: F403
     from netobj.factory import connect as connect
+    from netobj.factory import connect_by_service as connect_by_service
     from netobj.factory import connect_channel as connect_channel
     from netobj.factory import connect_pipes as connect_pipes
     from netobj.factory import connect_stream as connect_stream
@@ -70,7 +71,10 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.registry.discovery import discover as discover
+    from netobj.registry.discovery import list_services as list_services
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
@@ -123,6 +127,7 @@ _NAMES_BY_HOME = {
     ),
     "netobj.factory": (
         "connect",
+        "connect_by_service",
         "connect_channel",
         "connect_pipes",
         "connect_stream",
@@ -142,7 +147,9 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }

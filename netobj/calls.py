@@ -173,6 +173,10 @@ def current_call() -> Call:
     return call
 
 
+_LONGEST: Final = 1e9
+"""Seconds of a deadline, at the most: thirty years, which all that waits can count."""
+
+
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
     """In the block, calls have *seconds* from its beginning, or less, and raise after that.
@@ -183,7 +187,7 @@ def deadline(seconds: float) -> Iterator[None]:
     if not seconds >= 0:
         raise ValueError("deadline: a number of seconds, not negative")
     outer = scope.get()
-    until = time.monotonic() + seconds
+    until = time.monotonic() + min(seconds, _LONGEST)
     if outer.deadline is not None:
         until = min(until, outer.deadline)
     token = scope.set(outer.but(deadline=until))
@@ -217,6 +221,18 @@ def metadata(**entries: Any) -> Iterator[None]:
         yield
     finally:
         scope.reset(token)
+
+
+def time_for_stream() -> float | None:
+    """Seconds that this thread or task may wait for a stream; None: for ever.
+
+    Raises AsyncResultTimeout when its deadline has passed.
+    """
+    deadline = scope.get().deadline
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+    return left
 
 
 # --- for people ---------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from netobj.calls import (
     scope,
     target_name,
     thread_name,
+    time_for_stream,
 )
 from netobj.core.consts import Op
 from netobj.core.describe import Description
@@ -233,6 +234,15 @@ class TestDeadline:
     def test_what_is_one(self, seconds: float) -> None:
         with deadline(seconds):
             assert scope.get().deadline is not None
+
+    def test_the_time_to_wait_for_a_stream(self) -> None:
+        assert time_for_stream() is None
+        with deadline(60):
+            left = time_for_stream()
+            assert left is not None
+            assert 0 < left <= 60
+        with deadline(0), pytest.raises(AsyncResultTimeout, match="a stream was waited for"):
+            time_for_stream()
 
 
 class TestMetadata:

@@ -6,9 +6,10 @@ import asyncio
 from types import TracebackType
 from typing import Any
 
-from netobj.aio.link import CLOSED_HERE, Link
+from netobj.aio.link import Link
 from netobj.calls import Call, Pending, operation_name, report, target_name
 from netobj.core.config import Config, ConfigMapping
+from netobj.core.consts import CLOSED_HERE
 from netobj.core.numbers import numbers
 from netobj.errors import ConnectionLost, PingError
 

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Protocol
@@ -30,7 +30,7 @@ from netobj.core.events import Cancel, Request
 from netobj.core.flow import Flow
 from netobj.core.handlers import is_concurrent, is_slow, perform, runs_on_loop
 from netobj.core.numbers import numbers
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump_async, pump_some
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, CallCancelled
@@ -47,10 +47,6 @@ class Host(Protocol):
 
     session: Session
     loop: asyncio.AbstractEventLoop
-
-    @property
-    def guard(self) -> AbstractContextManager[Any]:
-        """Protects the tables of the session."""
 
     @property
     def log(self) -> logging.Logger:
@@ -84,7 +80,8 @@ class Dispatcher:
 
     def hold(self) -> None:
         """Requests wait from here on until :meth:`open`."""
-        self._held = deque()
+        if self._held is None:
+            self._held = deque()
 
     def open(self) -> None:
         """Requests may run from here on."""
@@ -244,7 +241,7 @@ class Dispatcher:
         return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
 
     def _answer(self, request: Request, value: Any) -> None:
-        if type(value) in _STREAMS:
+        if type(value) in UNFINISHED:
             self._open_stream(request, value)
         else:
             self._session.reply(request, value)
@@ -270,7 +267,7 @@ class Dispatcher:
         """*request* has come to *value*, which is not all yet, or can be sent; on the loop."""
         if request.lane is not None:
             self._link.loop.call_soon(self._leave_lane, request)
-        if type(value) in _UNFINISHED:
+        if type(value) in UNFINISHED:
             self._link.loop.create_task(self._finish_guarded(request, value))
             return
         try:
@@ -289,7 +286,7 @@ class Dispatcher:
                 value = value.finish(await value.awaitable)
             self._answer(request, value)
         except BaseException as exc:
-            _close_unawaited(value)
+            close_unawaited(value)
             self._fail(request, exc)
             if self._propagates(exc):
                 raise
@@ -305,7 +302,7 @@ class Dispatcher:
         try:
             self._begin(request, f"thread {threading.current_thread().name!r}")
             value = perform(session, request, as_blocking)
-            if type(value) in _UNFINISHED:
+            if type(value) in UNFINISHED:
                 self._soon_on_loop(copy_context().run, self._go_on, request, value)
                 return
             session.reply(request, value)
@@ -322,17 +319,7 @@ class Dispatcher:
 
     def _fail(self, request: Request, exc: BaseException) -> None:
         """Answer *request* with *exc*; from any thread."""
-        if isinstance(exc, asyncio.CancelledError):
-            exc = CallCancelled("the call was cancelled")
-        keep = self._keep_for(request)
-        try:
-            self._session.error(request, exc, keep)
-        except Exception as failure:
-            text = f"{type(failure).__name__}: {failure}"
-            error = RuntimeError(
-                f"the call raised a {type(exc).__name__}, which could not be sent: {text}"
-            )
-            self._session.error(request, error, None)
+        self._session.error(request, _meant(exc), self._keep_for(request))
         self._link.flush()
         if request.lane is not None:
             self._soon_on_loop(self._leave_lane, request)
@@ -409,16 +396,7 @@ class Dispatcher:
 
     def _open_stream(self, request: Request, value: Streamed | Opened) -> None:
         """Answer *request* with a new stream, and see to it that it is fed."""
-        two_way = type(value) is Opened
-        with self._link.guard:
-            flow = self._session.flows.open(two_way)
-        flow.request = request
-        try:
-            self._session.reply(request, flow)
-        except BaseException:
-            self._session.flows.drop(flow)
-            raise
-        request.deadline = None  # it was that of the answer
+        flow = self._session.reply_stream(request, type(value) is Opened)
         scope.set(scope.get().but(deadline=None))
         self._link.flush_soon()
         if isinstance(value, Opened):
@@ -500,35 +478,14 @@ class Dispatcher:
     def _call_opened(self, request: Request, value: Opened, flow: Flow) -> None:
         if value.asynchronous:
             duplex = AsyncDuplex(flow)  # which may still have something to receive, or to do
-            self._feed(flow, self._serve_opened(value, duplex), duplex)
+            self._feed(flow, value.converse_async(duplex, _meant), duplex)
             return
         end = Duplex(flow, threading.Lock())
         try:
             executor = self._executor or self._slow_executor()
-            executor.submit(copy_context().run, self._serve_opened_in_thread, value, end)
+            executor.submit(copy_context().run, value.converse, end)
         except RuntimeError as exc:  # it is being shut down
             end.finish(CallCancelled(f"{self._session.side} is closing: {exc}"))
-
-    async def _serve_opened(self, value: Opened, end: AsyncDuplex) -> None:
-        error: BaseException | None = None
-        try:
-            await value.function(end, *value.args, **value.kwargs)
-        except asyncio.CancelledError:
-            error = CallCancelled("the call was cancelled")
-        except BaseException as exc:
-            error = exc
-            raise
-        finally:
-            end.finish(error)
-
-    def _serve_opened_in_thread(self, value: Opened, end: Duplex) -> None:
-        error: BaseException | None = None
-        try:
-            value.function(end, *value.args, **value.kwargs)
-        except BaseException as exc:
-            error = exc
-        finally:
-            end.finish(error)
 
 
 class _OnLoop:
@@ -548,17 +505,12 @@ class _OnLoop:
             close()
 
 
+def _meant(exc: BaseException) -> BaseException:
+    """What the peer is told of *exc*, with which a call of its has ended."""
+    if isinstance(exc, asyncio.CancelledError):
+        return CallCancelled("the call was cancelled")
+    return exc
+
+
 async def _pause() -> None:
     await asyncio.sleep(0)
-
-
-def _close_unawaited(value: Any) -> None:
-    """Let go of a coroutine that nobody will await."""
-    close = getattr(value.awaitable, "close", None) if type(value) is Awaited else None
-    if close is not None:
-        close()
-
-
-_STREAMS: Final = frozenset((Streamed, Opened))
-_UNFINISHED: Final = _STREAMS | {Awaited}
-"""The outcomes of a call that are no values."""

@@ -23,14 +23,14 @@ from typing import Any, Final
 from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving
 from netobj.aio.dispatch import Dispatcher
-from netobj.aio.outcome import LOST, NOT_STARTED, Outcome
+from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper
-from netobj.calls import scope
+from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT, Limit
+from netobj.core.consts import CLOSED_HERE, SILENT, Limit
 from netobj.core.describe import NOTHING
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 from netobj.core.events import (
@@ -48,7 +48,7 @@ from netobj.core.flow import Flow
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 from netobj.sockets import address_text
 
@@ -59,7 +59,6 @@ CLOSE_PATIENCE: Final = 1.0
 _REQUESTS: Final = int(Limit.REQUESTS)
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
-CLOSED_HERE: Final = "the connection was closed on this side"
 
 
 class Link:
@@ -203,7 +202,7 @@ class Link:
         outcome.waiters = (*outcome.waiters, waiter)
         timer = None
         if deadline is not None:
-            timer = self._call_at(deadline, _expire, waiter)
+            timer = self._call_in(max(0.0, deadline - time.monotonic()), _expire, waiter)
         try:
             yield waiter
         except BaseException as exc:
@@ -217,13 +216,11 @@ class Link:
                 if outcome.kept_exceptions is not None:
                     outcome.let_go()
 
-    def _call_at(
-        self, deadline: float, function: Callable[[Any], object], argument: object
+    def _call_in(
+        self, seconds: float, function: Callable[[Any], object], argument: object
     ) -> asyncio.TimerHandle:
-        """Have *function* called at *deadline*, in seconds of ``time.monotonic()``."""
-        left = max(0.0, deadline - time.monotonic())
         # In no context of ours: a loop keeps that of a cancelled timer until its time.
-        return self.loop.call_later(left, function, argument, context=Context())
+        return self.loop.call_later(seconds, function, argument, context=Context())
 
     def wake(self, waiters: Iterable[Waiter]) -> None:
         """Go on with the tasks of *waiters*: behind what arrives just now, else soon."""
@@ -349,12 +346,10 @@ class Link:
 
         Raises AsyncResultTimeout when a ``netobj.deadline`` of this task passes first.
         """
-        deadline = scope.get().deadline
         while not ready():
-            if deadline is not None and deadline <= time.monotonic():
-                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+            left = time_for_stream()
             future: asyncio.Future[None] = self.loop.create_future()
-            timer = None if deadline is None else self._call_at(deadline, _settle, future)
+            timer = None if left is None else self._call_in(left, _settle, future)
 
             def wake(future: asyncio.Future[None] = future) -> None:
                 if threading.get_ident() == self.loop_thread:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import weakref
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from netobj.aio.waiter import Waiter
 from netobj.core import values
+from netobj.core.keeping import Keeper
 from netobj.core.promises import Promise
-from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout, CallCancelled, ConnectionLost, ProtocolError
-
-LOST: Final = object()
-"""In the place of an answer: there will be none, the connection has ended."""
-NOT_STARTED: Final = object()
-"""The same, and the other side has said that it did not run the call."""
+from netobj.core.session import LOST, NOT_STARTED
+from netobj.errors import AsyncResultTimeout, CallCancelled, ProtocolError
 
 
-class Outcome(Promise):
+class Outcome(Keeper, Promise):
     """The answer to one request, there or on its way.
 
     Belongs to the loop's thread. Several tasks may wait for it, each in a waiter of its own, so
@@ -31,7 +27,6 @@ class Outcome(Promise):
     ok = True
     pins = 0
     forgotten = False
-    kept_exceptions: list[tuple[Session, list[int]]] | None = None
     waiters: tuple[Waiter, ...] = ()  # of the tasks that wait for it
     _task: weakref.ref[asyncio.Task[Any]] | None = None
     _answer: Any = None
@@ -132,28 +127,13 @@ class Outcome(Promise):
     def _as_error(self, answer: Any) -> BaseException:
         if isinstance(answer, BaseException):
             return answer
-        session = self.link.session
-        if answer is LOST:
-            return ConnectionLost(session.lost)
-        if answer is NOT_STARTED:
-            return ConnectionLost(f"{session.lost}; the call was not started")
-        loaded: BaseException = session.loader.load(values.complete(answer))
-        if isinstance(loaded, StopIteration):  # which no coroutine can raise
-            return StopAsyncIteration(*loaded.args)
-        return loaded
-
-    def keep_for(self, session: Session) -> list[int]:
-        """Where *session* notes the exceptions that it keeps until this call ends."""
-        numbers: list[int] = []
-        if self.kept_exceptions is None:
-            self.kept_exceptions = []
-        self.kept_exceptions.append((session, numbers))
-        return numbers
+        error: BaseException = self.link.session.failure(answer)
+        if isinstance(error, StopIteration):  # which no coroutine can raise
+            return StopAsyncIteration(*error.args)
+        return error
 
     def let_go(self) -> None:
         """The call has ended: the exceptions that were kept for it may go."""
         if self.kept_exceptions and not self.ok:
             self._unpack()  # one of them may have come home
-        for session, numbers in self.kept_exceptions or ():
-            session.let_go(numbers)
-        self.kept_exceptions = None
+        super().let_go()

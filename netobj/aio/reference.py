@@ -24,6 +24,7 @@ from netobj.core.consts import (
     Op,
 )
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
+from netobj.core.fetching import Chunks
 from netobj.core.handle import Handle, RemoteObject, RemotePath
 from netobj.core.specials import is_container
 from netobj.errors import NotEncodable
@@ -391,7 +392,7 @@ async def _puller(node: Any) -> tuple[Any, Any]:
         name = "__anext__"
         value = await special(value, "__aiter__")
     elif is_container(description):
-        return _Fetching(value), None
+        return _Fetching(value, begin=True), None
     elif name not in description.specials:
         value = await special(value, "__iter__")
     pull = _Remote(value, name)
@@ -428,43 +429,21 @@ class _Remote:
                 return
 
 
-_FIRST_CHUNK: Final = 16
-_MOST: Final = 1000
-_GROWTH: Final = 4
-
-
-class _Fetching:
+class _Fetching(Chunks):
     """Items of a remote builtin container, in chunks that grow."""
-
-    def __init__(self, container: Reference) -> None:
-        self._source: Any = container
-        self._container = container  # lives until the end, as it would locally
-        self._count = _FIRST_CHUNK
-        self._items: Any = iter(())
-        self._begin: tuple[bool, ...] = (True,)
-        self._end: Any = False
 
     async def __call__(self) -> Any:
         while True:
-            for item in self._items:
+            for item in self.items:
                 return item
-            if self._end is not False:
-                end, self._end = self._end, True
-                if isinstance(end, BaseException):
-                    raise end
-                raise StopAsyncIteration
-            await self._fetch()
-
-    async def _fetch(self) -> None:
-        args = (self._count, True, *self._begin)
-        answer = await new_call(self._source, Op.FETCH, args, {})
-        if self._begin:
-            items, self._end, self._source = answer
-            self._begin = ()
-        else:
-            items, self._end = answer
-        self._items = iter(items)
-        self._count = min(_MOST, self._count * _GROWTH)
+            if self.at_end:
+                break
+            self.take(await new_call(self.remote, Op.FETCH, self.args(), {}))
+        error = self.finish()
+        try:
+            raise StopAsyncIteration if error is None else error
+        finally:
+            del error  # no cycle through this frame
 
 
 async def enter(node: Any) -> Any:

@@ -18,6 +18,7 @@ from netobj.aio.reference import (
 from netobj.core.boxing import Raised
 from netobj.core.consts import Op
 from netobj.core.handle import Handle
+from netobj.core.methods import thrown_by
 from netobj.errors import NotEncodable
 
 _GET: Final = int(Op.GET)
@@ -120,13 +121,9 @@ def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
 def raised_as(call: Call) -> BaseException | None:
     """The exception that *call* throws into a generator: it travels as one."""
     _, steps, op, args, _ = call.____what__
-    if op != _CALL or not args or not steps or steps[-1] not in ("throw", "athrow"):
+    if op != _CALL or not steps or steps[-1] not in ("throw", "athrow"):
         return None
-    first = args[0]
-    if isinstance(first, type) and issubclass(first, BaseException):
-        value = args[1] if len(args) > 1 else None
-        return value if isinstance(value, BaseException) else first(*args[1:2])
-    return first if isinstance(first, BaseException) else None
+    return thrown_by(args)
 
 
 def throw(call: Call, thrown: Raised) -> None:

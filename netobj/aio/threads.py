@@ -7,6 +7,7 @@ the chain in which a thread waits runs in that thread, so recursion cannot use u
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,19 +16,18 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from netobj.aio import chains
-from netobj.aio.outcome import LOST, NOT_STARTED
 from netobj.aio.reference import Reference
-from netobj.calls import scope
+from netobj.calls import time_for_stream
 from netobj.core import values
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.flow import Flow
+from netobj.core.keeping import Keeper
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout, ConnectionLost, ProtocolError
+from netobj.errors import AsyncResultTimeout, ProtocolError
 
 
-class ThreadWaiter:
+class ThreadWaiter(Keeper):
     """A worker thread's place to wait for the answer to one request.
 
     The loop puts into its queue what the thread is to do next: a request to run, with its
@@ -49,7 +49,6 @@ class ThreadWaiter:
         self._ok = True
         self._answer: Any = None
         self._deferred = False
-        self._kept: list[tuple[Session, list[int]]] = []
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer has come, or never will; on the loop."""
@@ -86,14 +85,7 @@ class ThreadWaiter:
             chains.leave(chain, self)
             self._gone = True
             self._hand_on()
-            for session, kept in self._kept:
-                session.let_go(kept)
-
-    def keep_for(self, session: Session) -> list[int]:
-        """Where *session* notes the exceptions that it keeps until this call ends."""
-        kept: list[int] = []
-        self._kept.append((session, kept))
-        return kept
+            self.let_go()
 
     def wait(self, deadline: float | None) -> Any:
         """Wait, run jobs meanwhile, and return the answer or raise it."""
@@ -117,15 +109,11 @@ class ThreadWaiter:
         self.link.flush()
 
     def _outcome(self) -> Any:
-        answer, session = self._answer, self.link.session
+        answer = self._answer
         if self._ok:
             return values.complete(answer) if self._deferred else answer
-        if answer is LOST:
-            raise ConnectionLost(session.lost)
-        if answer is NOT_STARTED:
-            raise ConnectionLost(f"{session.lost}; the call was not started")
         try:
-            error = session.loader.load(values.complete(answer))
+            error = self.link.session.failure(answer)
         except ProtocolError as exc:
             self.link.broken_from_thread(exc)
             raise
@@ -140,11 +128,8 @@ def wait_in_thread(ready: Callable[[], bool], flow: Flow) -> None:
 
     Raises AsyncResultTimeout when a ``netobj.deadline`` of this thread passes first.
     """
-    deadline = scope.get().deadline
     while not ready():
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+        left = time_for_stream()
         signal = threading.Event()
         flow.subscribe(signal.set)
         try:
@@ -161,10 +146,14 @@ def as_blocking(value: Any) -> Any:
         return proxy_for(value.____handle__)
     if kind is AsyncIncoming or kind is AsyncDuplex:
         return _moved(value)
-    if kind is tuple or kind is list:
-        return kind(map(as_blocking, value))
+    if kind is tuple:
+        return tuple(map(as_blocking, value))
+    if kind is list:
+        items = list(map(as_blocking, value))
+        return value if all(map(operator.is_, items, value)) else items  # it may be one of ours
     if kind is dict:
-        return {key: as_blocking(item) for key, item in value.items()}
+        changed = {key: as_blocking(item) for key, item in value.items()}
+        return value if all(map(operator.is_, changed.values(), value.values())) else changed
     return value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
-from netobj.blocking.link import CLOSED_HERE, Link
+from netobj.blocking.link import Link
 from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import Job
 from netobj.blocking.results import AsyncResult
@@ -20,6 +20,7 @@ from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import Waiter
 from netobj.calls import Call, Pending, operation_name, report, target_name, thread_name
 from netobj.core.config import Config, ConfigMapping, Serve
+from netobj.core.consts import CLOSED_HERE
 from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for

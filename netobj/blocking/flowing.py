@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from netobj.blocking.reader import Reader
 from netobj.blocking.tasks import TaskRun
 from netobj.blocking.waiting import Waiter
-from netobj.calls import scope
+from netobj.calls import scope, time_for_stream
 from netobj.core.flow import Flow
 from netobj.core.session import Session
-from netobj.errors import AsyncResultTimeout
 
 
 class Flowing(Reader):
@@ -36,14 +35,19 @@ class Flowing(Reader):
                     self.wait_for(waiter, deadline)
             finally:
                 flow.unsubscribe(changed)
-            if deadline is not None and time.monotonic() >= deadline and not ready():
-                raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+            if deadline is not None and not ready():
+                time_for_stream()  # raises, if there is none left
 
     async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
         """The same on an event loop, the process's or one of the user's."""
         loop = sys.modules["asyncio"].get_running_loop()
         while not ready():
+            left = time_for_stream()
             future = loop.create_future()
+            # In no context of ours: a loop keeps that of a cancelled timer until its time.
+            timer = (
+                None if left is None else loop.call_later(left, _settle, future, context=Context())
+            )
 
             def changed() -> None:
                 try:
@@ -57,6 +61,8 @@ class Flowing(Reader):
                     await future
             finally:
                 flow.unsubscribe(changed)
+                if timer is not None:
+                    timer.cancel()
 
     def flowed(self, flow: Flow) -> None:
         """Something has come for *flow*; called by whoever reads."""

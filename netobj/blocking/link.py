@@ -44,7 +44,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import SILENT
+from netobj.core.consts import CLOSED_HERE, SILENT
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -52,22 +52,15 @@ from netobj.core.framing import Arrived
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.core.session import greeting as session_greeting
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
 
-CLOSED_HERE: Final = "the connection was closed on this side"
-
 _LOGGER: Final = logging.getLogger("netobj")
 _modules: Final = sys.modules
-
-_LOST: Final = object()
-"""In the place of an answer: there will be none, the connection has ended."""
-_NOT_STARTED: Final = object()
-"""The same, and the other side has said that it did not run the call."""
 
 live: Final[set[Link]] = set()
 """The connections of this process that have not ended."""
@@ -86,7 +79,7 @@ class Link(Flowing):
     registered = False  # see Watched in netobj.blocking.io_thread
     _flush_noted = False  # the I/O thread will flush with its next tick
     crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
-    on_left: Any = None  # called when the crew has left it
+    on_end: Any = None  # called with it when it has ended, after the service's on_disconnect
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -205,7 +198,7 @@ class Link(Flowing):
                 waiter.given_up = True
                 self.cancel_request(waiter.seq)
                 self.release_soon()
-            if outermost and waiter.kept is not None:
+            if outermost and waiter.kept_exceptions is not None:
                 waiter.let_go()
 
     def _ask_straight(
@@ -404,12 +397,8 @@ class Link(Flowing):
             return True, values.complete(value) if waiter.deferred else value
         if isinstance(value, BaseException):
             return False, value
-        if value is _LOST:
-            return False, ConnectionLost(self.session.lost)
-        if value is _NOT_STARTED:
-            return False, ConnectionLost(f"{self.session.lost}; the call was not started")
         try:
-            return False, self.session.loader.load(values.complete(value))
+            return False, self.session.failure(value)
         except ProtocolError as exc:
             self._broken(exc)
             return False, exc
@@ -520,7 +509,7 @@ class Link(Flowing):
         elif isinstance(event, Goodbye):
             self.lose(f"{self.stream.name} said goodbye: {event.reason}")
             for waiter in event.not_started:
-                waiter.complete(False, _NOT_STARTED, False)
+                waiter.complete(False, NOT_STARTED, False)
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -563,7 +552,7 @@ class Link(Flowing):
 
     def _write_failed(self, exc: OSError) -> None:
         # The peer may have said why before it went: what it sent is read first.
-        self.io_read()
+        super().io_read()
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
     def _on_blocked(self, reads: bool) -> None:
@@ -611,6 +600,10 @@ class Link(Flowing):
         """A thread reads it, or waits for it among others."""
         return self._reader.locked() or self.crew is not None
 
+    def io_read(self) -> bool:
+        """As :meth:`netobj.blocking.reader.Reader.io_read`; a crew's leader reads, too."""
+        return self.crew is None and super().io_read()
+
     def nudge(self) -> None:
         """Make the peer send something: a pong."""
         self.session.ping(None)
@@ -648,9 +641,9 @@ class Link(Flowing):
         live.discard(self)
         # The peer may answer our goodbye by closing before we have come to do so ourselves.
         for waiter in self.session.lose(CLOSED_HERE if self._closing else reason):
-            waiter.complete(False, _LOST, False)
+            waiter.complete(False, LOST, False)
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
-            waiter.complete(False, _LOST, False)
+            waiter.complete(False, LOST, False)
         self.lose_flows(self.session.lost or reason)
         if self.is_read() and not self.reads_here():  # who comes later sees that it has ended
             self.stream.shutdown()
@@ -675,6 +668,8 @@ class Link(Flowing):
             self._io.remove(self)
         if service is not None:
             self.guarded(service.on_disconnect, self)
+        if self.on_end is not None:
+            self.guarded(self.on_end, self)
         self.session.discard_tables().clear()
         self._garbage.clear()
 
@@ -702,7 +697,7 @@ class Link(Flowing):
         self.stream.drop_room()
         reason = "the connection belongs to the parent process; connect anew"
         for waiter in (*self.session.lose(reason), *self._hello_waiters, *self._pings.values()):
-            Waiter.complete(waiter, False, _LOST, False)  # callbacks of results are the parent's
+            Waiter.complete(waiter, False, LOST, False)  # callbacks of results are the parent's
         self.session.flows.lose(reason)
         self._released = Latch()
         self._released.set()

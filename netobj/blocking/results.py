@@ -41,7 +41,7 @@ class AsyncResult(Waiter, Promise):
     forgotten = False
     jobs: Any = ()  # it waits in no chain, so nobody gives it any
     done = deferred = reading = entered = False
-    lock = kept = None
+    lock = None
     _deadline: float | None = None
     _expired = False
     _fetched: tuple[bool, Any] | None = None

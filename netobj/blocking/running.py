@@ -11,13 +11,14 @@ from typing import Any, Final, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.pool import Job
-from netobj.blocking.unfinished import UNFINISHED, Unfinished
+from netobj.blocking.unfinished import Unfinished
 from netobj.blocking.waiting import Waiter, chains
 from netobj.calls import Scope, scope
 from netobj.core.config import Config
 from netobj.core.consts import Limit
 from netobj.core.events import Request
 from netobj.core.handlers import perform
+from netobj.core.outcomes import UNFINISHED
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
@@ -178,10 +179,7 @@ class Runner:
         stack = chains.get(request.chain) if request.chain is not None else None
         if stack:  # an outer call of the chain waits here: the exception may come home to it
             keep = stack[0].keep_for(self._session)
-        try:
-            self._session.error(request, exc, keep)
-        except Exception as failure:
-            self._session.error(request, _bare(exc, failure), None)
+        self._session.error(request, exc, keep)
 
     def _propagates(self, exc: BaseException) -> bool:
         config = self._session.config
@@ -191,11 +189,3 @@ class Runner:
             and not config.allow_interrupt
             and self.server is not None
         )
-
-
-def _bare(exc: BaseException, failure: Exception) -> Exception:
-    """What stands for *exc* when it could not be sent itself."""
-    return RuntimeError(
-        f"the call raised a {type(exc).__name__}, which could not be sent: "
-        f"{type(failure).__name__}: {failure}"
-    )

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import event_loop
@@ -21,13 +21,10 @@ from netobj.calls import Scope, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Request
 from netobj.core.flow import Flow
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump, pump_async
 from netobj.core.session import Session
-from netobj.errors import Busy, StreamClosed
-
-UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
-"""The outcomes of a call that are no values."""
+from netobj.errors import Busy
 
 
 class Host(Protocol):
@@ -68,14 +65,7 @@ class Unfinished:
 
     def _open(self, request: Request, two_way: bool) -> Flow:
         """Answer *request* with a new stream."""
-        flow = self._session.flows.open(two_way)
-        flow.request = request
-        try:
-            self._session.reply(request, flow)
-        except BaseException:
-            self._session.flows.drop(flow)
-            raise
-        request.deadline = None  # it was that of the answer
+        flow = self._session.reply_stream(request, two_way)
         self._connection.flush()
         return flow
 
@@ -87,16 +77,7 @@ class Unfinished:
 
     def _converse(self, job: tuple[Flow, Opened]) -> None:
         flow, opened = job
-
-        def work() -> None:
-            with Duplex(flow, threading.Lock()) as end:
-                try:
-                    opened.function(end, *opened.args, **opened.kwargs)
-                except StreamClosed:
-                    if not flow.refused:
-                        raise
-
-        self._as_call(flow, work)
+        self._as_call(flow, lambda: opened.converse(Duplex(flow, threading.Lock())))
 
     def _as_call(self, flow: Flow, work: Callable[[], None]) -> None:
         request = flow.request
@@ -128,7 +109,7 @@ class Unfinished:
                 self.go_on(request, outcome)
         except BaseException as exc:
             self._fail(request, run.error_for(exc))
-            _close_unawaited(outcome)
+            close_unawaited(outcome)
         run.answered()
         self._connection.flush()
         if flow is not None:
@@ -139,29 +120,12 @@ class Unfinished:
     async def _feed(self, run: TaskRun, flow: Flow, outcome: Any) -> None:
         try:
             if type(outcome) is Opened:
-                await self._converse_async(run, flow, outcome)
+                await outcome.converse_async(AsyncDuplex(flow), run.error_for)
             else:
                 batch = Batch(flow, nullcontext(), _soon_on_loop)
                 await pump_async(batch, outcome.items, _pause)
         except BaseException:  # the other side has been told, as the end of the stream
             pass
-
-    async def _converse_async(self, run: TaskRun, flow: Flow, opened: Opened) -> None:
-        async with AsyncDuplex(flow) as end:
-            try:
-                await opened.function(end, *opened.args, **opened.kwargs)
-            except StreamClosed:
-                if not flow.refused:
-                    raise
-            except BaseException as exc:
-                raise run.error_for(exc) from None
-
-
-def _close_unawaited(outcome: Any) -> None:
-    """A coroutine that never began is closed, lest it warn that it was never awaited."""
-    close = getattr(outcome.awaitable, "close", None) if type(outcome) is Awaited else None
-    if close is not None:
-        close()
 
 
 class _Soon:

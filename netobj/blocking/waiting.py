@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from netobj.blocking.pool import Job
 from netobj.blocking.safepoint import safe_point
+from netobj.core.keeping import Keeper
 from netobj.core.numbers import numbers
-from netobj.core.session import Session
 
 FOREVER: Final = 1e9
 """Seconds from which on a time limit is as good as none."""
@@ -18,7 +18,7 @@ LONGEST_WAIT: Final = 1e6
 """Seconds that the system's calls can wait at once; who waits longer waits again."""
 
 
-class Waiter:
+class Waiter(Keeper):
     """A thread's place to wait in a connection.
 
     Filled in by whoever reads the connection (``done`` last), looked at by the thread that
@@ -45,7 +45,7 @@ class Waiter:
         self.deferred = False
         self.lock: Any = None
         self.reading = False
-        self.kept: list[tuple[Session, list[int]]] | None = None
+        self.kept_exceptions = None  # looked at in each call, so not left to the class
         self.entered = False  # it is in the stack of its chain
 
     @property
@@ -81,20 +81,6 @@ class Waiter:
     def has_news(self) -> bool:
         """The answer is there, or something to run."""
         return self.done or bool(self.jobs)
-
-    def keep_for(self, session: Session) -> list[int]:
-        """Where *session* notes the exceptions that it keeps until this call ends."""
-        numbers: list[int] = []
-        if self.kept is None:
-            self.kept = []
-        self.kept.append((session, numbers))
-        return numbers
-
-    def let_go(self) -> None:
-        """The call has ended: the exceptions that were kept for it may go."""
-        for session, kept in self.kept or ():
-            session.let_go(kept)
-        self.kept = None
 
     def wake(self) -> None:
         """Let the thread look again, if it sleeps."""

@@ -8,9 +8,17 @@ from plumbum import cli
 
 from netobj.cli.address import DEFAULT_PORT
 from netobj.cli.shell import ShellCommand
+from netobj.cli.token import read_token
 from netobj.core.consts import VERSION
 from netobj.core.service import SlaveService
 from netobj.helpers import setup_logger
+from netobj.registry.client import (
+    BROADCAST,
+    RegistryClient,
+    TCPRegistryClient,
+    UDPRegistryClient,
+)
+from netobj.registry.messages import REGISTRY_PORT
 from netobj.servers.threaded import ThreadedServer
 
 _MODES = ("threaded", "forking", "stdio", "oneshot")
@@ -36,6 +44,23 @@ class NetobjClassic(cli.Application):
     logfile = cli.SwitchAttr("--logfile", str, argname="FILE", help="log there, not to stderr")
     quiet = cli.Flag(["-q", "--quiet"], help="log errors only")
 
+    register = cli.Flag("--register", help="register the server with a registry")
+    registry_type = cli.SwitchAttr(
+        "--registry-type", cli.Set("UDP", "TCP"), default="UDP", help="how the registry is asked"
+    )
+    registry_port = cli.SwitchAttr(
+        "--registry-port", cli.Range(1, 65535), default=REGISTRY_PORT, help="the registry's port"
+    )
+    registry_host = cli.SwitchAttr(
+        "--registry-host", str, help="where it is; by default a broadcast looks for it (UDP)"
+    )
+    registry_token_file = cli.SwitchAttr(
+        "--registry-token-file",
+        str,
+        argname="FILE",
+        help="the registry's token; by default what NETOBJ_REGISTRY_TOKEN contains",
+    )
+
     def main(self) -> int:
         if self.nested_command is not None:
             return 0
@@ -43,12 +68,17 @@ class NetobjClassic(cli.Application):
             return _usage_error(
                 f"--mode {self.mode} comes with a later version; --mode threaded is there"
             )
+        try:
+            registrar = self._registrar() if self.register else None
+        except (OSError, ValueError) as exc:
+            return _usage_error(str(exc))
         setup_logger(self.quiet, self.logfile)
         server = ThreadedServer(
             SlaveService,
             hostname=self.host or ("::1" if self.ipv6 else "127.0.0.1"),
             port=self.port,
             ipv6=self.ipv6,
+            registrar=registrar,
         )
         try:
             server.start()
@@ -60,6 +90,14 @@ class NetobjClassic(cli.Application):
         finally:
             server.close()
         return 0
+
+    def _registrar(self) -> RegistryClient:
+        token = read_token(self.registry_token_file)
+        if str(self.registry_type).upper() == "TCP":
+            if self.registry_host is None:
+                raise ValueError("--registry-type TCP takes --registry-host, too")
+            return TCPRegistryClient(self.registry_host, self.registry_port, token=token)
+        return UDPRegistryClient(self.registry_host or BROADCAST, self.registry_port, token=token)
 
 
 NetobjClassic.subcommand("shell", ShellCommand)

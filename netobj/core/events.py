@@ -14,13 +14,12 @@ class Request:
 
     ``chain`` is the chain it belongs to (a synchronous call) or None; ``lane`` orders the
     asynchronous calls of one of the peer's threads. ``since`` and ``deadline`` are times of the
-    reader's clock, in seconds; ``deadline`` and ``time_left`` are None where the call has none.
+    reader's clock, in seconds; ``deadline`` is None where the call has none.
     ``target`` came as a value, not by its number, where ``given`` is true.
     ``awaits`` are the answers that it names and that may not be there yet.
     """
 
     # What few requests have is in the class, so that making one costs little.
-    time_left: float | None = None
     metadata: Any = None
     given = False
     kwnames: tuple[str, ...] = ()

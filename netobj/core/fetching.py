@@ -28,7 +28,7 @@ class ChunkedIterator(chain[Any]):
     one thread at a time may ask for the next, and after an error there is none.
     """
 
-    _chunks: _Chunks
+    _chunks: _Iterators
 
     def __new__(
         cls,
@@ -39,7 +39,7 @@ class ChunkedIterator(chain[Any]):
         only_ready: bool = True,
         begin: bool = False,
     ) -> ChunkedIterator:
-        chunks = _Chunks(remote, first, most, growth, only_ready, begin)
+        chunks = _Iterators(remote, begin, first, most, growth, only_ready)
         self: Any = cls.from_iterable(chunks)
         self._chunks = chunks
         return self  # type: ignore[no-any-return]
@@ -55,22 +55,60 @@ class ChunkedIterator(chain[Any]):
         self._chunks.fetch()
 
 
-class _Chunks:
-    """The chunks of a :class:`ChunkedIterator`, each an iterator."""
+class Chunks:
+    """What is asked of the remote iterator *remote*, chunk by chunk, and what has come.
+
+    For the other parameters see :class:`ChunkedIterator`. Who asks is the subclass's business.
+    """
 
     def __init__(
-        self, remote: Any, first: int, most: int, growth: float, only_ready: bool, begin: bool
+        self,
+        remote: Any,
+        begin: bool,
+        first: int = _FIRST,
+        most: int = _MOST,
+        growth: float = _GROWTH,
+        only_ready: bool = True,
     ) -> None:
-        self._remote: Any = remote
+        self.remote: Any = remote
+        self.items: Iterator[Any] = iter(())  # of the chunk that has come last
+        self.at_end = False  # no chunk comes behind it
         self._container = remote if begin else None  # lives until the end, as it would locally
+        self._begin = begin
         self._count = first
         self._most = most
         self._growth = growth
         self._only_ready = only_ready
-        self._begin = begin
-        self._items: Iterator[Any] = iter(())  # of the chunk that was fetched last
-        self._end: BaseException | bool = False
-        self._begun = False
+        self._error: BaseException | None = None  # behind the last item
+
+    def args(self) -> tuple[Any, ...]:
+        """The arguments of the request for the next chunk."""
+        args = (self._count, self._only_ready)
+        return (*args, True) if self._begin else args
+
+    def take(self, answer: tuple[Any, ...]) -> None:
+        """The next chunk has come."""
+        if self._begin:
+            items, end, self.remote = answer
+            self._begin = False
+        else:
+            items, end = answer
+        self.items = iter(items)
+        self.at_end = end is not False
+        self._error = end if issubclass(type(end), BaseException) else None
+        self._count = min(self._most, max(self._count + 1, int(self._count * self._growth)))
+
+    def finish(self) -> BaseException | None:
+        """All items are used up: the error that came behind them, the first time."""
+        self.remote = self._container = None  # of no use any more
+        error, self._error = self._error, None
+        return error
+
+
+class _Iterators(Chunks):
+    """The chunks of a :class:`ChunkedIterator`, each an iterator."""
+
+    _begun = False
 
     # No generator: what dies at the end may ask for the next item in its finalizer, and ``chain``
     # would drop a generator that is running. These live as long as their iterator.
@@ -81,36 +119,25 @@ class _Chunks:
     def __next__(self) -> Iterator[Any]:
         if not self._begun:
             self._begun = True
-            return self._items  # those that were fetched before the first was asked for
-        if self._end is False:
+            return self.items  # those that were fetched before the first was asked for
+        if not self.at_end:
             self.fetch()
-            return self._items
-        end, self._end = self._end, True
-        self._remote = self._container = None  # of no use any more
-        if end is True:
-            raise StopIteration
+            return self.items
+        error = self.finish()
         try:
-            raise end
+            raise StopIteration if error is None else error
         finally:
-            del end  # no cycle through this frame
+            del error  # no cycle through this frame
 
     def fetch(self) -> None:
         """Ask for the next chunk."""
-        handle = self._remote.____handle__
-        args = (self._count, self._only_ready)
-        if self._begin:
-            answer = handle.link.request(_FETCH, handle, None, (*args, True))
-            items, self._end, self._remote = answer
-            self._begin = False
-        else:
-            items, self._end = handle.link.request(_FETCH, handle, None, args)
-        self._items = iter(items)
-        self._count = min(self._most, max(self._count + 1, int(self._count * self._growth)))
+        handle = self.remote.____handle__
+        self.take(handle.link.request(_FETCH, handle, None, self.args()))
 
     def left(self) -> int:
         """How many items are here already."""
-        return length_hint(self._items)
+        return length_hint(self.items)
 
     def rest(self) -> Iterable[Any]:
         """What to chain for the items that are still to come."""
-        return tuple(copy(self._items)), () if self._remote is None else self._remote
+        return tuple(copy(self.items)), () if self.remote is None else self.remote

@@ -15,6 +15,7 @@ from typing import Any
 from netobj.core.boxing import MAX_NUMBER, Raised
 from netobj.core.consts import Kind
 from netobj.core.flow import Flow
+from netobj.core.vinegar import unsendable
 from netobj.errors import Busy, ProtocolError, StreamClosed
 
 Send = Callable[..., None]
@@ -144,10 +145,7 @@ class Flows:
             try:
                 self._send(Kind.END, flow.number, self._raised(error))
             except Exception as exc:
-                error = RuntimeError(
-                    f"a stream ended with a {type(error).__name__}, which could not be sent: "
-                    f"{type(exc).__name__}: {exc}"
-                )
+                error = unsendable("a stream ended with", error, exc)
                 self._send(Kind.END, flow.number, self._raised(error))
         self._forget_if_over(flow)
 

@@ -55,6 +55,37 @@ class Opened:
         """The function is an ``async def``."""
         return is_async(self.function)
 
+    def converse(self, end: Any) -> None:
+        """Call the function with *end*, and close that; the peer is told of what was raised."""
+        try:
+            self.function(end, *self.args, **self.kwargs)
+        except BaseException as exc:
+            end.finish(exc)
+            raise
+        end.finish(None)
+
+    async def converse_async(
+        self, end: Any, meant: Callable[[BaseException], BaseException]
+    ) -> None:
+        """The same, of an ``async def``; *meant* is what the peer is told of an exception."""
+        try:
+            await self.function(end, *self.args, **self.kwargs)
+        except BaseException as exc:
+            end.finish(meant(exc))
+            raise
+        end.finish(None)
+
+
+UNFINISHED: Final = frozenset((Awaited, Streamed, Opened))
+"""The outcomes of a call that are no values."""
+
+
+def close_unawaited(outcome: object) -> None:
+    """A coroutine that will never begin is closed, lest it warn that it was never awaited."""
+    close = getattr(outcome.awaitable, "close", None) if type(outcome) is Awaited else None
+    if close is not None:
+        close()
+
 
 class Opener:
     """What a peer finds under the name ``open`` of a method: opens a two-way stream to it."""

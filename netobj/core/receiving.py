@@ -272,7 +272,6 @@ class Receiving:
             if time_left is not None and not number:
                 raise ProtocolError("the time left is a number of seconds")
             if time_left is not None:
-                request.time_left = time_left
                 request.deadline = self._now + time_left
         if len(extras) > 2 and extras[2] is not None:
             request.metadata = _metadata(extras[2])

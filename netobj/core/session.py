@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
-from itertools import count
+from types import TracebackType
 from typing import Any, Final
 
 from netobj.core import values
@@ -31,9 +31,10 @@ from netobj.core.flow import Flow
 from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
+from netobj.core.keeping import Left
 from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
-from netobj.core.vinegar import Dumper, Loader
+from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
 
@@ -55,6 +56,11 @@ list of steps: a str is an attribute, a one-item tuple an item."""
 
 Wire = bytes | memoryview
 
+LOST: Final = object()
+"""In the place of an answer: there will be none, the connection has ended."""
+NOT_STARTED: Final = object()
+"""The same, and the other side has said that it did not run the call."""
+
 
 class Session(Receiving):
     """One side of one connection.
@@ -66,6 +72,9 @@ class Session(Receiving):
     *process* is this process's own token; *hello_sent* says that the peer has the :func:`greeting`.
     """
 
+    last_traceback: TracebackType | None = None
+    """Of the last call of the peer's that failed in code of the user's, for a debugger; kept only
+    where the peer may do anything."""
     _loader: Loader | None = None
     _pinged_at: float | None = None
 
@@ -102,7 +111,7 @@ class Session(Receiving):
         self.out: deque[Wire] = deque()
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
-        self._left = _Left()
+        self._left = Left()
         if not hello_sent:
             description = self.boxing.describe(root)
             self.out.append(_hello(process, config.limits, features, description))
@@ -127,6 +136,17 @@ class Session(Receiving):
 
     def _load(self, dumped: object) -> BaseException:
         return self.loader.load(dumped)
+
+    def failure(self, answer: Any) -> BaseException:
+        """What a request of ours is to raise whose *answer* is no result: an error, or LOST.
+
+        Called where the call was made. Raises ProtocolError for what is no exception.
+        """
+        if answer is LOST:
+            return ConnectionLost(self.lost)
+        if answer is NOT_STARTED:
+            return ConnectionLost(f"{self.lost}; the call was not started")
+        return self.loader.load(values.complete(answer))
 
     # --- out -----------------------------------------------------------------------------
 
@@ -262,22 +282,44 @@ class Session(Receiving):
             else:
                 answer.settle(meant)
 
+    def reply_stream(self, request: Request, two_way: bool) -> Flow:
+        """Answer *request* with a new stream; raises as :meth:`reply`, and Busy."""
+        flow = self.flows.open(two_way)
+        flow.request = request
+        try:
+            self.reply(request, flow)
+        except BaseException:
+            self.flows.drop(flow)
+            raise
+        request.deadline = None  # it was that of the answer
+        return flow
+
     def error(self, request: Request, exc: BaseException, keep: list[int] | None) -> None:
-        """Answer *request* with *exc*.
+        """Answer *request* with *exc*, or with what tells of it, if it cannot travel itself.
 
         *keep* (None: nobody can bring it home) gets the number under which *exc* is kept
         until :meth:`let_go`, so that it comes home as the very object.
         """
         self.running.pop(request.seq, None)
         config = self.config
+        if config.allow_all_attrs:
+            self.last_traceback = users_traceback(exc) or self.last_traceback
         if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
-            if self.lost is None:
-                self._send(int(Kind.ERROR), request.seq, self._dump(exc, keep, config))
+            self._send_error(request.seq, exc, keep, config)
+        except Exception as failure:
+            error = unsendable("the call raised", exc, failure)
+            self._send_error(request.seq, error, None, self.config)
         finally:
             if request.kept is not None:
                 request.kept.settle(None, exc)
+
+    def _send_error(
+        self, seq: int, exc: BaseException, keep: list[int] | None, config: Config
+    ) -> None:
+        if self.lost is None:
+            self._send(int(Kind.ERROR), seq, self._dump(exc, keep, config))
 
     def raised(
         self, exc: BaseException, keep: list[int] | None = None, failed: bool = False
@@ -499,6 +541,9 @@ class Session(Receiving):
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
         dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead]
+        if self.last_traceback is not None:
+            dropped.append(self.last_traceback)
+            self.last_traceback = None
         self.boxing.dead.clear()
         self._left.clear()
         self.running.clear()
@@ -513,6 +558,11 @@ def greeting(
     return _hello(process, config.limits, features, description)
 
 
+def goodbye(reason: str) -> bytes:
+    """What follows a :func:`greeting` where there is to be no connection, and why."""
+    return frame(values.pack([int(Kind.GOODBYE), reason[:_LONGEST_REASON], []]))
+
+
 @lru_cache(maxsize=64)
 def _hello(
     process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
@@ -520,24 +570,6 @@ def _hello(
     """The preamble and the frame of a hello."""
     fields = [list(limits), list(features), root.to_wire()]
     return PREAMBLE + frame(values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields]))
-
-
-class _Left(dict[int, BaseException]):
-    """The exceptions of this side that have left and may come home as themselves, by number.
-
-    The table of one session, which also stands for it in exceptions that came over it.
-    """
-
-    __slots__ = ("_numbers",)
-
-    def __init__(self) -> None:
-        self._numbers = count(1)
-
-    def add(self, exc: BaseException) -> int:
-        """Keep *exc*; returns its number."""
-        number = next(self._numbers)
-        self[number] = exc
-        return number
 
 
 _STREAM_NAMED: Final = "a stream cannot be used or passed on before it has come: wait for it"

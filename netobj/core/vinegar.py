@@ -179,6 +179,14 @@ class _Table:
 _Group = tuple[str, tuple[BaseException, ...]]
 
 
+def unsendable(what: str, exc: BaseException, failure: Exception) -> RuntimeError:
+    """What stands for *exc*, with which *what* ended, when *failure* kept it from being sent."""
+    return RuntimeError(
+        f"{what} a {type(exc).__name__}, which could not be sent: "
+        f"{type(failure).__name__}: {failure}"
+    )
+
+
 def _group_of(exc: BaseException) -> _Group | None:
     """The message and the members of a group, else None."""
     found: tuple[Any, Any]
@@ -234,6 +242,13 @@ def _users_part(frames: TracebackType | None) -> TracebackType | None:
     while first is not None and first.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
         first = first.tb_next
     return frames if first is None else first
+
+
+def users_traceback(exc: BaseException) -> TracebackType | None:
+    """Where *exc* was raised, from the first frame that is not netobj's own; None: in none."""
+    frames = _users_part(_get["__traceback__"](exc))
+    own = frames is None or frames.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER)
+    return None if own else frames
 
 
 def _remote_tb(exc: BaseException) -> str | None:

@@ -6,6 +6,7 @@ own, if it has one, is compiled and quick; the one that came along is not, but i
 
 from __future__ import annotations
 
+import atexit
 import os
 import runpy
 import shutil
@@ -31,14 +32,17 @@ def choose_msgpack(folder: str, oldest: tuple[int, ...]) -> None:
 
 def main(folder: str, oldest: str, script: str) -> None:
     """Run *script*, a file in *folder*, as the main program."""
-    guardian, process = os.getppid(), os.getpid()
+    # First, so that it runs last. The guardian removes the folder, too, but it may be gone.
+    atexit.register(remove, folder, os.getpid())
     sys.path[0] = folder  # not this file's, whose neighbours have names of the standard library's
     choose_msgpack(folder, tuple(map(int, oldest.split("."))))
-    try:
-        runpy.run_path(os.path.join(folder, script), run_name="__main__")
-    finally:
-        if os.getpid() == process and os.getppid() != guardian:  # nobody else will
-            shutil.rmtree(folder, ignore_errors=True)
+    runpy.run_path(os.path.join(folder, script), run_name="__main__")
+
+
+def remove(folder: str, process: int) -> None:
+    """Remove *folder*, in that *process*, but not in one that it has forked."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

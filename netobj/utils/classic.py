@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from netobj.classic import (
+    DEFAULT_SERVER_PORT,
+    DEFAULT_SERVER_SSL_PORT,
+    MockClassicConnection,
     connect,
     connect_channel,
     connect_pipes,
@@ -16,8 +19,24 @@ from netobj.classic import (
     teleport_function,
     unix_connect,
 )
+from netobj.core.service import ModuleNamespace
+from netobj.interactive import interact, pm
+from netobj.transfer import (
+    download,
+    download_dir,
+    download_file,
+    upload,
+    upload_dir,
+    upload_file,
+    upload_module,
+    upload_package,
+)
 
 __all__ = [
+    "DEFAULT_SERVER_PORT",
+    "DEFAULT_SERVER_SSL_PORT",
+    "MockClassicConnection",
+    "ModuleNamespace",
     "connect",
     "connect_channel",
     "connect_pipes",
@@ -25,9 +44,19 @@ __all__ = [
     "connect_subproc",
     "connect_thread",
     "deliver",
+    "download",
+    "download_dir",
+    "download_file",
+    "interact",
     "obtain",
+    "pm",
     "redirected_stdio",
     "ssh_connect",
     "teleport_function",
     "unix_connect",
+    "upload",
+    "upload_dir",
+    "upload_file",
+    "upload_module",
+    "upload_package",
 ]

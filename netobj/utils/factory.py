@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netobj.factory import (
     connect,
+    connect_by_service,
     connect_channel,
     connect_pipes,
     connect_stream,
@@ -12,14 +13,18 @@ from netobj.factory import (
     ssh_connect,
     unix_connect,
 )
+from netobj.registry.discovery import discover, list_services
 
 __all__ = [
     "connect",
+    "connect_by_service",
     "connect_channel",
     "connect_pipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "discover",
+    "list_services",
     "ssh_connect",
     "unix_connect",
 ]

@@ -122,6 +122,24 @@ def test_waiting_on_an_event_loop(slow: Any, in_thread: Start) -> None:
     assert asyncio.run(main()) == [0, 1, 2]
 
 
+def test_a_deadline_ends_the_wait_on_an_event_loop(slow: Any) -> None:
+    here, service = slow
+
+    async def main() -> list[int]:
+        stream = await netobj.async_(here.root.items)()
+        with netobj.deadline(0.02):
+            with pytest.raises(netobj.AsyncResultTimeout, match="stream"):
+                await anext(stream)
+            with pytest.raises(netobj.AsyncResultTimeout, match="stream"):  # which is over already
+                await anext(stream)
+        assert flow_of(stream)._subscribers == []
+        service.go_on.release(3)
+        with netobj.deadline(60):
+            return [number async for number in stream]
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
 def test_a_loop_that_has_ended_is_no_harm_to_the_connection(slow: Any, until: Until) -> None:
     here, service = slow
     stream = here.root.items()

@@ -123,7 +123,7 @@ def test_kept_exceptions_are_let_go_where_they_were_kept() -> None:
     waiter.keep_for(one).append(1)  # type: ignore[arg-type]
     waiter.keep_for(other).extend([2, 3])  # type: ignore[arg-type]
     waiter.let_go()
-    assert (one.gone, other.gone, waiter.kept) == ([1], [2, 3], None)
+    assert (one.gone, other.gone, waiter.kept_exceptions) == ([1], [2, 3], None)
 
 
 def test_a_latch_lets_all_go_on_who_wait() -> None:

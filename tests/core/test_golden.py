@@ -436,7 +436,7 @@ def readable_frames(data: bytes) -> list[Any]:
 
 _SHOWN: Final = {
     "Request": (
-        "seq chain lane op target path args kwnames time_left metadata kept awaits deferred"
+        "seq chain lane op target path args kwnames deadline metadata kept awaits deferred"
     ).split(),
     "Reply": "token ok value deferred".split(),
     "Cancel": "request interrupt".split(),

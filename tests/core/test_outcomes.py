@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from types import CoroutineType, MethodType
 from typing import Any
 
@@ -19,6 +21,7 @@ from netobj.core.outcomes import (
     Opened,
     Opener,
     Streamed,
+    close_unawaited,
     is_async,
     opener,
     streamed,
@@ -120,6 +123,35 @@ def test_an_awaited_says_how_to_go_on() -> None:
     made.close()
 
 
+class End:
+    """Stands for one end of a two-way stream."""
+
+    def __init__(self) -> None:
+        self.finished: list[BaseException | None] = []
+
+    def finish(self, error: BaseException | None) -> None:
+        self.finished.append(error)
+
+
+class Pause:
+    """Awaitable, with nothing to close."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+def test_a_coroutine_that_nobody_will_await_is_closed() -> None:
+    made = coroutine()
+    close_unawaited(Awaited(made, str))
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        made.send(None)
+
+
+@pytest.mark.parametrize("outcome", [Awaited(Pause(), str), Streamed(iter(())), 5])
+def test_other_outcomes_have_nothing_to_close(outcome: object) -> None:
+    close_unawaited(outcome)
+
+
 class TestStreamed:
     def test_an_iterator(self) -> None:
         outcome = streamed(iter([1, 2]))
@@ -181,6 +213,37 @@ class TestOpened:
 
         function.open = 1  # type: ignore[attr-defined]
         assert opener("open", function) is None
+
+    @pytest.mark.parametrize("error", [None, KeyError("k"), SystemExit(1)])
+    def test_the_end_of_the_function_is_that_of_its_end(self, error: BaseException | None) -> None:
+        def function(end: End, *args: int, **kwargs: int) -> None:
+            calls.append((end, args, kwargs, *end.finished))
+            if error is not None:
+                raise error
+
+        async def task(end: End, *args: int, **kwargs: int) -> None:
+            function(end, *args, **kwargs)
+
+        calls: list[Any] = []
+        for opened in (Opened(function, (1,), {"a": 2}), Opened(task, (1,), {"a": 2})):
+            end = End()
+            with nullcontext() if error is None else pytest.raises(type(error)):
+                if opened.asynchronous:
+                    asyncio.run(opened.converse_async(end, lambda exc: exc))
+                else:
+                    opened.converse(end)
+            assert calls.pop() == (end, (1,), {"a": 2})
+            assert end.finished == [error]
+
+    def test_the_peer_may_be_told_another_error(self) -> None:
+        async def task(end: End) -> None:
+            raise KeyError("k")
+
+        end = End()
+        told = RuntimeError("something else")
+        with pytest.raises(KeyError):
+            asyncio.run(Opened(task, (), {}).converse_async(end, lambda _exc: told))
+        assert end.finished == [told]
 
     def test_whether_it_runs_on_a_loop(self) -> None:
         assert Opened(coroutine, (), {}).asynchronous

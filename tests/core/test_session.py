@@ -30,7 +30,7 @@ from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
-from netobj.core.session import Session
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AccessDenied, ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
 
 
@@ -326,7 +326,7 @@ class TestRequests:
         assert isinstance(request, Request)
         assert (request.chain, request.lane, request.op) == (None, 5, Op.CALL)
         assert (request.target, request.path) == (wire.right.session.boxing.root, "add")
-        assert (request.args, request.kwnames, request.time_left) == ((1, 2), ("a",), 9.5)
+        assert (request.args, request.kwnames, request.deadline) == ((1, 2), ("a",), 9.5)
         assert (request.deferred, request.metadata) == (False, None)
         assert wire.right.session.running == {request.seq: request}
         wire.right.handle(request)
@@ -341,7 +341,7 @@ class TestRequests:
         assert sent(session)[0][:8] == [Kind.REQUEST, seq, 7, Op.GET, 0, "a", [], []]
         (request,) = lone().receive_data(data, 0.0)
         assert isinstance(request, Request)
-        assert (request.metadata, request.time_left, request.kept) == (entries, None, None)
+        assert (request.metadata, request.deadline, request.kept) == (entries, None, None)
 
     def test_no_metadata(self) -> None:
         session = lone()
@@ -365,7 +365,7 @@ class TestRequests:
         session.request(Answer(), Op.GET, None, "a", (), None, 7, time_left=seconds)
         (request,) = lone().receive_data(bytes(session.out[0]), 0.0)
         assert isinstance(request, Request)
-        assert request.time_left is None
+        assert request.deadline is None
 
     def test_the_deadline_is_of_the_reader_s_clock(self) -> None:
         items = (Kind.REQUEST, 1, 1, Op.GET, 0, None, [], [], 1.5)
@@ -552,6 +552,40 @@ class TestAnswers:
         assert session.running == {}
         assert root.echo(1) == 1
 
+    def test_an_answer_that_is_a_stream(self) -> None:
+        session = lone()
+        (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
+        assert isinstance(request, Request)
+        request.deadline = 5.0
+        flow = session.reply_stream(request, two_way=False)
+        assert (flow.request, flow.ended, flow.sent_end) == (request, True, False)
+        assert request.deadline is None
+        assert session.running == {}
+        assert kinds(session.out.popleft()) == ["REPLY"]
+
+    def test_a_stream_that_cannot_be_announced_is_none(self) -> None:
+        session = lone()
+        (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
+        assert isinstance(request, Request)
+        session._unchecked = 0
+        session.peer_limits = (0, *session.peer_limits[1:])
+        with pytest.raises(LimitExceeded):
+            session.reply_stream(request, two_way=False)
+        assert len(session.flows) == 0
+
+    def test_an_error_that_cannot_travel_is_told_by_another(self, wire: FakeWire) -> None:
+        def fail() -> None:
+            deep: frozenset[Any] = frozenset()
+            for _ in range(100):
+                deep = frozenset({deep})
+            raise LookupError(deep)
+
+        wire.right.session.boxing.root.exposed_fail = fail
+        about = "the call raised a LookupError, which could not be sent: LimitExceeded: values are"
+        with pytest.raises(RuntimeError, match=about):
+            wire.left.root.fail()
+        assert wire.right.session.running == {}
+
     def test_answers_after_the_end_are_dropped(self) -> None:
         session = lone()
         (request,) = session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, []), 0.0)
@@ -561,6 +595,18 @@ class TestAnswers:
         session.error(request, ValueError(), None)
         assert not session.out
         assert session.running == {}
+
+    def test_what_stands_for_an_answer_that_will_not_come(self) -> None:
+        session = lone()
+        session.lose("the wire broke")
+        lost, not_started = session.failure(LOST), session.failure(NOT_STARTED)
+        assert (type(lost), str(lost)) == (ConnectionLost, "the wire broke")
+        assert type(not_started) is ConnectionLost
+        assert str(not_started) == "the wire broke; the call was not started"
+
+    def test_an_error_that_is_no_exception(self) -> None:
+        with pytest.raises(ProtocolError):
+            lone().failure((1, 2))
 
 
 class TestCancel:

@@ -67,9 +67,19 @@ def test_a_msgpack_that_will_do(folder: Path, tmp_path: Path, version: str) -> N
     assert start(folder, "1.2.3", tmp_path / "own")[0].startswith(str(tmp_path / "own"))
 
 
-def test_the_folder_stays_while_the_guardian_lives(folder: Path) -> None:
+def test_the_folder_goes_when_the_script_has_ended(folder: Path) -> None:
     start(folder, "1.2.3", None)
-    assert folder.exists()
+    assert not folder.exists()
+
+
+def test_a_child_of_fork_leaves_it(folder: Path) -> None:
+    (folder / "script.py").write_text(
+        "import os, sys\n"
+        "if os.fork() == 0: sys.exit()\n"
+        "os.wait(); print(os.path.exists(os.path.dirname(__file__)))"
+    )
+    assert start(folder, "1.2.3", None) == ["True"]
+    assert not folder.exists()
 
 
 def test_the_folder_goes_with_the_server_if_the_guardian_is_gone(folder: Path) -> None:
@@ -90,5 +100,4 @@ def test_the_folder_goes_with_the_server_if_the_guardian_is_gone(folder: Path) -
         process.stdin.write(b"\n")
         process.stdin.flush()
         assert process.wait(HANG) == 0
-        assert folder.exists()
     wait_until(lambda: not os.path.exists(folder))

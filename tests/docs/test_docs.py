@@ -25,7 +25,10 @@ from sshd import find_sshd
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 TUTORIAL = [f"docs/tutorial/part{number}.rst" for number in range(1, 6)]
-GUIDES = ["docs/asyncio.rst", "docs/streams.rst", "docs/calls.rst", "docs/deployment.rst"]
+GUIDES = [
+    f"docs/{name}.rst"
+    for name in ("asyncio", "streams", "calls", "classic", "arrays", "deployment")
+]
 
 NEED_SSHD = ["docs/deployment.rst"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import threading
 import weakref
 from collections.abc import Iterator
@@ -148,6 +149,11 @@ class TestDeadlines:
             return not service.things
 
         wait_until(is_gone)
+
+    @pytest.mark.parametrize("seconds", [math.inf, 10**12])
+    def test_one_that_never_comes(self, pair: Pair, kind: str, seconds: float) -> None:
+        with netobj.deadline(seconds):
+            assert pair.get(getattr(pair.root, "callback_left" + kind)(lambda: 1)) == 1
 
     def test_it_is_a_timeout_error(self, pair: Pair, kind: str) -> None:
         with pytest.raises(TimeoutError), netobj.deadline(0.02):

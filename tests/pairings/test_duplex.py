@@ -69,12 +69,12 @@ class Chat(netobj.Service):
     @netobj.exposed
     def fail(self, stream: Any) -> None:
         stream.send("before")
-        raise LookupError("over there")
+        raise LookupError("over there") from KeyError("its cause")
 
     @netobj.exposed
     async def fail_async(self, stream: Any) -> None:
         await stream.send("before")
-        raise LookupError("over there")
+        raise LookupError("over there") from KeyError("its cause")
 
     @netobj.exposed
     def note_error(self, stream: Any) -> None:
@@ -245,8 +245,9 @@ class TestErrors:
     def test_of_the_method_come_behind_its_items(self, pair: Pair, kind: str) -> None:
         with pair.open(of(pair, "fail", kind)) as stream:
             assert stream.receive() == "before"
-            with pytest.raises(LookupError, match="over there"):
+            with pytest.raises(LookupError, match="over there") as caught:
                 stream.receive()
+        assert repr(caught.value.__cause__) == "KeyError('its cause')"
 
     def test_of_the_client_arrive_in_the_method(self, chat: tuple[Pair, Chat], kind: str) -> None:
         pair, service = chat

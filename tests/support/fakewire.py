@@ -181,7 +181,7 @@ class Side:
         if isinstance(answer.value, ConnectionLost):
             raise answer.value
         if not answer.ok:
-            raise self.session.loader.load(values.complete(answer.value))
+            raise self.session.failure(answer.value)
         return values.complete(answer.value) if answer.deferred else answer.value
 
     def copy_of(self, proxy: Any) -> Any:
@@ -216,13 +216,7 @@ class Side:
         if isinstance(value, Awaited):
             self.spawn(self._await(request, value))
         elif isinstance(value, Streamed | Opened):
-            flow = self.session.flows.open(type(value) is Opened)
-            flow.request = request
-            try:
-                self.session.reply(request, flow)
-            except BaseException:
-                self.session.flows.drop(flow)
-                raise
+            flow = self.session.reply_stream(request, type(value) is Opened)
             self.spawn(
                 self._pump(flow, value) if type(value) is Streamed else self._open(flow, value)
             )
@@ -253,15 +247,13 @@ class Side:
                 await self.wait_until_async(batch.may_go_on, flow)
 
     async def _open(self, flow: Flow, value: Any) -> None:
-        end: Any = (AsyncDuplex if value.asynchronous else end_of)(flow)
-        error = None
         try:
-            result = value.function(end, *value.args, **value.kwargs)
             if value.asynchronous:
-                await result
-        except BaseException as exc:
-            error = exc
-        end.finish(error)
+                await value.converse_async(AsyncDuplex(flow), lambda exc: exc)
+            else:
+                value.converse(end_of(flow))
+        except BaseException:  # the other side has been told, as the end of the stream
+            pass
 
     def work(self) -> bool:
         """Go on with one thing of this side's; False if there is nothing."""
