@@ -68,6 +68,11 @@ def unix_connect(path: str, config: Settings = _NONE) -> Connection:
     return factory.unix_connect(path, ClassicClient, config)
 
 
+def ssh_connect(remote_machine: Any, remote_port: int, config: Settings = _NONE) -> Connection:
+    """Connect to a classic server through SSH; see :func:`netobj.ssh_connect`."""
+    return factory.ssh_connect(remote_machine, remote_port, ClassicClient, config)
+
+
 def connect_stream(stream: Stream, config: Settings = _NONE) -> Connection:
     """A classic connection over *stream*."""
     return factory.connect_stream(stream, ClassicClient, config)

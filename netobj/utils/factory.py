@@ -11,6 +11,7 @@ from netobj.factory import (
     connect_stream,
     connect_subproc,
     connect_thread,
+    ssh_connect,
     unix_connect,
 )
 from netobj.multiprocess import connect_multiprocess
@@ -28,5 +29,6 @@ __all__ = [
     "connect_thread",
     "discover",
     "list_services",
+    "ssh_connect",
     "unix_connect",
 ]
