@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from netobj.core.service import VoidService as VoidService
     from netobj.errors import *  # noqa: F403
     from netobj.factory import connect as connect
+    from netobj.factory import connect_by_service as connect_by_service
     from netobj.factory import connect_channel as connect_channel
     from netobj.factory import connect_pipes as connect_pipes
     from netobj.factory import connect_stdpipes as connect_stdpipes
@@ -69,10 +70,13 @@ if TYPE_CHECKING:
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
     from netobj.multiprocess import connect_multiprocess as connect_multiprocess
+    from netobj.registry.discovery import discover as discover
+    from netobj.registry.discovery import list_services as list_services
     from netobj.servers.async_server import AsyncServer as AsyncServer
     from netobj.servers.forking import ForkingServer as ForkingServer
     from netobj.servers.gevent_server import GeventServer as GeventServer
     from netobj.servers.oneshot import OneShotServer as OneShotServer
+    from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
 
@@ -123,6 +127,7 @@ _NAMES_BY_HOME = {
     ),
     "netobj.factory": (
         "connect",
+        "connect_by_service",
         "connect_channel",
         "connect_pipes",
         "connect_stdpipes",
@@ -143,10 +148,12 @@ _NAMES_BY_HOME = {
         "timed",
     ),
     "netobj.multiprocess": ("connect_multiprocess",),
+    "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
     "netobj.servers.forking": ("ForkingServer",),
     "netobj.servers.gevent_server": ("GeventServer",),
     "netobj.servers.oneshot": ("OneShotServer",),
+    "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }

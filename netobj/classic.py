@@ -13,20 +13,37 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj import factory, multiprocess
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
+from netobj.core import arrays
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
 from netobj.core.handle import RemoteObject
-from netobj.core.service import ClassicClient, SlaveService
+from netobj.core.service import ClassicClient, Master, SlaveService
 from netobj.errors import AccessDenied, NotEncodable
 from netobj.helpers import copy_of
 from netobj.teleportation import export_function
+from netobj.transfer import (
+    download,
+    download_dir,
+    download_file,
+    upload,
+    upload_dir,
+    upload_file,
+    upload_module,
+    upload_package,
+)
+
+if TYPE_CHECKING:
+    from netobj.interactive import interact as interact
+    from netobj.interactive import pm as pm
 
 DEFAULT_SERVER_PORT: Final = 18812
 DEFAULT_SERVER_SSL_PORT: Final = 18821
@@ -151,7 +168,7 @@ def _unpickle(proxy: Any) -> Any:
     return pickle.loads(handle.link.request(Op.PICKLE, handle, None, (pickle.HIGHEST_PROTOCOL,)))
 
 
-def deliver(conn: Connection, localobj: Any) -> Any:
+def deliver(conn: Any, localobj: Any) -> Any:
     """A remote copy of a local object, as a proxy (or a value, if it is one).
 
     Plain data is copied without pickle; anything else is pickled here and unpickled there.
@@ -161,8 +178,17 @@ def deliver(conn: Connection, localobj: Any) -> Any:
     ...     deliver(conn, [1, 2]).__class__
     <class 'list'>
     """
+    if type(conn) is MockClassicConnection:
+        return deepcopy(localobj)
     if type(localobj) in (list, dict, set, bytearray):
         return conn.eval("lambda obj: obj")(ByValue(localobj))
+    if arrays.library_of(type(localobj)) is not None:
+        try:
+            form = arrays.taken_apart(localobj, lambda array: array.tobytes(), ByValue)
+        except NotEncodable:
+            pass
+        else:
+            return conn.modules["netobj.core.rebuilding"].put_together(form)
     return conn.modules["pickle"].loads(pickle.dumps(localobj))
 
 
@@ -196,7 +222,82 @@ def teleport_function(
     """
     namespace = conn.namespace if globals is None else globals
     importer = conn.modules["netobj.teleportation"].import_function
-    moved = importer(export_function(func), namespace)
-    if def_:
-        namespace[func.__name__] = moved
-    return moved
+    return importer(export_function(func), namespace, def_)
+
+
+class _LocalSlave(SlaveService):
+    """What a classic server exposes, under the names that its clients use."""
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        return self.exposed_namespace
+
+
+class MockClassicConnection(Master):
+    """A classic connection to this very interpreter, without a connection.
+
+    For code that is to run here or elsewhere: what it gets are the objects themselves. Has what
+    a classic connection has (``modules``, ``builtins``, ``eval``, ``execute``, ``namespace``,
+    ``teleport``, ``root``, ``close``, ``closed``, ``ping``, ``with``), and the functions of this
+    module take it.
+
+    >>> conn = MockClassicConnection()
+    >>> import os
+    >>> conn.modules.os is os
+    True
+    """
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.root = _LocalSlave()
+        self.root.on_connect(self)
+        super().__init__(self)
+
+    def ping(self, data: Any = None, timeout: float | None = 3) -> None:
+        """Nothing is asked; raises nothing."""
+
+    def close(self) -> None:
+        """From now on ``closed`` is true; there is nothing else to close."""
+        self.closed = True
+
+    def __enter__(self) -> MockClassicConnection:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def __getattr__(name: str) -> Any:
+    """``interact`` and ``pm``, which live above this module; loaded when first used."""
+    if name in ("interact", "pm"):
+        return getattr(import_module("netobj.interactive"), name)
+    raise AttributeError(f"module 'netobj.classic' has no attribute {name!r}")
+
+
+__all__ = [
+    "DEFAULT_SERVER_PORT",
+    "DEFAULT_SERVER_SSL_PORT",
+    "MockClassicConnection",
+    "connect",
+    "connect_channel",
+    "connect_pipes",
+    "connect_stream",
+    "connect_subproc",
+    "connect_thread",
+    "deliver",
+    "download",
+    "download_dir",
+    "download_file",
+    "interact",
+    "obtain",
+    "pm",
+    "redirected_stdio",
+    "teleport_function",
+    "unix_connect",
+    "upload",
+    "upload_dir",
+    "upload_file",
+    "upload_module",
+    "upload_package",
+]

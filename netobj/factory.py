@@ -14,7 +14,8 @@ from netobj.blocking.streams import PipeStream, Stream, stream_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
-from netobj.sockets import refused
+from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
+from netobj.sockets import address_text, refused
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -126,6 +127,43 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
     return open_connection(stream_for(sock), service, config)
 
 
+def connect_by_service(
+    service_name: str,
+    host: str | None = None,
+    registrar: Any = None,
+    timeout: float = 2,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+) -> Connection:
+    """Connect to a server of the service *service_name*, whichever answers first.
+
+    See :func:`~netobj.registry.discovery.discover` for the arguments. Every address that is found
+    is tried, in an order of chance, so that clients spread over the servers; each gets *timeout*
+    seconds, too, and 2 at least. Raises DiscoveryError if there is none, or none can be reached.
+
+    >>> import netobj
+    >>> from netobj.utils.registry import UDPRegistryClient, UDPRegistryServer
+    >>> class EchoService(netobj.Service):
+    ...     def exposed_echo(self, text): return text
+    >>> with UDPRegistryServer("127.0.0.1", port=0) as registry:
+    ...     registrar = UDPRegistryClient("127.0.0.1", registry.port)
+    ...     with netobj.ThreadedServer(EchoService, registrar=registrar):
+    ...         with netobj.connect_by_service("ECHO", registrar=registrar) as conn:
+    ...             conn.root.echo("hello")
+    'hello'
+    """
+    refusals = []
+    for address in in_any_order(discover(service_name, host, registrar, timeout)):
+        try:
+            sock = socket.create_connection(address, max(timeout, REACH))
+        except OSError as exc:
+            refusals.append(f"{address_text(address)}: {exc}")
+        else:
+            sock.setblocking(True)
+            return open_connection(stream_for(sock), service, config)
+    raise unreachable(service_name, refusals)
+
+
 def connect_pipes(
     input: Any, output: Any, service: Any = VoidService, config: Settings = _NONE
 ) -> Connection:
@@ -180,6 +218,7 @@ def connect_thread(
 __all__ = [
     "ConnectionLost",
     "connect",
+    "connect_by_service",
     "connect_channel",
     "connect_pipes",
     "connect_stdpipes",

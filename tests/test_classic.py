@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -290,3 +291,73 @@ def test_the_streams_are_put_back_after_an_error(other_process: netobj.Connectio
     with pytest.raises(LookupError), classic.redirected_stdio(conn):
         raise LookupError
     assert conn.modules.sys.stdout is before
+
+
+# --- without a connection -----------------------------------------------------------------------
+
+
+@pytest.fixture(params=["remote", "mock"])
+def either(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A connection, or what stands for one."""
+    if request.param == "mock":
+        yield classic.MockClassicConnection()
+    else:
+        yield request.getfixturevalue("conn")
+
+
+def test_mock_classic_connection_is_used_as_one(either: Any, tmp_path: Path) -> None:
+    conn = either
+    assert conn.modules.os.path.join("a", "b") == os.path.join("a", "b")
+    assert conn.modules["os.path"].basename("a/b") == "b"
+    assert "no_such_module_anywhere" not in conn.modules
+    assert conn.builtins is conn.builtin
+    conn.execute("x = 6")
+    assert conn.eval("x * 7") == 42
+    conn.namespace["x"] = 7
+    assert conn.root.eval("x") == 7
+    assert conn.teleport(lambda: x)() == 7  # type: ignore[name-defined] # noqa: F821
+    assert classic.teleport_function(conn, _twice)(4) == 8
+    assert "_twice" in conn.namespace
+    there = classic.deliver(conn, [1, [2]])
+    assert classic.obtain(there) == [1, [2]]
+    (tmp_path / "file").write_bytes(b"x")
+    classic.upload(conn, tmp_path / "file", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"x"
+    conn.ping()
+    assert not conn.closed
+    with conn:
+        pass
+    assert conn.closed
+
+
+def _twice(x: int) -> int:
+    return 2 * x
+
+
+def test_mock_classic_connection_gives_the_objects_themselves() -> None:
+    conn = classic.MockClassicConnection()
+    assert conn.modules.sys is sys
+    assert conn.namespace is conn.root.namespace
+    assert conn.root.getconn() is conn
+    value = [1]
+    conn.namespace["value"] = value
+    assert conn.eval("value") is value
+    assert classic.deliver(conn, value) is not value
+    with pytest.raises(ZeroDivisionError):
+        conn.eval("1 / 0")
+    with classic.redirected_stdio(conn):
+        conn.execute("print('here')")
+
+
+def test_every_name_of_rpyc_s_module_is_there() -> None:
+    names = (
+        "DEFAULT_SERVER_PORT DEFAULT_SERVER_SSL_PORT MockClassicConnection connect connect_channel "
+        "connect_pipes connect_stream connect_subproc connect_thread deliver download download_dir "
+        "download_file interact obtain pm redirected_stdio teleport_function unix_connect upload "
+        "upload_dir upload_file upload_module upload_package"
+    ).split()
+    for name in names:
+        assert getattr(classic, name) is getattr(netobj.utils.classic, name)
+        assert name in classic.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        classic.nonsense  # noqa: B018

@@ -28,6 +28,8 @@ FLOORS = {
     "netobj.core.lookup": (0, 0),
     "netobj.core.config": (0, 1),
     "netobj.core.landing": (0, 0),
+    "netobj.core.arrays": (0, 1),
+    "netobj.core.rebuilding": (0, 2),
     "netobj.core.events": (1, 0),
     "netobj.core.framing": (1, 0),
     "netobj.core.registered": (1, 0),
@@ -55,6 +57,7 @@ FLOORS = {
     "netobj.core.ends": (3, 0),
     "netobj.core.pumping": (3, 0),
     "netobj.core.handlers": (3, 1),
+    "netobj.sources": (0, 0),
     "netobj.teleportation": (3, 1),
     "netobj.calls": (4, 0),
     "netobj.core.arguments": (4, 0),
@@ -64,18 +67,21 @@ FLOORS = {
     "netobj.core.specials": (4, 2),
     "netobj.core.netref": (4, 3),
     "netobj.core.service": (4, 1),
+    "netobj.registry": (5, 0),
     "netobj.sockets": (5, 0),
     "netobj.blocking": (5, 1),
     "netobj.aio": (5, 1),
     "netobj.factory": (6, 0),
     "netobj.helpers": (6, 0),
-    "netobj.registry": (6, 0),
+    "netobj.files": (6, 0),
+    "netobj.transfer": (6, 1),
     "netobj.auth": (6, 0),
     "netobj.multiprocess": (6, 1),
     "netobj.servers": (6, 1),
     "netobj.classic": (7, 0),
     "netobj.deploy": (7, 0),
     "netobj.cli": (7, 1),
+    "netobj.interactive": (7, 2),
     "netobj.utils": (8, 0),
     "netobj": (9, 0),
 }
@@ -93,7 +99,7 @@ NOT_IN_CORE = {
 }  # fmt: skip
 
 # Used by the core where the program has them, so never imported at the top of a module.
-OPTIONAL_IN_CORE = {"numpy"}
+OPTIONAL_IN_CORE = {"numpy", "pandas"}
 
 
 class Import(NamedTuple):

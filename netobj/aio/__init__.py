@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from netobj.aio import classic, op
 from netobj.aio.connection import Connection
+from netobj.aio.discovery import connect_by_service, discover
 from netobj.aio.factory import connect, connect_socket, unix_connect
 from netobj.aio.op import copy_of
 from netobj.aio.reference import Reference
@@ -30,8 +31,10 @@ __all__ = [
     "Server",
     "classic",
     "connect",
+    "connect_by_service",
     "connect_socket",
     "copy_of",
+    "discover",
     "op",
     "unix_connect",
 ]

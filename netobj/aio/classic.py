@@ -15,7 +15,7 @@ import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from netobj.aio import factory, op
+from netobj.aio import factory
 from netobj.aio.connection import Connection
 from netobj.aio.factory import Connecting
 from netobj.aio.reference import Call
@@ -77,9 +77,7 @@ class Master(service.Master):
     async def teleport(self, func: Callable[..., Any]) -> Any:
         """*func* as a function of the other side, also in its :attr:`namespace`."""
         importer = self.modules["netobj.teleportation"].import_function
-        moved = await importer(export_function(func), self.namespace)
-        await op.setitem(self.namespace, func.__name__, moved)
-        return moved
+        return await importer(export_function(func), self.namespace)
 
 
 class _Client(service.VoidService):

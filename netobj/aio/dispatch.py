@@ -80,7 +80,8 @@ class Dispatcher:
 
     def hold(self) -> None:
         """Requests wait from here on until :meth:`open`."""
-        self._held = deque()
+        if self._held is None:
+            self._held = deque()
 
     def open(self) -> None:
         """Requests may run from here on."""

@@ -109,7 +109,7 @@ async def _connect(
     return connection
 
 
-async def _open_tcp(host: str, port: int, family: int) -> socket.socket:
+async def open_tcp(host: str, port: int, family: int) -> socket.socket:
     """A socket that is connected to the first address of *host* that answers."""
     loop = asyncio.get_running_loop()
     last: OSError | None = None
@@ -166,7 +166,7 @@ def connect(
         server_hostname = host
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
-        sock = await _open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC)
+        sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC)
         await _over(sock, wire, ssl, server_hostname)
 
     return Connecting(_connect(open_wire, service, config, extend))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from netobj.aio.reference import Call, Node, Reference, link_of, new_call, path, special
-from netobj.core import copies
+from netobj.core import arrays, copies
 from netobj.core.boxing import ByValue
 from netobj.core.consts import Op
 from netobj.core.specials import is_container
@@ -127,8 +127,7 @@ async def copy_of(ref: Any) -> Any:
     """A copy of the plain data behind *ref*, made without pickle in one round trip."""
     if not is_remote(ref):
         return ref
-    packed, value = await new_call(ref, Op.COPY, (), {})
-    return copies.unpacked(link_of(ref), value) if packed else value
+    return copies.copy_in(link_of(ref), await new_call(ref, Op.COPY, arrays.known(), {}))
 
 
 async def bytes(ref: Any) -> Any:

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl as ssl_module
+import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, Final
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.wire import Wire, new_wire
+from netobj.calls import Call
 from netobj.core.config import settings_for
 from netobj.core.service import instance_of
 from netobj.sockets import bind_unix, unlink
@@ -86,6 +88,7 @@ class Server:
         self._server: asyncio.Server | None = None
         self._started = False
         self._stop = asyncio.Event()
+        self._grace = 0.0
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -164,25 +167,35 @@ class Server:
         except Exception:
             self.logger.exception("the service's on_connect raised")
 
-    async def serve_forever(self) -> None:
-        """Start, unless that has been done, and serve until :meth:`close` or cancellation."""
+    async def serve_forever(self) -> tuple[Call, ...]:
+        """Start, unless that has been done, and serve until :meth:`close` or cancellation.
+
+        Returns the calls that were cut, if it was :meth:`stop` that ended it.
+        """
         if not self._started:
             await self.start()
+        cut: tuple[Call, ...] = ()
         try:
             await self._stop.wait()
         finally:
-            await self.close()
+            cut = await self.close(self._grace)
+        return cut
 
-    def stop(self) -> None:
+    def stop(self, grace: float = 0) -> None:
         """Have :meth:`serve_forever` close the server; to be called on the loop."""
+        self._grace = max(self._grace, grace)
         self._stop.set()
 
-    async def close(self) -> None:
+    async def close(self, grace: float = 0) -> tuple[Call, ...]:
         """Stop accepting, and close every connection. Closing twice does no harm.
+
+        Calls that run have *grace* seconds to end; those that come meanwhile do not run, and fail
+        at the clients with ConnectionLost. Returns the calls that were cut.
 
         Returns after the services' ``on_disconnect``, and when the tasks that ran for the peers
         have ended, within about a second. Plain methods that run are left to end by themselves.
         """
+        self._grace = grace = max(self._grace, grace)  # serve_forever() closes, too
         self._stop.set()
         server, self._server = self._server, None
         if server is not None:
@@ -191,6 +204,8 @@ class Server:
                 unlink(self._where[2])
         for task in self._attaching:
             task.cancel()
+        await self._let_calls_end(grace)
+        cut = tuple(call for one in self._connections for call in _running(one))
         closing = [connection.close() for connection in self._connections]
         for result in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(result, Exception):
@@ -198,6 +213,18 @@ class Server:
         if self._ending:
             await asyncio.wait(set(self._ending))
         self._executor.shutdown(wait=False, cancel_futures=True)
+        return cut
+
+    async def _let_calls_end(self, grace: float) -> None:
+        end = time.monotonic() + grace
+        if grace > 0:
+            for connection in self._connections:
+                connection.dispatcher.hold()
+        while time.monotonic() < end and self._connections:
+            idle = [one for one in self._connections if not _running(one)]
+            await asyncio.gather(*(one.close() for one in idle), return_exceptions=True)
+            if self._connections:
+                await asyncio.sleep(_LOOK)
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -210,3 +237,11 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+_LOOK: Final = 0.005
+"""Seconds between looks whether calls have ended."""
+
+
+def _running(connection: Connection) -> list[Call]:
+    return [call for call in connection.calls if call.where is not None]

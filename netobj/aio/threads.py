@@ -7,6 +7,7 @@ the chain in which a thread waits runs in that thread, so recursion cannot use u
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,10 +146,14 @@ def as_blocking(value: Any) -> Any:
         return proxy_for(value.____handle__)
     if kind is AsyncIncoming or kind is AsyncDuplex:
         return _moved(value)
-    if kind is tuple or kind is list:
-        return kind(map(as_blocking, value))
+    if kind is tuple:
+        return tuple(map(as_blocking, value))
+    if kind is list:
+        items = list(map(as_blocking, value))
+        return value if all(map(operator.is_, items, value)) else items  # it may be one of ours
     if kind is dict:
-        return {key: as_blocking(item) for key, item in value.items()}
+        changed = {key: as_blocking(item) for key, item in value.items()}
+        return value if all(map(operator.is_, changed.values(), value.values())) else changed
     return value
 
 

@@ -86,10 +86,9 @@ class Crew:
 
     # --- for other threads ---------------------------------------------------------------------
 
-    def add(self, link: Link, on_end: Callable[[Any], object]) -> None:
-        """Serve *link* until it ends; *on_end* is called with it then, by a worker."""
+    def add(self, link: Link) -> None:
+        """Serve *link* until it ends."""
         link.crew = self
-        link.on_left = on_end
         link.dispatcher.workers = self
         self._commands.append(link)
         self._waker.wake()
@@ -279,9 +278,7 @@ class Crew:
         if fd is not None and link not in self._resting:
             self._selector.unregister(fd)
         self._resting.discard(link)
-        if link.crew is not None:
-            link.crew = None  # from here on its descriptors may be given back
-            link.run_in_worker((link.on_left, link))
+        link.crew = None  # from here on its descriptors may be given back
 
     def _end(self) -> None:
         for link in (*self._links, *self._commands):

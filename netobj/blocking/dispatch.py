@@ -124,6 +124,12 @@ class Dispatcher(Runner):
             for request in held:
                 self._route_freely(request)
 
+    def hold(self) -> None:
+        """Calls that come from here on do not run, but for those of a chain that waits here."""
+        with self._lock:
+            if self._held is None:
+                self._held = []
+
     def _schedule(self, job: Job) -> None:
         if self.mode is Serve.CALLER:
             self._schedule_by_hand(job)

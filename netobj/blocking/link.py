@@ -79,7 +79,7 @@ class Link(Flowing):
     registered = False  # see Watched in netobj.blocking.io_thread
     _flush_noted = False  # the I/O thread will flush with its next tick
     crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
-    on_left: Any = None  # called when the crew has left it
+    on_end: Any = None  # called with it when it has ended, after the service's on_disconnect
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
     # SHARED_KEYS_MAX_SIZE): hence what is above.
@@ -552,7 +552,7 @@ class Link(Flowing):
 
     def _write_failed(self, exc: OSError) -> None:
         # The peer may have said why before it went: what it sent is read first.
-        self.io_read()
+        super().io_read()
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
     def _on_blocked(self, reads: bool) -> None:
@@ -599,6 +599,10 @@ class Link(Flowing):
     def is_read(self) -> bool:
         """A thread reads it, or waits for it among others."""
         return self._reader.locked() or self.crew is not None
+
+    def io_read(self) -> bool:
+        """As :meth:`netobj.blocking.reader.Reader.io_read`; a crew's leader reads, too."""
+        return self.crew is None and super().io_read()
 
     def nudge(self) -> None:
         """Make the peer send something: a pong."""
@@ -664,6 +668,8 @@ class Link(Flowing):
             self._io.remove(self)
         if service is not None:
             self.guarded(service.on_disconnect, self)
+        if self.on_end is not None:
+            self.guarded(self.on_end, self)
         self.session.discard_tables().clear()
         self._garbage.clear()
 

@@ -8,10 +8,18 @@ from plumbum import cli
 
 from netobj.cli.address import DEFAULT_PORT
 from netobj.cli.shell import ShellCommand
+from netobj.cli.token import read_token
 from netobj.core.consts import VERSION
 from netobj.core.service import SlaveService
 from netobj.factory import connect_stdpipes
 from netobj.helpers import setup_logger
+from netobj.registry.client import (
+    BROADCAST,
+    RegistryClient,
+    TCPRegistryClient,
+    UDPRegistryClient,
+)
+from netobj.registry.messages import REGISTRY_PORT
 from netobj.servers.base import Server
 from netobj.servers.forking import ForkingServer
 from netobj.servers.oneshot import OneShotServer
@@ -48,12 +56,33 @@ class NetobjClassic(cli.Application):
     logfile = cli.SwitchAttr("--logfile", str, argname="FILE", help="log there, not to stderr")
     quiet = cli.Flag(["-q", "--quiet"], help="log errors only")
 
+    register = cli.Flag("--register", help="register the server with a registry")
+    registry_type = cli.SwitchAttr(
+        "--registry-type", cli.Set("UDP", "TCP"), default="UDP", help="how the registry is asked"
+    )
+    registry_port = cli.SwitchAttr(
+        "--registry-port", cli.Range(1, 65535), default=REGISTRY_PORT, help="the registry's port"
+    )
+    registry_host = cli.SwitchAttr(
+        "--registry-host", str, help="where it is; by default a broadcast looks for it (UDP)"
+    )
+    registry_token_file = cli.SwitchAttr(
+        "--registry-token-file",
+        str,
+        argname="FILE",
+        help="the registry's token; by default what NETOBJ_REGISTRY_TOKEN contains",
+    )
+
     def main(self) -> int:
         if self.nested_command is not None:
             return 0
+        try:
+            registrar = self._registrar() if self.register else None
+        except (OSError, ValueError) as exc:
+            return _usage_error(str(exc))
         setup_logger(self.quiet, self.logfile)
         try:
-            self._serve()
+            self._serve(registrar)
         except KeyboardInterrupt:
             return 0
         except OSError as exc:
@@ -61,7 +90,7 @@ class NetobjClassic(cli.Application):
             return 1
         return 0
 
-    def _serve(self) -> None:
+    def _serve(self, registrar: RegistryClient | None) -> None:
         if self.mode == "stdio":
             connect_stdpipes(SlaveService).serve_all()
             return
@@ -70,6 +99,7 @@ class NetobjClassic(cli.Application):
             hostname=self.host or ("::1" if self.ipv6 else "127.0.0.1"),
             port=self.port,
             ipv6=self.ipv6,
+            registrar=registrar,
         )
         try:
             if self.mode == "oneshot":
@@ -78,8 +108,21 @@ class NetobjClassic(cli.Application):
         finally:
             server.close()
 
+    def _registrar(self) -> RegistryClient:
+        token = read_token(self.registry_token_file)
+        if str(self.registry_type).upper() == "TCP":
+            if self.registry_host is None:
+                raise ValueError("--registry-type TCP takes --registry-host, too")
+            return TCPRegistryClient(self.registry_host, self.registry_port, token=token)
+        return UDPRegistryClient(self.registry_host or BROADCAST, self.registry_port, token=token)
+
 
 NetobjClassic.subcommand("shell", ShellCommand)
+
+
+def _usage_error(text: str) -> int:
+    print(f"netobj_classic: {text}", file=sys.stderr)
+    return 2
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class Op(IntEnum):
     SPECIAL = 4  # args = (index in SPECIALS, operands ...): the type's special method
     DIR = 5  # the names that dir() shows, as the policy sees them
     DOCUMENT = 6  # (docstring, signature), for help and completion
-    COPY = 7  # the value as a copy, packed where nothing in it is a reference
+    COPY = 7  # args = (library, ...): the value as a copy, packed where it holds no reference
     BUFFER = 8  # the bytes of an object with a buffer
     FETCH = 9  # args = (count, no more than is ready, [begin]): next items, "exhausted", [iterator]
     INSTANCE_CHECK = 10  # args = (object,): isinstance(object, target)
@@ -134,7 +134,7 @@ SPECIALS: Final[tuple[str, ...]] = tuple(
         *_BINARY.split(),
         *("r" + name for name in _BINARY.split()),
         *("i" + name for name in _BINARY.split() if name != "divmod"),
-        *("fspath copy deepcopy".split()),
+        *("fspath copy deepcopy array".split()),
     )
 )
 """The closed table of special methods that a proxy's type may carry; the index is the wire's.

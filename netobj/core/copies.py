@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netobj.core import values
+from netobj.core import arrays, values
 from netobj.core.consts import Op
 from netobj.core.handle import RemoteMethod, RemoteObject
+from netobj.core.rebuilding import put_together
 
 _COPY: Final = int(Op.COPY)
 
@@ -21,8 +22,15 @@ def fetch_copy(ref: Any) -> Any:
         return ref
     handle = ref.____handle__
     path = ref.____name__ if issubclass(kind, RemoteMethod) else None
-    packed, value = handle.link.request(_COPY, handle, path, ())
-    return unpacked(handle.link, value) if packed else value
+    return copy_in(handle.link, handle.link.request(_COPY, handle, path, arrays.known()))
+
+
+def copy_in(link: Any, answer: tuple[Any, Any]) -> Any:
+    """The copy that an *answer* to ``COPY`` on the connection *link* holds."""
+    packed, value = answer
+    if packed is None:
+        return put_together(value, lambda blob: unpacked(link, blob))
+    return unpacked(link, value) if packed else value
 
 
 def unpacked(link: Any, blob: bytes) -> Any:

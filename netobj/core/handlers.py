@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from operator import length_hint
 from types import MethodType
 from typing import Any, Final
 
-from netobj.core import values
+from netobj.core import arrays, values
 from netobj.core.access import Policy
 from netobj.core.boxing import ByValue, Contents, is_numpy_array, is_numpy_scalar
 from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Op
@@ -100,6 +101,8 @@ def perform(
         return _call(session, target, path, args, kwargs, adapt)
     if operation is _buffer and request.kept is None:
         return _buffer(session, target, path, args, kwargs, _contents)
+    if operation is _copy and request.kept is None:
+        return _copy(session, target, path, args, kwargs, _memory)
     return operation(session, target, path, args, kwargs)
 
 
@@ -416,8 +419,21 @@ def _document(
     return (text if type(text) is str else None, signature)
 
 
-def _copy(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
+def _copy(
+    session: Session,
+    target: object,
+    path: object,
+    args: Args,
+    kwargs: Kwargs,
+    take: Callable[[Any], bytes | Contents] = lambda array: array.tobytes(),
+) -> object:
     obj = walk(session.policy, target, path)
+    if args and "array" in args:
+        _check_contents(session, obj, "__array__")
+        obj = arrays.as_array(obj)
+    if args and arrays.library_of(type(obj)) in args:
+        _check_contents(session, obj, "__array__")
+        return (None, arrays.taken_apart(obj, take, partial(_chunk, session)))
     if type(obj) in _PLAIN or type(obj) in values.ENCODERS:  # it travels by value anyway
         return (False, obj)
     if type(obj) not in _COPYABLE:
@@ -430,6 +446,21 @@ def _copy(session: Session, target: object, path: object, args: Args, kwargs: Kw
         return (True, values.pack_copy(obj, _refuse_reference, session.boxing.peer_nesting))
     except _HasReferences:
         return (False, ByValue(obj))
+
+
+def _chunk(session: Session, items: list[Any]) -> bytes | ByValue:
+    try:
+        return values.pack_copy(items, _refuse_reference, session.boxing.peer_nesting)
+    except _HasReferences:
+        return ByValue(items)
+
+
+def _check_contents(session: Session, obj: object, name: str) -> None:
+    if not session.policy.special(obj, name) or session.policy.has_own_rules(obj):
+        raise AccessDenied(
+            f"{session.side} refuses the contents of a {type(obj).__name__!r} object: {name} is "
+            "not in safe_attrs, or the object has its own access rule"
+        )
 
 
 class _HasReferences(Exception):
@@ -460,11 +491,7 @@ def _buffer(
 ) -> tuple[bytes | Contents, str, tuple[int, ...]]:
     """The bytes of an object, as *take* takes them, their format and shape."""
     obj = walk(session.policy, target, path)
-    if not session.policy.special(obj, "__bytes__") or session.policy.has_own_rules(obj):
-        raise AccessDenied(
-            f"{session.side} refuses the contents of a {type(obj).__name__!r} object: __bytes__ is "
-            "not in safe_attrs, or the object has its own access rule"
-        )
+    _check_contents(session, obj, "__bytes__")
     with memoryview(obj) as view:
         return take(obj, view), view.format, tuple(view.shape or ())
 
@@ -482,6 +509,14 @@ def _contents(obj: object, view: memoryview) -> bytes | Contents:
         except (TypeError, ValueError):  # not in one piece, or of records
             pass
     return view.tobytes()
+
+
+def _memory(array: Any) -> bytes | Contents:
+    """As :func:`_contents`, of an array of bytes in one piece."""
+    if array.nbytes >= BIG_VALUE:
+        return Contents(memoryview(array))
+    data: bytes = array.tobytes()
+    return data
 
 
 def _fetch(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:

@@ -34,8 +34,14 @@ NEVER_REMOTE: Final = frozenset(
         "__array_wrap__",
         "__array_ufunc__",
         "__array_priority__",
+        "__array_wrap__",
+        "__arrow_c_array__",
+        "__arrow_c_schema__",
+        "__arrow_c_stream__",
         "__cuda_array_interface__",
+        "__dataframe__",
         "__dlpack__",
+        "__dlpack_device__",
     )
 )
 """Names that libraries probe for and that make no sense at a distance: they are not there."""

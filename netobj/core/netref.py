@@ -252,6 +252,7 @@ def proxy_class(description: Description) -> type:
     if description.kind == Described.CLASS:
         namespace["__mro_entries__"] = _mro_entries
     module = description.module
+    namespace["__annotations__"] = _RemoteAttribute("__annotations__")  # not this package's
     namespace["__doc__"] = _Document("__doc__")
     namespace["__module__"] = _ModuleName(module)
     cls = NetrefType(description.name, (Netref,), namespace)

@@ -187,8 +187,7 @@ class Master:
     def teleport(self, func: Callable[..., Any]) -> Any:
         """*func* as a function of the other side, also in its :attr:`namespace`."""
         importer = self.modules["netobj.teleportation"].import_function
-        moved = self.namespace[func.__name__] = importer(export_function(func), self.namespace)
-        return moved
+        return importer(export_function(func), self.namespace)
 
 
 class MasterService(Service):

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, Final
 
 from netobj.core import values
@@ -33,7 +34,7 @@ from netobj.core.handle import Handle
 from netobj.core.keeping import Left
 from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
-from netobj.core.vinegar import Dumper, Loader, unsendable
+from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
 from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
 
@@ -71,6 +72,9 @@ class Session(Receiving):
     *process* is this process's own token; *hello_sent* says that the peer has the :func:`greeting`.
     """
 
+    last_traceback: TracebackType | None = None
+    """Of the last call of the peer's that failed in code of the user's, for a debugger; kept only
+    where the peer may do anything."""
     _loader: Loader | None = None
     _pinged_at: float | None = None
 
@@ -298,6 +302,8 @@ class Session(Receiving):
         """
         self.running.pop(request.seq, None)
         config = self.config
+        if config.allow_all_attrs:
+            self.last_traceback = users_traceback(exc) or self.last_traceback
         if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
@@ -535,6 +541,9 @@ class Session(Receiving):
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
         dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead]
+        if self.last_traceback is not None:
+            dropped.append(self.last_traceback)
+            self.last_traceback = None
         self.boxing.dead.clear()
         self._left.clear()
         self.running.clear()
@@ -547,6 +556,11 @@ def greeting(
     """The first bytes that a session with a *root* of this class sends."""
     description = describe_class(root, policy_for(config, side))
     return _hello(process, config.limits, features, description)
+
+
+def goodbye(reason: str) -> bytes:
+    """What follows a :func:`greeting` where there is to be no connection, and why."""
+    return frame(values.pack([int(Kind.GOODBYE), reason[:_LONGEST_REASON], []]))
 
 
 @lru_cache(maxsize=64)

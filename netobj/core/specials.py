@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,15 +19,22 @@ from netobj.core.consts import (
     Described,
     Op,
 )
+from netobj.core.copies import unpacked
 from netobj.core.describe import Description
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
 from netobj.core.methods import local_repr, remote_repr, thrown_by
+from netobj.core.rebuilding import array_from
+from netobj.errors import ProtocolError
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
 _SPECIAL: Final = int(Op.SPECIAL)
+
+
+_CODE: Final = re.compile(r"[@=<>]?[?bBhHiIlLqQefdg]")
+"""Formats of items of which numpy makes numbers."""
 
 
 def _repr(self: RemoteObject) -> str:
@@ -180,11 +188,36 @@ def _buffer(self: RemoteObject, _flags: int) -> memoryview:
     return memoryview(data).cast(code, shape) if data else memoryview(data)
 
 
+def _buffer_of_array(self: RemoteObject, _flags: int) -> memoryview:
+    """As numpy asks for it: it is fetched memory, and may be written to as that of an array."""
+    handle = self.____handle__
+    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    if not data:
+        return memoryview(data)
+    parts = [data]
+    del data
+    return io.BytesIO(parts.pop()).getbuffer().cast(code, shape)
+
+
 def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
+    """For what the other side's numpy makes an array of."""
+    handle = self.____handle__
+    answer = handle.link.request(Op.COPY, handle, None, ("array", "numpy"))
+    if answer[0] is not None or type(answer[1]) is not tuple:
+        raise ProtocolError("the other side's answer is no array")
+    parts = list(answer[1])
+    del answer
+    array = array_from(parts, lambda blob: unpacked(handle.link, blob))
+    return array if dtype is None else array.astype(dtype)
+
+
+def _array_of_buffer(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     import numpy  # it is numpy that calls this
 
     handle = self.____handle__
     data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    if type(code) is not str or not _CODE.fullmatch(code):
+        raise TypeError(f"items of the format {code!r} are none of numpy's")
     parts = [data]
     del data
     # Writable, and where nobody else has the bytes, as after a long way, in their own memory.
@@ -257,7 +290,9 @@ def special_methods(description: Description) -> dict[str, Any]:
     elif "__hash__" not in namespace:
         namespace["__hash__"] = object.__hash__
     if description.buffer:
-        namespace.update({"__bytes__": _bytes, "__buffer__": _buffer, "__array__": _array})
+        view = _buffer_of_array if "__array__" in namespace else _buffer
+        namespace.update({"__bytes__": _bytes, "__buffer__": view})
+        namespace.setdefault("__array__", _array_of_buffer)
     if description.kind == Described.CLASS:
         namespace["__instancecheck__"] = _instance_check
         namespace["__subclasscheck__"] = _subclass_check
@@ -273,6 +308,7 @@ def special_methods(description: Description) -> dict[str, Any]:
 _OWN: Final[dict[str, Callable[..., Any]]] = {
     "__aenter__": _awaited_special(SPECIAL_INDEX["__aenter__"]),
     "__aexit__": _aexit,
+    "__array__": _array,
     "__anext__": _awaited_special(SPECIAL_INDEX["__anext__"]),
     "__await__": _await,
     "__call__": _call,

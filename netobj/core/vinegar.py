@@ -244,6 +244,13 @@ def _users_part(frames: TracebackType | None) -> TracebackType | None:
     return frames if first is None else first
 
 
+def users_traceback(exc: BaseException) -> TracebackType | None:
+    """Where *exc* was raised, from the first frame that is not netobj's own; None: in none."""
+    frames = _users_part(_get["__traceback__"](exc))
+    own = frames is None or frames.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER)
+    return None if own else frames
+
+
 def _remote_tb(exc: BaseException) -> str | None:
     known = instance_dict(exc).get("_remote_tb")
     return str.__str__(known) if type(known) is RemoteTraceback else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from netobj import aio
+from netobj.calls import Call
 from netobj.servers.base import Server
+from netobj.servers.signals import on_sigterm
 from netobj.sockets import unlink
 
 
@@ -44,6 +47,8 @@ class AsyncServer(Server):
         self._new_event_loop = new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: aio.Server | None = None
+        self._cut: tuple[Call, ...] = ()
+        self._ended = threading.Event()  # the loop is closed
 
     @property
     def connections(self) -> tuple[Any, ...]:
@@ -52,24 +57,32 @@ class AsyncServer(Server):
         return () if running is None else running.connections
 
     def start(self) -> None:
-        """Serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
+        """Serve until :meth:`close`, or until Ctrl-C; returns at once if closed.
+
+        In the main thread SIGTERM ends it, too. Calls that run then have ``grace`` seconds to end.
+        """
         self.active = True
         loop = self._new_event_loop()
+        grace = 0.0
         try:
             listener = self._take_listener()
             if listener is not None:
-                loop.run_until_complete(self._serve(listener))
+                self._register()
+                with on_sigterm(self._interrupt):
+                    loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
             self.logger.warning("interrupted: the server closes")
+            grace = self.grace
         except (OSError, ValueError):  # of a listener that is closed meanwhile
             if not self._closed:
                 raise
         finally:
             try:
-                loop.run_until_complete(self._wind_up())
+                loop.run_until_complete(self._wind_up(grace))
             finally:
                 loop.close()
                 self.close()
+                self._ended.set()
 
     def _take_listener(self) -> socket.socket | None:
         with self._lock:
@@ -93,12 +106,12 @@ class AsyncServer(Server):
             self._running = server
             if self._closed:
                 server.stop()
-        await server.serve_forever()
+        self._cut = await server.serve_forever()
 
-    async def _wind_up(self) -> None:
+    async def _wind_up(self, grace: float) -> None:
         """Leave nothing on the loop that would never end."""
         if self._running is not None:
-            await self._running.close()
+            await self._running.close(grace)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -109,21 +122,36 @@ class AsyncServer(Server):
     def _accept_method(self, sock: socket.socket) -> None:
         raise NotImplementedError("the event loop accepts connections")
 
-    def close(self) -> None:
-        """Stop accepting, and close every connection. Closing twice does no harm.
+    def _interrupt(self) -> None:
+        self.logger.warning("interrupted: the server closes")
+        self._stop(self.grace)
 
-        The thread that runs :meth:`start` does so; it is told here.
+    def _stop(self, grace: float) -> bool:
+        """Have the loop close the server; False if there is none, or none any more."""
+        loop, server = self._loop, self._running
+        if loop is None or server is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(server.stop, grace)
+        except RuntimeError:  # the loop has ended meanwhile
+            return False
+        return True
+
+    def close(self, grace: float = 0) -> tuple[Call, ...]:
+        """As :meth:`netobj.servers.base.Server.close`.
+
+        The thread that runs :meth:`start` does it, and is told here; only with *grace* is it waited
+        for, and are the calls that were cut returned.
         """
         with self._lock:
-            loop, server = self._loop, self._running
-            self._loop = None
-            if loop is not None:
+            known = self._closed
+            if self._loop is not None:
                 self._listener = None  # it is the loop's, which closes it
                 if self.socket_path is not None:
                     unlink(self.socket_path)
-        if loop is not None and server is not None:
-            try:
-                loop.call_soon_threadsafe(server.stop)
-            except RuntimeError:  # the loop has ended meanwhile
-                pass
         super().close()
+        # After that: a loop that begins later sees that the server is closed.
+        if not self._stop(grace) or known or not grace:
+            return ()
+        self._ended.wait()
+        return self._cut

@@ -14,15 +14,25 @@ from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.blocking.link import greeting
+from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
+from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
+from netobj.core.session import goodbye
 from netobj.errors import AuthenticationError
 from netobj.factory import open_connection
+from netobj.registry.client import UDPRegistryClient
+from netobj.registry.registration import Advertise, Registration, check_advertise
+from netobj.servers.pump import Executor, Pump
+from netobj.servers.signals import on_sigterm
 from netobj.sockets import bind_unix, unlink
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
+MAX_CONNECTIONS: Final = 10_000
+GRACE: Final = 3.0
+"""Seconds that calls have to end when a signal ends the server."""
 ACCEPT_PAUSE: Final = 0.1
 """Seconds before accepting again when the system gave no descriptor or thread."""
 
@@ -35,10 +45,18 @@ class Server:
     default ``::``, which most systems bind for IPv4, too; *port*: 0 lets the system choose;
     *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
     credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
-    *listener_timeout*: kept for old programs; closing does not wait for it.
+    *listener_timeout*: kept for old programs; closing does not wait for it. *max_connections*:
+    who comes when there are as many is told so and let go. *executor*: where plain methods run,
+    in place of the server's threads, see :class:`netobj.Pump`. *grace*: seconds that calls have
+    to end when Ctrl-C or SIGTERM ends :meth:`start`.
+
+    *registrar*: a client of a registry, by which the server is registered while it runs.
+    *auto_register*: whether it is, by default if there is a registrar; True without one registers
+    with every registry that hears a broadcast. *advertise*: the host, or (host, port), at which
+    clients reach it, if that is not where it is bound (see :mod:`netobj.registry.registration`).
 
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
-    ``ValueError`` for *socket_path* together with a host or port.
+    ``ValueError`` for *socket_path* together with a host or port, or with being registered.
     """
 
     def __init__(
@@ -56,6 +74,11 @@ class Server:
         logger: logging.Logger | None = None,
         listener_timeout: float | None = 0.5,
         socket_path: str | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        executor: Executor | None = None,
+        grace: float = GRACE,
+        advertise: Advertise | None = None,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -65,20 +88,33 @@ class Server:
         self.backlog = backlog
         self.reuse_addr = reuse_addr
         self.authenticator = authenticator
-        self.registrar = registrar
         self.auto_register = registrar is not None if auto_register is None else auto_register
+        if self.auto_register and socket_path is not None:
+            raise ValueError("a server on a Unix socket cannot be registered: it has no address")
+        if self.auto_register:
+            registrar = UDPRegistryClient() if registrar is None else registrar
+            check_advertise(registrar, advertise)
+        self.registrar = registrar
+        self.advertise = advertise
+        self._registration: Registration | None = None
         self.protocol_config = dict(protocol_config or {})
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
         name = self._service_class().get_service_name()
         self.logger = logger or logging.getLogger(f"{name}/{port or socket_path or ''}")
+        self.max_connections = max_connections
+        self.executor = executor
+        self.grace = grace
         self.active = False
         self.clients: set[Connection] = set()
+        self._admitting: set[socket.socket] = set()  # accepted, and not among the clients yet
         self._port = port
         self._listener: socket.socket | None = None
-        # Protects the listener's making and `clients`; nothing waits while it is held.
+        self._spare: int | None = None  # a descriptor for refusing when there is no other
+        # Protects the listener's making, `clients` and `_admitting`; nothing waits in it.
         self._lock = threading.RLock()
         self._closed = False
+        self._over = threading.Event()  # the connections are closed
         self._thread: threading.Thread | None = None
 
     def _service_class(self) -> type[Service]:
@@ -95,6 +131,7 @@ class Server:
                 raise OSError(errno.EBADF, "the server is closed")
             if self._listener is None:
                 self._listener = self._bind()
+                self._spare = os.open(os.devnull, os.O_RDONLY)
             return self._listener
 
     def _bind(self) -> socket.socket:
@@ -151,20 +188,52 @@ class Server:
     # --- serving -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Accept and serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
+        """Accept and serve until :meth:`close`, or until Ctrl-C; returns at once if closed.
+
+        In the main thread SIGTERM ends it, too. Calls that run then have ``grace`` seconds to end.
+        """
         self.active = True
         try:
             where = self.socket_path or f"[{self.host}]:{self.port}"
             self.logger.info("server started on %s", where)
-            while self.active and not self._closed:
-                self.accept()
+            self._register()
+            with on_sigterm(self._interrupt):
+                while self.active and not self._closed:
+                    self.accept()
         except KeyboardInterrupt:
-            self.logger.warning("interrupted: the server closes")
+            self._interrupt()
         except OSError:
             if not self._closed:
                 raise
         finally:
-            self.close()
+            self.close(0 if self.active else self.grace)
+            self._over.wait()  # another thread may be about it
+
+    def _interrupt(self) -> None:
+        """Have :meth:`start` close the server; from a signal handler, so without a lock."""
+        self.logger.warning("interrupted: the server closes")
+        self.active = False
+        listener = self._listener
+        if listener is not None:
+            _shutdown(listener)
+
+    def _register(self) -> None:
+        """Begin to register, if that is to be done; it goes on until the server is closed."""
+        if not self.auto_register:
+            return
+        registration = Registration(
+            self.registrar,
+            self._service_class().get_service_aliases,
+            self.port,
+            self.host,
+            self.logger,
+            self.advertise,
+        )
+        with self._lock:
+            if self._closed or not registration.start():
+                registration.discard()
+            else:
+                self._registration = registration
 
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
@@ -176,11 +245,62 @@ class Server:
             if exc.errno not in _PASSING:
                 raise
             self.logger.error("accepting failed, trying again soon: %s", exc)
+            if exc.errno in _NO_DESCRIPTOR:
+                self._refuse_next(f"{exc.strerror}")
             time.sleep(ACCEPT_PAUSE)
             return
         sock.setblocking(True)
-        self.logger.info("accepted %s", address)
-        self._accept_method(sock)
+        with self._lock:
+            admitted = len(self.clients) + len(self._admitting) < self.max_connections
+            if admitted:
+                self._admitting.add(sock)
+        if admitted:
+            self.logger.info("accepted %s", address)
+            self._accept_method(sock)
+        else:
+            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+
+    def _refuse_next(self, reason: str) -> None:
+        """Tell the next who has connected that there is no descriptor for it."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is None:
+            return
+        os.close(spare)
+        try:
+            sock, _ = self.listener.accept()
+            self._refuse(sock, reason)
+        except OSError:  # another thread has taken the descriptor
+            pass
+        try:
+            with self._lock:
+                if not self._closed:
+                    self._spare = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            pass
+
+    def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
+        """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
+        self.logger.error("refused a connection: %s", reason)
+        try:
+            if self.authenticator is None:
+                sock.setblocking(False)  # what does not fit is not worth waiting for
+                hello = b""
+                if greeted is None:
+                    settings = settings_for(self.service, self._settings(None))
+                    hello = greeting(settings, self._service_class())
+                sock.send(hello + goodbye(f"the server refuses the connection: {reason}"))
+                sock.shutdown(socket.SHUT_WR)
+        except OSError:  # it is gone
+            pass
+        finally:
+            self._let_go(sock)
+            _close(sock)
+
+    def _let_go(self, sock: socket.socket) -> None:
+        """*sock* is among the clients from here on, or closed."""
+        with self._lock:
+            self._admitting.discard(sock)
 
     def _accept_method(self, sock: socket.socket) -> None:
         """Let something run :meth:`_authenticate_and_serve_client` for *sock*."""
@@ -219,43 +339,58 @@ class Server:
     def _authenticate_and_serve_client(
         self, sock: socket.socket, greeted: Config | None = None
     ) -> None:
-        credentials = None
+        connection = None
         try:
-            if self.authenticator is not None:
-                sock, credentials = self.authenticator(sock)
-        except AuthenticationError as exc:
-            self.logger.warning("authentication failed: %s", exc)
-            _close(sock)
-            return
-        except Exception:
-            self.logger.exception("authentication failed")
-            _close(sock)
-            return
-        try:
-            self._serve_client(sock, credentials, greeted)
+            authenticated = self._authenticate(sock)
+            if authenticated is not None:
+                connection = self._open(*authenticated, greeted)
         except Exception:
             self.logger.exception("serving a client failed")
+        finally:
+            self._let_go(sock)
+        if connection is not None:
+            self._serve_admitted(connection)
 
-    def _serve_client(
-        self, sock: socket.socket, credentials: Any, greeted: Config | None = None
-    ) -> None:
+    def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
+        """What to speak through and the credentials; None, and *sock* is closed, if refused."""
+        if self.authenticator is None:
+            return sock, None
+        try:
+            return self.authenticator(sock)
+        except AuthenticationError as exc:
+            self.logger.warning("authentication failed: %s", exc)
+        except Exception:
+            self.logger.exception("authentication failed")
+        _close(sock)
+        return None
+
+    def _open(
+        self, sock: socket.socket, credentials: Any, greeted: Config | None
+    ) -> Connection | None:
+        """The new client; None if the server is closed by now."""
         config = {} if greeted else self._settings(credentials)
         service = instance_of(self.service)
         connection = open_connection(stream_for(sock), service, config, greeted)
         with self._lock:
-            admitted = not self._closed
-            if admitted:
+            if not self._closed:
                 self.clients.add(connection)
-        if admitted:
-            self._serve_admitted(connection)
-        else:
-            connection.close()
+                return connection
+        connection.close()
+        return None
 
     def _serve_admitted(self, connection: Connection) -> None:
+        connection.on_end = self._left
         try:
-            self._handle_connection(connection)
+            if self.executor is None:
+                self._handle_connection(connection)
+            else:  # the I/O thread reads what comes
+                connection.dispatcher.workers = _Workers(self.executor)
+        except Exception:
+            self.logger.exception("serving a client failed")
+            connection.close()
         finally:
-            self._left(connection)
+            if connection.closed:  # perhaps before it was to tell
+                self._left(connection)
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""
@@ -264,29 +399,79 @@ class Server:
     def _left(self, connection: Connection) -> None:
         """*connection* has ended."""
         with self._lock:
+            if connection not in self.clients:
+                return
             self.clients.discard(connection)
         endpoints = connection.config.endpoints
         self.logger.info("goodbye %s", endpoints and endpoints[1])
 
-    def close(self) -> None:
-        """Stop accepting, and close every connection. Closing twice does no harm."""
+    def pump(self, timeout: float | None = 0) -> int:
+        """Run the calls that wait, in this thread; returns how many jobs that were.
+
+        For a server with ``executor=netobj.Pump()``, see :meth:`netobj.Pump.pump`; RuntimeError
+        for any other.
+        """
+        if not isinstance(self.executor, Pump):
+            raise RuntimeError("pump() is for servers that were made with executor=netobj.Pump()")
+        return self.executor.pump(timeout)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def close(self, grace: float = 0) -> tuple[Call, ...]:
+        """Stop accepting, and close every connection. Closing twice does no harm.
+
+        Calls that run have *grace* seconds to end; those that come meanwhile do not run, and fail
+        at the clients with ConnectionLost. Returns the calls that were cut.
+        """
         with self._lock:
             if self._closed:
-                return
+                return ()
             self._closed = True
             self.active = False
             listener, self._listener = self._listener, None
+            spare, self._spare = self._spare, None
             clients = list(self.clients)
+            registration = self._registration
+        if registration is not None:
+            registration.stop()
+        if spare is not None:
+            os.close(spare)
         if listener is not None:
             close_listener(listener)
             if self.socket_path is not None:
                 unlink(self.socket_path)
-        for client in clients:
+        try:
+            return self._close_clients(clients, grace)
+        finally:
+            if registration is not None:
+                registration.join()
+            self.logger.info("server has terminated")
+            self._over.set()
+
+    def _close_clients(self, clients: list[Connection], grace: float) -> tuple[Call, ...]:
+        if grace > 0:
+            for client in clients:
+                client.dispatcher.hold()
+            end = time.monotonic() + grace
             try:
-                client.close()
-            except Exception:  # its before_closed; the others are closed all the same
-                self.logger.exception("closing %r raised", client)
-        self.logger.info("server has terminated")
+                while clients and time.monotonic() < end:
+                    for client in [one for one in clients if not one.calls]:
+                        clients.remove(client)
+                        self._close_client(client)
+                    if clients:
+                        time.sleep(_LOOK)
+            except KeyboardInterrupt:
+                self.logger.warning("interrupted once more: calls are cut")
+        cut = tuple(call for client in clients for call in client.calls)
+        for client in clients:
+            self._close_client(client)
+        return cut
+
+    def _close_client(self, client: Connection) -> None:
+        try:
+            client.close()
+        except Exception:  # its before_closed; the others are closed all the same
+            self.logger.exception("closing %r raised", client)
 
     # --- in the background -----------------------------------------------------------------------
 
@@ -308,11 +493,29 @@ class Server:
             self._thread.join()
 
 
+class _Workers:
+    """An executor, as a dispatcher uses its workers."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, job: Job) -> bool:
+        try:
+            self._executor.submit(*job)
+        except RuntimeError:  # it has been shut down
+            return False
+        return True
+
+
+_LOOK: Final = 0.005
+"""Seconds between looks whether calls have ended."""
 _LONGEST_HELLO: Final = 4096
 _PASSING: Final = frozenset(
     getattr(errno, name)
     for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")
 )
+
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
 def _close(sock: socket.socket) -> None:
@@ -323,8 +526,13 @@ def _close(sock: socket.socket) -> None:
 
 
 def close_listener(listener: socket.socket) -> None:
+    """Let nobody connect any more, and a thread that accepts come out."""
+    _shutdown(listener)
+    _close(listener)
+
+
+def _shutdown(listener: socket.socket) -> None:
     try:
         listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
     except OSError:
         pass
-    _close(listener)

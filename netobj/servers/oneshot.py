@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 from netobj.servers.base import Server, close_listener
@@ -29,5 +30,12 @@ class OneShotServer(Server):
             close_listener(listener)
         try:
             self._authenticate_and_serve_client(sock, self._greet(sock))
+            for connection in self.connections:  # its calls run on another thread, an executor's
+                connection.wait_closed()
         finally:
             self.close()
+
+    def _interrupt(self) -> None:
+        super()._interrupt()
+        if self.clients:  # SIGTERM, and this very thread serves: as Ctrl-C, it ends that
+            signal.raise_signal(signal.SIGINT)

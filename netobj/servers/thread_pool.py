@@ -56,17 +56,16 @@ class ThreadPoolServer(Server):
 
     def _accept_method(self, sock: socket.socket) -> None:
         # A worker of the process's: who authenticates slowly takes no thread from the clients.
-        job = (self._admit, (sock, self._greet(sock)))
-        if not pool.submit(job):
-            self.logger.error("refused a connection, no thread can be started")
-            sock.close()
+        greeted = self._greet(sock)
+        if not pool.submit((self._admit, (sock, greeted))):
+            self._refuse(sock, "no thread can be started for it", greeted)
 
     def _admit(self, accepted: tuple[socket.socket, Any]) -> None:
         self._authenticate_and_serve_client(*accepted)
 
-    def _serve_admitted(self, connection: Connection) -> None:
+    def _handle_connection(self, connection: Connection) -> None:
         if connection.served_by_caller:  # a setting that asks for one thread
-            super()._serve_admitted(connection)
+            super()._handle_connection(connection)
         else:
             assert self._crew is not None
-            self._crew.add(connection, self._left)
+            self._crew.add(connection)

@@ -23,14 +23,14 @@ class ThreadedServer(Server):
     def _accept_method(self, sock: socket.socket) -> None:
         # A thread of its own, not a worker that has served another: what a service keeps in its
         # thread is not for the next client.
+        greeted = self._greet(sock)
         thread = threading.Thread(
             target=self._authenticate_and_serve_client,
-            args=(sock, self._greet(sock)),
+            args=(sock, greeted),
             name="netobj connection",
             daemon=True,
         )
         try:
             thread.start()
         except RuntimeError as exc:
-            self.logger.error("refused a connection, no thread can be started: %s", exc)
-            sock.close()
+            self._refuse(sock, f"no thread can be started for it ({exc})", greeted)

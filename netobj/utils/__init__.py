@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from netobj.utils import classic as classic
     from netobj.utils import factory as factory
     from netobj.utils import helpers as helpers
+    from netobj.utils import registry as registry
     from netobj.utils import server as server
     from netobj.utils import teleportation as teleportation
 
-_SUBMODULES = ("classic", "factory", "helpers", "server", "teleportation")
+_SUBMODULES = ("classic", "factory", "helpers", "registry", "server", "teleportation")
 
 
 def __getattr__(name: str) -> Any:

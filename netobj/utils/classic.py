@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from netobj.classic import (
+    DEFAULT_SERVER_PORT,
+    DEFAULT_SERVER_SSL_PORT,
+    MockClassicConnection,
     connect,
     connect_channel,
     connect_multiprocess,
@@ -17,8 +20,24 @@ from netobj.classic import (
     teleport_function,
     unix_connect,
 )
+from netobj.core.service import ModuleNamespace
+from netobj.interactive import interact, pm
+from netobj.transfer import (
+    download,
+    download_dir,
+    download_file,
+    upload,
+    upload_dir,
+    upload_file,
+    upload_module,
+    upload_package,
+)
 
 __all__ = [
+    "DEFAULT_SERVER_PORT",
+    "DEFAULT_SERVER_SSL_PORT",
+    "MockClassicConnection",
+    "ModuleNamespace",
     "connect",
     "connect_channel",
     "connect_multiprocess",
@@ -28,8 +47,18 @@ __all__ = [
     "connect_subproc",
     "connect_thread",
     "deliver",
+    "download",
+    "download_dir",
+    "download_file",
+    "interact",
     "obtain",
+    "pm",
     "redirected_stdio",
     "teleport_function",
     "unix_connect",
+    "upload",
+    "upload_dir",
+    "upload_file",
+    "upload_module",
+    "upload_package",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netobj.factory import (
     connect,
+    connect_by_service,
     connect_channel,
     connect_pipes,
     connect_stdpipes,
@@ -13,9 +14,11 @@ from netobj.factory import (
     unix_connect,
 )
 from netobj.multiprocess import connect_multiprocess
+from netobj.registry.discovery import discover, list_services
 
 __all__ = [
     "connect",
+    "connect_by_service",
     "connect_channel",
     "connect_multiprocess",
     "connect_pipes",
@@ -23,5 +26,7 @@ __all__ = [
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "discover",
+    "list_services",
     "unix_connect",
 ]

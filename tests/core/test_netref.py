@@ -347,6 +347,13 @@ class TestAttributes:
         assert getattr(p, "missing", 7) == 7
         assert not hasattr(p, "missing")
 
+    def test_annotations_are_the_remote_ones(self) -> None:
+        def func(x: int) -> str:
+            return str(x)
+
+        _, give = make(CLASSIC)
+        assert give(func).__annotations__["x"] == "int"
+
     def test_names_that_libraries_probe_for_are_not_asked_for(
         self, wire: FakeWire, give: Give
     ) -> None:

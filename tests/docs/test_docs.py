@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 TUTORIAL = [f"docs/tutorial/part{number}.rst" for number in range(1, 6)]
-GUIDES = ["docs/asyncio.rst", "docs/streams.rst", "docs/calls.rst"]
+GUIDES = [f"docs/{name}.rst" for name in ("asyncio", "streams", "calls", "classic", "arrays")]
 
 # Examples with these words run where there is what they need.
 NEEDS = {"asyncio.timeout(": sys.version_info >= (3, 11), "uvloop": find_spec("uvloop") is not None}

@@ -108,3 +108,11 @@ class TestCode:
         moved = pair.get(there.teleport(shift))
         assert pair.get(moved(10)) == 14
         assert pair.get(there.eval("shift(1, 1)")) == 5
+
+    def test_its_globals_are_the_namespace(self, conn: tuple[Pair, Any]) -> None:
+        pair, there = conn
+        moved = pair.get(there.teleport(lambda: word))  # type: ignore[name-defined] # noqa: F821
+        pair.get(there.execute("word = 7"))
+        assert pair.get(moved()) == 7
+        is_mine = pair.get(there.eval("lambda names: names is globals()"))
+        assert pair.get(is_mine(pair.get(there.namespace)))

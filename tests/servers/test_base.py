@@ -19,6 +19,7 @@ import pytest
 import netobj
 from netobj.servers import base
 from netobj.servers.base import Server
+from patience import wait_until
 
 
 class EchoService(netobj.Service):
@@ -264,29 +265,116 @@ def test_who_connects_and_goes_at_once_is_no_error(caplog: pytest.LogCaptureFixt
 # --- accepting ----------------------------------------------------------------------------------
 
 
-def test_accepting_goes_on_when_descriptors_run_out(
+def test_accepting_goes_on_when_the_system_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
     server = netobj.ThreadedServer(EchoService, hostname="localhost")
     listener = server.listener
 
-    class Full:
+    class Failing:
         left = 3
 
         def accept(self) -> Any:
-            if Full.left:
-                Full.left -= 1
-                raise OSError(errno.EMFILE, "Too many open files")
+            if Failing.left:
+                Failing.left -= 1
+                raise OSError(errno.ENOBUFS, "No buffer space available")
             return listener.accept()
 
         def __getattr__(self, name: str) -> Any:
             return getattr(listener, name)
 
-    server._listener = Full()  # type: ignore[assignment]
+    server._listener = Failing()  # type: ignore[assignment]
     with server, netobj.connect("localhost", server.port) as conn:
         assert conn.root.echo(1) == 1
-    assert "Too many open files" in caplog.text
+    assert "No buffer space" in caplog.text
+
+
+FULL = """
+import logging, resource, sys
+import netobj
+
+class EchoService(netobj.Service):
+    def exposed_echo(self, value): return value
+
+kind, logfile = sys.argv[1:]
+logging.basicConfig(filename=logfile)
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+server = getattr(netobj, kind)(EchoService, hostname="localhost")
+print(server.port, flush=True)
+server.start()
+"""
+
+
+@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer"])
+def test_without_a_descriptor_the_newcomer_is_told_and_others_are_served(
+    kind: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", FULL, kind, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            clients: list[Any] = []
+
+            def fill() -> None:
+                for number in range(100):
+                    clients.append(netobj.connect("localhost", port))
+                    assert clients[-1].root.echo(number) == number
+
+            with pytest.raises(EOFError, match=r"refuses the connection: Too many open files"):
+                fill()
+            clients.pop().close()
+            assert len(clients) > 5
+            assert [conn.root.echo(1) for conn in clients] == [1] * len(clients)
+            for conn in clients[:3]:
+                conn.close()
+            wait_until(lambda: _is_served(port))
+            assert [conn.root.echo(1) for conn in clients[3:]] == [1] * (len(clients) - 3)
+            for conn in clients[3:]:
+                conn.close()
+        finally:
+            process.kill()
+
+
+def _is_served(port: int) -> bool:
+    try:
+        with netobj.connect("localhost", port) as conn:
+            return bool(conn.root.echo(True))
+    except EOFError:
+        return False
+
+
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.ThreadPoolServer])
+def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
+    with kind(EchoService, hostname="localhost", max_connections=2) as server:
+        one = netobj.connect("localhost", server.port)
+        other = netobj.connect("localhost", server.port)
+        assert one.root.echo(1) == other.root.echo(1) == 1
+        for _ in range(3):
+            refused = netobj.connect("localhost", server.port)
+            with refused, pytest.raises(EOFError, match="has 2 connections, and takes no more"):
+                refused.root.echo(1)
+        assert one.root.echo(2) == 2
+        one.close()
+        wait_until(lambda: _is_served(server.port))
+        other.close()
+
+
+def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(sock: socket.socket) -> Any:
+        raise netobj.AuthenticationError("not you")
+
+    with netobj.ThreadedServer(
+        EchoService, hostname="localhost", max_connections=1, authenticator=refuse
+    ) as server:
+        for number in range(1, 4):
+            with socket.create_connection(("localhost", server.port)) as sock:
+                sock.settimeout(20)
+                assert sock.recv(1) == b""
+            wait_until(lambda count=number: caplog.text.count("not you") == count)
+            wait_until(lambda: not server._admitting)
 
 
 def test_other_errors_of_accept_end_the_server() -> None:

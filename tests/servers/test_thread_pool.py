@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 import netobj
+from netobj import aio
 from netobj.blocking import crew
 from netobj.servers import thread_pool
 from patience import HANG, wait_until
@@ -112,54 +114,142 @@ def test_a_call_that_takes_long_holds_nobody_up(serve: Serve, works: Works) -> N
         assert not thread.is_alive()
 
 
-def test_the_lead_goes_on_before_what_took_long(
+# What a blocking client of this process asks belongs to a chain in which a thread waits here, so it
+# is never run by the leader: those that are to be have clients on an event loop.
+
+
+async def call(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def on_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 3 * HANG))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + HANG
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come to hold"
+        await asyncio.sleep(0.001)
+
+
+def test_the_leader_runs_what_is_quick_itself(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "SLOW", HANG)
+    server = serve(2)
+    led: list[Any] = []
+    run = crew.Crew._call
+
+    def noted(self: crew.Crew, link: Any, request: Any) -> bool:
+        led.append(request.path)
+        return run(self, link, request)
+
+    monkeypatch.setattr(crew.Crew, "_call", noted)
+
+    async def work() -> None:
+        async with aio.connect("localhost", server.port) as conn:
+            await conn.root.where()  # the hello may have come along with it
+            led.clear()
+            for _ in range(10):
+                assert (await conn.root.where()).startswith("netobj crew")
+            assert led == ["where"] * 10
+
+    on_loop(work)
+
+
+def test_a_leader_that_is_held_up_gives_the_lead_away(serve: Serve, works: Works) -> None:
+    server = serve(3)
+
+    async def work() -> None:
+        async with (
+            aio.connect("localhost", server.port) as slow,
+            aio.connect("localhost", server.port) as quick,
+        ):
+            await asyncio.gather(slow.root.where(), quick.root.where())
+            waiting = asyncio.ensure_future(call(slow.root.wait()))
+            await until(lambda: works.inside)
+            assert await quick.root.where()
+            too = asyncio.ensure_future(call(slow.root.wait_too()))
+            await until(lambda: works.inside == 2)
+            assert await quick.root.where()
+            works.gate.set()
+            assert await waiting != await too
+
+    on_loop(work)
+
+
+def test_before_what_took_long_the_lead_goes_on(
     serve: Serve, works: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[None] = []
+    server = serve(2)
+    given_away: list[None] = []
     look = crew.Crew._look
 
     def noted(self: crew.Crew) -> None:
         if self._ticket:
-            looks.append(None)
+            given_away.append(None)
         look(self)
 
-    server = serve(2)
-    with join(server) as slow, join(server) as quick:
-        works.gate.set()
-        monkeypatch.setattr(crew, "SLOW", -1.0)  # everything takes long
-        slow.root.wait()
-        works.gate.clear()
-        monkeypatch.setattr(crew.Crew, "_look", noted)
-        thread = threading.Thread(target=slow.root.wait)
-        thread.start()
-        wait_until(lambda: works.inside == 2)
-        assert quick.root.where()
-        assert looks == []  # nobody had to notice
-        works.gate.set()
-        thread.join(HANG)
+    async def work() -> None:
+        async with (
+            aio.connect("localhost", server.port) as slow,
+            aio.connect("localhost", server.port) as quick,
+        ):
+            works.gate.set()
+            await asyncio.gather(slow.root.wait(), quick.root.where())
+            monkeypatch.setattr(crew, "SLOW", -1.0)  # everything takes long
+            await slow.root.wait()
+            await quick.root.where()
+            assert server._crew is not None
+            slow_names = server._crew._slow
+            await until(lambda: {"wait", "where"} <= {*slow_names})
+            works.gate.clear()
+            monkeypatch.setattr(crew.Crew, "_look", noted)
+            waiting = asyncio.ensure_future(call(slow.root.wait()))
+            await until(lambda: works.inside == 3)
+            assert await quick.root.where()
+            assert given_away == []  # nobody had to notice
+            works.gate.set()
+            await waiting
+            monkeypatch.setattr(crew, "SLOW", HANG)
+            await quick.root.where()
+            await until(lambda: "where" not in slow_names)  # it is quick again
 
-
-def test_what_was_slow_once_is_quick_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = serve(2)
-    with join(server) as conn:
-        monkeypatch.setattr(crew, "SLOW", -1.0)
-        conn.root.where()
-        monkeypatch.setattr(crew, "SLOW", HANG)
-        conn.root.where()
-        names = {conn.root.where() for _ in range(5)}
-        assert len(names) == 1
+    on_loop(work)
 
 
 def test_the_names_of_slow_calls_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "SLOW", -1.0)
     monkeypatch.setattr(crew, "_MOST_NAMES", 3)
     server = serve(2)
-    with join(server) as conn:
-        for number in range(10):
-            with pytest.raises(AttributeError):
-                getattr(conn.root, f"nothing{number}")()
-        assert server._crew is not None
-        assert len(server._crew._slow) <= 3
+
+    async def work() -> None:
+        async with aio.connect("localhost", server.port) as conn:
+            for number in range(10):
+                with pytest.raises(AttributeError):
+                    await getattr(conn.root, f"nothing{number}")()
+            assert server._crew is not None
+            assert 0 < len(server._crew._slow) <= 3
+
+    on_loop(work)
+
+
+def test_when_the_others_are_busy_what_the_leader_reads_waits(serve: Serve, works: Works) -> None:
+    server = serve(2)
+
+    async def work() -> None:
+        async with aio.connect("localhost", server.port) as conn:
+            await conn.root.where()
+            waiting = [asyncio.ensure_future(call(conn.root.wait())) for _ in range(6)]
+            await until(lambda: works.inside == 2)
+            await conn.ping(timeout=HANG)
+            assert works.inside == 2
+            works.gate.set()
+            await asyncio.gather(*waiting)
+            assert works.inside == 6
+
+    on_loop(work)
 
 
 def test_when_all_threads_are_busy_more_wait_and_pings_are_answered(
