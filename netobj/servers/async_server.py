@@ -68,7 +68,7 @@ class AsyncServer(Server):
             listener = self._take_listener()
             if listener is not None:
                 self._register()
-                with on_sigterm(self._terminate):
+                with on_sigterm(self._interrupt):
                     loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
             self.logger.info("interrupted: the server closes")
