@@ -192,10 +192,10 @@ class Server:
         """
         self.active = True
         try:
-            where = self.socket_path or f"[{self.host}]:{self.port}"
-            self.logger.info("server started on %s", where)
-            self._register()
-            with on_sigterm(self._interrupt):
+            with on_sigterm(self._interrupt):  # before it says that it has started
+                where = self.socket_path or f"[{self.host}]:{self.port}"
+                self.logger.info("server started on %s", where)
+                self._register()
                 while self.active and not self._closed:
                     self.accept()
         except KeyboardInterrupt:

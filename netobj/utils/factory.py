@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netobj.errors import DiscoveryError, ForbiddenError
 from netobj.factory import (
     connect,
     connect_by_service,
@@ -15,6 +16,8 @@ from netobj.factory import (
 from netobj.registry.discovery import discover, list_services
 
 __all__ = [
+    "DiscoveryError",
+    "ForbiddenError",
     "connect",
     "connect_by_service",
     "connect_channel",
