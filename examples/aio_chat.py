@@ -77,6 +77,8 @@ async def _talk(stream: netobj.AsyncDuplex) -> None:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     command, *rest = sys.argv[1:]
     if command == "serve":
         asyncio.run(serve(*map(int, rest)))

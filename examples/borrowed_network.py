@@ -35,6 +35,8 @@ def epoch() -> float:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     host, port, target_host, target_port = sys.argv[1:]
     with netobj.classic.connect(host, int(port)) as conn:
         there = conn.modules.socket

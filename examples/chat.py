@@ -85,6 +85,8 @@ def join(host: str, port: int, name: str) -> None:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     command, *rest = sys.argv[1:]
     if command == "serve":
         serve(*map(int, rest))

@@ -86,6 +86,8 @@ def watch(host: str, port: int, path: str, count: float) -> None:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     command, *rest = sys.argv[1:]
     if command == "serve":
         serve(*map(int, rest))

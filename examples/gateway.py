@@ -1,9 +1,10 @@
 """Chained connections: netobj over netobj.
 
-    python examples/gateway.py HOST PORT INNER_HOST INNER_PORT
+    python examples/gateway.py [HOST PORT INNER_HOST INNER_PORT]
 
 HOST and PORT are those of a classic server on a gateway; INNER those of a classic server that
-only the gateway reaches. The gateway opens the second connection, and we use it from here.
+only the gateway reaches. The gateway opens the second connection, and we use it from here. Without
+them we start a process for the gateway, and it one for the inner server.
 """
 
 from __future__ import annotations
@@ -14,9 +15,14 @@ import netobj
 
 
 def main() -> None:
-    host, port, inner_host, inner_port = sys.argv[1:]
-    with netobj.classic.connect(host, int(port)) as gateway:
+    if sys.argv[1:]:
+        host, port, inner_host, inner_port = sys.argv[1:]
+        gateway = netobj.classic.connect(host, int(port))
         inner = gateway.modules["netobj"].classic.connect(inner_host, int(inner_port))
+    else:
+        gateway = netobj.classic.connect_subproc()
+        inner = gateway.modules["netobj"].classic.connect_subproc()
+    with gateway:
         with inner:
             pids = {gateway.modules.os.getpid(), inner.modules.os.getpid()}
             print(f"{len(pids)} processes besides ours")
@@ -31,6 +37,10 @@ def main() -> None:
                 inner.modules.os.remove("/no/such/file")
             except FileNotFoundError as error:
                 print("refused inside:", error.strerror)
+        if inner.proc is not None:
+            inner.proc.wait()
+    if gateway.proc is not None:
+        gateway.proc.wait()
 
 
 if __name__ == "__main__":

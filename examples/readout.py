@@ -53,6 +53,8 @@ def watch(host: str, port: int, channel: int, count: int) -> None:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     command, *rest = sys.argv[1:]
     if command == "serve":
         asyncio.run(serve(*map(int, rest)))

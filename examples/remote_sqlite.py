@@ -1,8 +1,8 @@
 """A database of the other side, read here: its cursor is a remote iterator, fetched in chunks.
 
-    python examples/remote_sqlite.py HOST PORT
+    python examples/remote_sqlite.py [HOST PORT]
 
-HOST and PORT are those of a classic server (netobj_classic).
+HOST and PORT are those of a classic server (netobj_classic); without them a process is started.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ def fill(db: Any) -> None:
 
 
 def main() -> None:
-    host, port = sys.argv[1:]
-    with netobj.classic.connect(host, int(port)) as conn:
+    if sys.argv[1:]:
+        host, port = sys.argv[1:]
+        conn = netobj.classic.connect(host, int(port))
+    else:
+        conn = netobj.classic.connect_subproc()
+    with conn:
         # Calls of one connection may run in different threads over there; one at a time here.
         db = conn.modules.sqlite3.connect(":memory:", check_same_thread=False)
         conn.teleport(fill)(db)
@@ -45,6 +49,8 @@ def main() -> None:
         except Exception as error:  # a sqlite3 error of the other side
             print(f"{type(error).__name__}: {error}")
         db.close()
+    if conn.proc is not None:
+        conn.proc.wait()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ def offset(conn: netobj.Connection) -> timedelta:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     host, port = sys.argv[1:]
     with netobj.connect(host, int(port)) as conn:
         smallest = min((offset(conn) for _ in range(10)), key=abs)

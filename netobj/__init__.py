@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from netobj import aio as aio
     from netobj import classic as classic
     from netobj import core as core
+    from netobj import deploy as deploy
     from netobj import errors as errors
     from netobj import utils as utils
     from netobj.blocking.batch import batch as batch
     from netobj.blocking.channel import Channel as Channel
     from netobj.blocking.connection import Connection as Connection
+    from netobj.blocking.named_pipes import NamedPipeStream as NamedPipeStream
     from netobj.blocking.results import AsyncResult as AsyncResult
     from netobj.blocking.streams import PipeStream as PipeStream
     from netobj.blocking.streams import SocketStream as SocketStream
@@ -49,14 +51,18 @@ if TYPE_CHECKING:
     from netobj.core.service import Service as Service
     from netobj.core.service import SlaveService as SlaveService
     from netobj.core.service import VoidService as VoidService
+    from netobj.deploy.multi import MultiServerDeployment as MultiServerDeployment
+    from netobj.deploy.server import DeployedServer as DeployedServer
     from netobj.errors import *  # noqa: F403
     from netobj.factory import connect as connect
     from netobj.factory import connect_by_service as connect_by_service
     from netobj.factory import connect_channel as connect_channel
     from netobj.factory import connect_pipes as connect_pipes
+    from netobj.factory import connect_stdpipes as connect_stdpipes
     from netobj.factory import connect_stream as connect_stream
     from netobj.factory import connect_subproc as connect_subproc
     from netobj.factory import connect_thread as connect_thread
+    from netobj.factory import ssh_connect as ssh_connect
     from netobj.factory import unix_connect as unix_connect
     from netobj.helpers import BgServingThread as BgServingThread
     from netobj.helpers import async_ as async_
@@ -67,9 +73,13 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
     from netobj.servers.async_server import AsyncServer as AsyncServer
+    from netobj.servers.forking import ForkingServer as ForkingServer
+    from netobj.servers.gevent_server import GeventServer as GeventServer
+    from netobj.servers.oneshot import OneShotServer as OneShotServer
     from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
@@ -82,11 +92,14 @@ _NAMES_BY_HOME = {
     "netobj.blocking.batch": ("batch",),
     "netobj.blocking.channel": ("Channel",),
     "netobj.blocking.connection": ("Connection",),
+    "netobj.blocking.named_pipes": ("NamedPipeStream",),
     "netobj.blocking.results": ("AsyncResult",),
     "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
     "netobj.core.exposure": ("exposed", "service"),
     "netobj.core.netref": ("Netref",),
     "netobj.core.registered": ("by_value",),
+    "netobj.deploy.multi": ("MultiServerDeployment",),
+    "netobj.deploy.server": ("DeployedServer",),
     "netobj.core.service": (
         "ClassicClient",
         "ClassicService",
@@ -103,6 +116,7 @@ _NAMES_BY_HOME = {
         "Busy",
         "CallCancelled",
         "ConnectionLost",
+        "DeploymentError",
         "DiscoveryError",
         "ForbiddenError",
         "FrameTooLarge",
@@ -123,9 +137,11 @@ _NAMES_BY_HOME = {
         "connect_by_service",
         "connect_channel",
         "connect_pipes",
+        "connect_stdpipes",
         "connect_stream",
         "connect_subproc",
         "connect_thread",
+        "ssh_connect",
         "unix_connect",
     ),
     "netobj.helpers": (
@@ -139,16 +155,20 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
+    "netobj.servers.forking": ("ForkingServer",),
+    "netobj.servers.gevent_server": ("GeventServer",),
+    "netobj.servers.oneshot": ("OneShotServer",),
     "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("aio", "classic", "core", "errors", "utils")
+_SUBMODULES = ("aio", "classic", "core", "deploy", "errors", "utils")
 
-__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "utils"))
+__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "deploy", "utils"))
 
 
 def __getattr__(name: str) -> Any:

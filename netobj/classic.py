@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from netobj import factory
+from netobj import factory, multiprocess
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
@@ -67,6 +68,11 @@ def unix_connect(path: str, config: Settings = _NONE) -> Connection:
     return factory.unix_connect(path, ClassicClient, config)
 
 
+def ssh_connect(remote_machine: Any, remote_port: int, config: Settings = _NONE) -> Connection:
+    """Connect to a classic server through SSH; see :func:`netobj.ssh_connect`."""
+    return factory.ssh_connect(remote_machine, remote_port, ClassicClient, config)
+
+
 def connect_stream(stream: Stream, config: Settings = _NONE) -> Connection:
     """A classic connection over *stream*."""
     return factory.connect_stream(stream, ClassicClient, config)
@@ -82,14 +88,58 @@ def connect_pipes(input: Any, output: Any, config: Settings = _NONE) -> Connecti
     return factory.connect_pipes(input, output, ClassicClient, config)
 
 
-def connect_subproc(args: Sequence[str], config: Settings = _NONE) -> Connection:
-    """Start *args*, a classic server on its standard input and output, and connect to it."""
-    return factory.connect_subproc(args, ClassicClient, config)
+def connect_stdpipes(config: Settings = _NONE) -> Connection:
+    """A classic connection over standard input and output; see :func:`netobj.connect_stdpipes`."""
+    return factory.connect_stdpipes(ClassicClient, config)
+
+
+def connect_subproc(
+    server_file: str | Sequence[str] | None = None, config: Settings = _NONE
+) -> Connection:
+    """Start a classic server in a process of its own, and connect to its standard streams.
+
+    *server_file*: the path of a Python program that takes ``-q -m stdio``, as ``netobj_classic``
+    does, or a whole command, which serves on its standard input and output. By default this very
+    netobj, in this interpreter. The process is the connection's ``proc``.
+
+    >>> import netobj
+    >>> with netobj.classic.connect_subproc() as conn:
+    ...     conn.modules.os.getpid() == conn.proc.pid
+    True
+    >>> conn.proc.wait()
+    0
+    """
+    if server_file is None:
+        command: Sequence[str] = (sys.executable, "-c", _SERVER, *_STDIO)
+    elif isinstance(server_file, str):
+        command = (sys.executable, server_file, *_STDIO)
+    else:
+        command = server_file
+    return factory.connect_subproc(command, ClassicClient, config)
+
+
+_STDIO: Final = ("-q", "-m", "stdio")
+# This package serves, wherever it was imported from; then sys.path is that of a fresh process.
+_SERVER: Final = f"""\
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
+from netobj.cli import classic
+del sys.path[0]
+classic.main()
+"""
 
 
 def connect_thread(config: Settings = _NONE) -> Connection:
     """A classic connection to a thread of this process."""
     return factory.connect_thread(ClassicClient, config, SlaveService)
+
+
+def connect_multiprocess(args: Mapping[str, Any] = _NONE, config: Settings = _NONE) -> Connection:
+    """A classic connection to a new process, with *args* in its namespace.
+
+    See :func:`netobj.connect_multiprocess`.
+    """
+    return multiprocess.connect_multiprocess(ClassicClient, config, SlaveService, args=args)
 
 
 def obtain(proxy: Any) -> Any:

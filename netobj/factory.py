@@ -1,4 +1,4 @@
-"""Connecting: over TCP, Unix sockets, pipes, a child process, a thread of this process."""
+"""Connecting: over TCP, SSH, Unix sockets, pipes, a child process, a thread of this process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, refused
+from netobj.ssh import open_through
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -110,7 +111,7 @@ def _connect_socket(host: str, port: int, family: int) -> socket.socket:
 
 def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS'
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_SECONDS)
@@ -125,6 +126,25 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
         sock.close()
         raise refused(f"unix:{path}", exc) from exc
     return open_connection(stream_for(sock), service, config)
+
+
+def ssh_connect(
+    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
+
+    *remote_machine*: a plumbum ``SshMachine``. The connection has an ``ssh`` of its own, which
+    ends with it, and opens no port on this machine. Raises ConnectionRefusedError if nobody
+    listens there, ConnectionLost if SSH does not get there, TimeoutError if who listens says
+    nothing.
+
+    >>> from plumbum import SshMachine
+    >>> with SshMachine("lab") as machine:  # doctest: +SKIP
+    ...     with netobj.ssh_connect(machine, 18861) as conn:
+    ...         conn.root.get_answer()
+    42
+    """
+    return open_connection(open_through(remote_machine, remote_port), service, config)
 
 
 def connect_by_service(
@@ -171,6 +191,15 @@ def connect_pipes(
     return open_connection(PipeStream(input, output), service, config)
 
 
+def connect_stdpipes(service: Any = VoidService, config: Settings = _NONE) -> Connection:
+    """A connection over standard input and output, to whoever started this process.
+
+    From here on what this process prints goes to standard error, and its standard input is at its
+    end (see :meth:`netobj.PipeStream.from_std`).
+    """
+    return open_connection(PipeStream.from_std(), service, config)
+
+
 def connect_subproc(
     args: Sequence[str], service: Any = VoidService, config: Settings = _NONE
 ) -> Connection:
@@ -212,9 +241,11 @@ __all__ = [
     "connect_by_service",
     "connect_channel",
     "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",
     "open_connection",
+    "ssh_connect",
     "unix_connect",
 ]

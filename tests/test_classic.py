@@ -118,6 +118,39 @@ def test_all_ways_to_connect(tmp_path: Path) -> None:
         assert conn.eval("1 + 1") == 2
 
 
+def test_connect_subproc_needs_no_arguments(tmp_path: Path) -> None:
+    with classic.connect_subproc() as conn:
+        assert conn.modules.os.getpid() == conn.proc.pid
+        assert conn.modules.sys.path[0] == ""  # as in a fresh process
+        conn.execute("print('to standard error, if anywhere')")
+    assert conn.proc.wait(20) == 0
+
+
+def test_connect_subproc_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    program = root / "bin" / "netobj_classic.py"
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    with classic.connect_subproc(str(program)) as conn:
+        assert conn.modules.os.getpid() == conn.proc.pid
+    assert conn.proc.wait(20) == 0
+
+
+def test_connect_stdpipes() -> None:
+    program = (
+        "import netobj\n"
+        "conn = netobj.classic.connect_stdpipes()\n"
+        "conn.execute('said = 6 * 7')\n"
+        "conn.namespace['said'] += 1\n"
+        "conn.close()\n"
+    )
+    args = [sys.executable, "-c", program]
+    service = netobj.SlaveService()
+    with netobj.connect_subproc(args, service) as conn:
+        conn.wait_closed()
+    assert conn.proc.wait(20) == 0
+    assert service.exposed_namespace["said"] == 43
+
+
 def test_the_ports_are_those_that_people_know() -> None:
     assert classic.DEFAULT_SERVER_PORT == 18812
     assert classic.DEFAULT_SERVER_SSL_PORT == 18821

@@ -15,6 +15,8 @@ import pytest
 import netobj
 from netobj.blocking.channel import Channel
 from netobj.blocking.streams import SocketStream
+from netobj.servers.base import Server
+from patience import HANG, has_ipv6_loopback
 
 SERVE_STDIO = """
 import os, sys
@@ -49,18 +51,54 @@ def test_connect() -> None:
         assert conn._config["endpoints"] == (sock.getsockname(), sock.getpeername())
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
-def test_connect_over_ipv6() -> None:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("this machine has no IPv6 loopback address")
+def test_keepalive_probes_an_idle_connection() -> None:
+    with netobj.ThreadedServer(Calculator, hostname="localhost") as server:
+        with netobj.connect("localhost", server.port, keepalive=True) as conn:
+            sock = conn._channel.stream.sock
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 60
+        with netobj.connect("localhost", server.port) as conn:
+            sock = conn._channel.stream.sock
+            assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+needs_ipv6 = pytest.mark.skipif(
+    not has_ipv6_loopback(), reason="this machine has no IPv6 loopback address"
+)
+
+
+@needs_ipv6
+@pytest.mark.parametrize("told", [{"hostname": "::1", "ipv6": True}, {"hostname": "::1"}])
+def test_connect_over_ipv6(told: dict[str, Any]) -> None:
     with (
-        netobj.ThreadedServer(Calculator, hostname="::1", ipv6=True) as server,
+        netobj.ThreadedServer(Calculator, **told) as server,
         netobj.connect("::1", server.port, ipv6=True) as conn,
     ):
+        assert server.host == "::1"
         assert conn.root.add(1, 2) == 3
         assert conn.stream.name.startswith("[::1]:")
+
+
+@needs_ipv6
+@pytest.mark.parametrize(
+    "kind", [netobj.ThreadedServer, netobj.ThreadPoolServer, netobj.OneShotServer]
+)
+def test_a_server_for_all_ipv6_addresses(kind: type[Server]) -> None:
+    with kind(Calculator, ipv6=True) as server:
+        assert server.host == "::"
+        with netobj.connect("::1", server.port, ipv6=True) as conn:
+            assert conn.root.add(1, 2) == 3
+
+
+@needs_ipv6
+def test_ipv6_is_not_found_where_there_is_only_ipv4() -> None:
+    with (
+        netobj.ThreadedServer(Calculator, hostname="127.0.0.1") as server,
+        pytest.raises(OSError, match=f"127.0.0.1:{server.port}"),
+    ):
+        netobj.connect("127.0.0.1", server.port, ipv6=True)
 
 
 def test_nobody_answers() -> None:
@@ -128,6 +166,45 @@ def test_connect_subproc() -> None:
         data = os.urandom(3 * 2**20)
         assert conn.root.eval("lambda data: data")(data) == data
     assert conn.proc.wait(20) == 0
+
+
+STDPIPES = """
+import os, subprocess, sys
+import netobj
+conn = netobj.connect_stdpipes(netobj.SlaveService)
+print("after")
+os.system("echo from the shell")
+conn.serve_all()
+"""
+
+
+def test_connect_stdpipes() -> None:
+    proc = subprocess.Popen(
+        [sys.executable, "-c", STDPIPES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    with proc, netobj.connect_pipes(proc.stdout, proc.stdin) as conn:
+        assert conn.root.eval("__import__('os').getpid()") == proc.pid
+        conn.root.execute("import sys; print('and later', flush=True)")
+        assert conn.root.eval("sys.stdin.read()") == ""
+        data = os.urandom(2**20)
+        assert conn.root.eval("lambda data: data")(data) == data
+        conn.close()
+        assert proc.wait(HANG) == 0
+        assert proc.stderr is not None
+        said = sorted(proc.stderr.read().splitlines())
+        assert said == [b"after", b"and later", b"from the shell"]
+
+
+def test_connect_stdpipes_without_standard_error() -> None:
+    program = STDPIPES.replace("conn = ", "os.close(2)\nconn = ", 1)
+    with netobj.connect_subproc([sys.executable, "-c", program]) as conn:
+        conn.root.execute("print('nowhere', flush=True)")
+        assert conn.root.eval("1 + 1") == 2
+    assert conn.proc.wait(HANG) == 0
 
 
 def test_a_killed_child_fails_pending_calls_at_once() -> None:

@@ -9,12 +9,14 @@ import warnings
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
+from netobj.blocking.streams import COOPERATIVE
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 _current: AbstractEventLoop | None = None
 _start_lock = threading.Lock()  # protects the making of the one loop; nothing waits in it
-_warned = False
+_warned = COOPERATIVE  # then the loop is in a greenlet of its own, which nobody else stops
 
 
 def event_loop() -> AbstractEventLoop:

@@ -8,7 +8,7 @@ import threading
 from time import perf_counter
 from typing import Final
 
-from netobj.blocking.streams import Stream
+from netobj.blocking.streams import COOPERATIVE, Stream
 from netobj.core.framing import Arrived
 
 if sys.platform == "linux":
@@ -122,4 +122,5 @@ def spinner_for(seconds: float) -> Spinner | None:
 
     Not where this process may run, but what the machine has: the other side may be elsewhere.
     """
-    return Spinner(seconds) if seconds > 0 and (os.cpu_count() or 1) > 1 else None
+    pays = seconds > 0 and (os.cpu_count() or 1) > 1 and not COOPERATIVE
+    return Spinner(seconds) if pays else None

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -25,6 +26,10 @@ _FIRST: Final = 448
 _FIRST_SIZES: Final = (_FIRST,)
 """Bytes that a thread waits for. Most messages are smaller; who waits, perhaps for hours, in
 ``recv`` for 64 KiB holds memory for them. As much as Python's own allocator still handles."""
+COOPERATIVE: Final = socket.socket.__module__.partition(".")[0] == "gevent"
+"""gevent has put its own sockets and threads in the place of the system's, before this module was
+imported. Then nobody may poll, since all greenlets wait meanwhile; and its sockets wait unless
+they are told never to, whatever the flags of a call say."""
 _MAX_PARTS: Final = min(64, getattr(os, "SC_IOV_MAX", 64))
 
 Wire = bytes | memoryview
@@ -178,7 +183,7 @@ _SEND_FLAGS: Final = _NOW | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class NonBlockingSocketStream(SocketStream):
-    """The same where ``MSG_DONTWAIT`` or ``sendmsg`` is missing: the socket never blocks."""
+    """The same where ``MSG_DONTWAIT`` or ``sendmsg`` is of no use: the socket never blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
@@ -285,6 +290,27 @@ class PipeStream(Stream):
         os.set_blocking(self.write_fd, False)
         self._ended = False
 
+    @classmethod
+    def from_std(cls) -> PipeStream:
+        """A stream over standard input and output, which it takes from the rest of the process.
+
+        From here on what is printed goes to standard error, and standard input is at its end, so
+        that nothing else comes between the messages.
+        """
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            os.fstat(2)
+        except OSError:  # there is no standard error
+            os.dup2(null, 2)
+        stream = cls(os.dup(0), os.dup(1))
+        os.dup2(null, 0)
+        os.dup2(2, 1)
+        if null > 2:
+            os.close(null)
+        return stream
+
     def recv(self) -> Arrived:
         while True:
             data = self.recv_now()
@@ -345,7 +371,9 @@ def stream_for(sock: socket.socket) -> Stream:
 
 
 _HAS_FLAGS: Final = hasattr(socket, "MSG_DONTWAIT") and hasattr(socket.socket, "sendmsg")
-PlainSocketStream: type[SocketStream] = SocketStream if _HAS_FLAGS else NonBlockingSocketStream
+PlainSocketStream: type[SocketStream] = (
+    SocketStream if _HAS_FLAGS and not COOPERATIVE else NonBlockingSocketStream
+)
 """The stream of a plain socket that this platform can do, chosen once."""
 
 

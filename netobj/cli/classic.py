@@ -11,6 +11,7 @@ from netobj.cli.shell import ShellCommand
 from netobj.cli.token import read_token
 from netobj.core.consts import VERSION
 from netobj.core.service import SlaveService
+from netobj.factory import connect_stdpipes
 from netobj.helpers import setup_logger
 from netobj.registry.client import (
     BROADCAST,
@@ -19,9 +20,16 @@ from netobj.registry.client import (
     UDPRegistryClient,
 )
 from netobj.registry.messages import REGISTRY_PORT
+from netobj.servers.base import Server
+from netobj.servers.forking import ForkingServer
+from netobj.servers.oneshot import OneShotServer
 from netobj.servers.threaded import ThreadedServer
 
-_MODES = ("threaded", "forking", "stdio", "oneshot")
+_SERVERS: dict[str, type[Server]] = {
+    "threaded": ThreadedServer,
+    "forking": ForkingServer,
+    "oneshot": OneShotServer,
+}
 
 
 class NetobjClassic(cli.Application):
@@ -34,7 +42,11 @@ class NetobjClassic(cli.Application):
     VERSION = VERSION
 
     mode = cli.SwitchAttr(
-        ["-m", "--mode"], cli.Set(*_MODES), default="threaded", help="how connections are served"
+        ["-m", "--mode"],
+        cli.Set(*_SERVERS, "stdio"),
+        default="threaded",
+        help="how connections are served: each by a thread, each by a process; stdio: the one over "
+        "standard input and output; oneshot: one, to the address that is printed",
     )
     port = cli.SwitchAttr(
         ["-p", "--port"], cli.Range(0, 65535), default=DEFAULT_PORT, help="0: any free one"
@@ -64,16 +76,27 @@ class NetobjClassic(cli.Application):
     def main(self) -> int:
         if self.nested_command is not None:
             return 0
-        if self.mode != "threaded":
-            return _usage_error(
-                f"--mode {self.mode} comes with a later version; --mode threaded is there"
-            )
+        if self.mode not in _SERVERS and self.register:
+            return _usage_error(f"--register is not for --mode {self.mode}")
         try:
             registrar = self._registrar() if self.register else None
         except (OSError, ValueError) as exc:
             return _usage_error(str(exc))
         setup_logger(self.quiet, self.logfile)
-        server = ThreadedServer(
+        try:
+            self._serve(registrar)
+        except KeyboardInterrupt:
+            return 0
+        except OSError as exc:
+            print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
+            return 1
+        return 0
+
+    def _serve(self, registrar: RegistryClient | None) -> None:
+        if self.mode == "stdio":
+            connect_stdpipes(SlaveService).serve_all()
+            return
+        server = _SERVERS[str(self.mode)](
             SlaveService,
             hostname=self.host or ("::1" if self.ipv6 else "127.0.0.1"),
             port=self.port,
@@ -81,15 +104,11 @@ class NetobjClassic(cli.Application):
             registrar=registrar,
         )
         try:
+            if self.mode == "oneshot":
+                print(f"netobj-oneshot\n{server.host}\t{server.port}", flush=True)
             server.start()
-        except KeyboardInterrupt:
-            return 0
-        except OSError as exc:
-            print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
-            return 1
         finally:
             server.close()
-        return 0
 
     def _registrar(self) -> RegistryClient:
         token = read_token(self.registry_token_file)

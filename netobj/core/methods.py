@@ -31,6 +31,7 @@ NEVER_REMOTE: Final = frozenset(
     (
         "__array_interface__",
         "__array_struct__",
+        "__array_wrap__",
         "__array_ufunc__",
         "__array_priority__",
         "__array_wrap__",

@@ -68,10 +68,10 @@ class AsyncServer(Server):
             listener = self._take_listener()
             if listener is not None:
                 self._register()
-                with on_sigterm(self._interrupt):
+                with on_sigterm(self._terminate):
                     loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
-            self.logger.warning("interrupted: the server closes")
+            self.logger.info("interrupted: the server closes")
             grace = self.grace
         except (OSError, ValueError):  # of a listener that is closed meanwhile
             if not self._closed:
@@ -125,7 +125,7 @@ class AsyncServer(Server):
         raise NotImplementedError("the event loop accepts connections")
 
     def _interrupt(self) -> None:
-        self.logger.warning("interrupted: the server closes")
+        self.logger.info("interrupted: the server closes")
         self.active = False
         self._stop(self.grace)
 

@@ -41,8 +41,9 @@ class Server:
     """Base of servers; a subclass says what runs a connection (:meth:`_accept_method`).
 
     *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
-    instance (shared). *hostname*: the address to bind, by default all; *port*: 0 lets the system
-    choose; *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
+    instance (shared). *hostname*: the address to bind, by default all; *ipv6*: an IPv6 one, by
+    default ``::``, which most systems bind for IPv4, too; *port*: 0 lets the system choose;
+    *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
     credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
     *listener_timeout*: kept for old programs; closing does not wait for it. *max_connections*:
     who comes when there are as many is told so and let go. *executor*: where plain methods run,
@@ -136,8 +137,9 @@ class Server:
     def _bind(self) -> socket.socket:
         if self.socket_path is not None:
             return self._bind_unix(self.socket_path)
-        family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
-        address = (self.hostname or ("::" if self.ipv6 else "0.0.0.0"), self._port)
+        ipv6 = self.ipv6 or ":" in (self.hostname or "")
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        address = (self.hostname or ("::" if ipv6 else "0.0.0.0"), self._port)
         found = socket.getaddrinfo(*address, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -192,7 +194,7 @@ class Server:
         """
         self.active = True
         try:
-            with on_sigterm(self._interrupt):  # before it says that it has started
+            with on_sigterm(self._terminate):  # before it says that it has started
                 where = self.socket_path or f"[{self.host}]:{self.port}"
                 self.logger.info("server started on %s", where)
                 self._register()
@@ -209,7 +211,7 @@ class Server:
 
     def _interrupt(self) -> None:
         """Have :meth:`start` close the server; from a signal handler, so without a lock."""
-        self.logger.warning("interrupted: the server closes")
+        self.logger.info("interrupted: the server closes")
         self.active = False
         listener = self._listener
         if listener is not None:
@@ -233,6 +235,10 @@ class Server:
             else:
                 self._registration = registration
 
+    def _terminate(self) -> None:
+        """The same, because of SIGTERM."""
+        self._interrupt()
+
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
         try:
@@ -249,7 +255,7 @@ class Server:
             return
         sock.setblocking(True)
         with self._lock:
-            admitted = len(self.clients) + len(self._admitting) < self.max_connections
+            admitted = self._connection_count() < self.max_connections
             if admitted:
                 self._admitting.add(sock)
         if admitted:
@@ -257,6 +263,9 @@ class Server:
             self._accept_method(sock)
         else:
             self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+
+    def _connection_count(self) -> int:
+        return len(self.clients) + len(self._admitting)
 
     def _refuse_next(self, reason: str) -> None:
         """Tell the next who has connected that there is no descriptor for it."""
@@ -435,8 +444,7 @@ class Server:
         if spare is not None:
             os.close(spare)
         if listener is not None:
-            _shutdown(listener)
-            _close(listener)
+            close_listener(listener)
             if self.socket_path is not None:
                 unlink(self.socket_path)
         try:
@@ -529,3 +537,9 @@ def _shutdown(listener: socket.socket) -> None:
         listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
     except OSError:
         pass
+
+
+def close_listener(listener: socket.socket) -> None:
+    """Close *listener*, also while a thread waits in its ``accept``."""
+    _shutdown(listener)
+    _close(listener)

@@ -8,11 +8,14 @@ from netobj.factory import (
     connect_by_service,
     connect_channel,
     connect_pipes,
+    connect_stdpipes,
     connect_stream,
     connect_subproc,
     connect_thread,
+    ssh_connect,
     unix_connect,
 )
+from netobj.multiprocess import connect_multiprocess
 from netobj.registry.discovery import discover, list_services
 
 __all__ = [
@@ -21,11 +24,14 @@ __all__ = [
     "connect",
     "connect_by_service",
     "connect_channel",
+    "connect_multiprocess",
     "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
     "connect_subproc",
     "connect_thread",
     "discover",
     "list_services",
+    "ssh_connect",
     "unix_connect",
 ]

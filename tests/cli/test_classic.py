@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from netobj import classic
+from patience import HANG, has_ipv6_loopback
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,13 +33,80 @@ def run(
     )
 
 
-@pytest.mark.parametrize("mode", ["forking", "stdio", "oneshot"])
-def test_modes_that_come_later(mode: str) -> None:
-    done = run("--mode", mode)
-    assert done.returncode == 2
-    assert done.stderr == (
-        f"netobj_classic: --mode {mode} comes with a later version; --mode threaded is there\n"
-    )
+@contextmanager
+def running(*args: str, **pipes: int) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "netobj.cli", *args],
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        **pipes,
+    ) as proc:
+        try:
+            yield proc
+        finally:
+            proc.kill()
+
+
+def test_mode_stdio() -> None:
+    args = [sys.executable, "-m", "netobj.cli", "-q", "-m", "stdio"]
+    with classic.connect_subproc(args) as conn:
+        assert conn.modules.os.getpid() == conn.proc.pid
+        conn.execute("print('not between the messages')")
+        conn.modules.os.system("echo nor from another process")
+        assert conn.eval("__import__('sys').stdin.read()") == ""
+        assert conn.eval("6 * 7") == 42
+    assert conn.proc.wait(HANG) == 0
+
+
+def test_mode_oneshot_says_where_and_serves_once() -> None:
+    with running("-q", "--mode", "oneshot", "--port", "0", stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "netobj-oneshot\n"
+        host, port = server.stdout.readline().rstrip("\n").split("\t")
+        assert host == "127.0.0.1"
+        with classic.connect(host, int(port)) as conn:
+            assert conn.eval("6 * 7") == 42
+        assert server.wait(HANG) == 0
+        assert server.stdout.read() == ""
+
+
+def test_mode_oneshot_over_ipv6() -> None:
+    if not has_ipv6_loopback():
+        pytest.skip("this machine has no IPv6 loopback address")
+    with running("-q", "-m", "oneshot", "-p", "0", "--ipv6", stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "netobj-oneshot\n"
+        host, port = server.stdout.readline().rstrip("\n").split("\t")
+        assert host == "::1"
+        with classic.connect(host, int(port), ipv6=True) as conn:
+            assert conn.eval("6 * 7") == 42
+        assert server.wait(HANG) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_mode_forking_ends_with_ctrl_c() -> None:
+    with running("--mode", "forking", "--port", "0", stderr=subprocess.PIPE) as server:
+        assert server.stderr is not None
+        port = int(server.stderr.readline().rsplit(":", 1)[1])
+        with classic.connect("localhost", port) as one, classic.connect("localhost", port) as two:
+            pids = {one.modules.os.getpid(), two.modules.os.getpid(), server.pid}
+            assert len(pids) == 3
+            server.send_signal(signal.SIGINT)
+            one.wait_closed()
+            two.wait_closed()
+        text = server.stderr.read()
+        assert server.wait(HANG) == 0
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("mode", ["threaded", "forking", "oneshot"])
+def test_an_address_that_cannot_be_bound_is_one_line(mode: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("-q", "--mode", mode, "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("netobj_classic: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_no_such_mode() -> None:

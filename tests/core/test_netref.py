@@ -523,6 +523,16 @@ class TestSpecials:
         big = give(bytearray(b"x" * 200_000))
         assert bytes(big) == b"x" * 200_000
 
+    def test_a_local_array_and_a_remote_one_in_either_order(self, give: Give) -> None:
+        """numpy finds a remote ``__array_wrap__`` and would call it with an array of its own."""
+        numpy = pytest.importorskip("numpy")
+
+        local, remote = numpy.ones(3), give(numpy.arange(3.0))
+        assert type(local + remote) is numpy.ndarray
+        assert (local + remote).tolist() == [1.0, 2.0, 3.0]
+        assert numpy.asarray(remote + local).tolist() == [1.0, 2.0, 3.0]
+        assert numpy.sqrt(remote).tolist()[:2] == [0.0, 1.0]
+
     def test_an_array_of_numbers(self, give: Give) -> None:
         numpy = pytest.importorskip("numpy", reason="numpy is an extra")
         import array

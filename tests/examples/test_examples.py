@@ -25,10 +25,11 @@ def command(name: str, *args: object) -> list[str]:
     return [sys.executable, str(EXAMPLES / name), *map(str, args)]
 
 
-def run(name: str, *args: object) -> list[str]:
-    """The lines that a program prints; it must end well."""
+def run(name: str, *args: object, stdin: str = "") -> list[str]:
+    """The lines that a program prints, given *stdin*; it must end well, and complain of nothing."""
     done = subprocess.run(
         command(name, *args),
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -81,6 +82,29 @@ def classic_server() -> Iterator[int]:
 def test_every_example_is_tested() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
+
+
+def test_every_example_is_on_the_page_of_examples() -> None:
+    page = (ROOT / "docs" / "examples.rst").read_text(encoding="utf-8")
+    assert re.findall(r"^``(\w+\.py)``", page, re.MULTILINE) == sorted(
+        {path.name for path in EXAMPLES.glob("*.py")} - {"beside.py"}
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("aio_chat.py", "borrowed_network.py", "chat.py"),
+        *("file_monitor.py", "readout.py", "time_client.py"),
+    ],
+)
+def test_what_needs_arguments_says_so(name: str) -> None:
+    done = subprocess.run(
+        command(name), capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT
+    )
+    assert done.returncode == 1
+    assert f"python examples/{name} " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_time() -> None:
@@ -149,6 +173,10 @@ def test_remote_sqlite() -> None:
         ]
 
 
+def test_remote_sqlite_in_a_process_of_its_own() -> None:
+    assert run("remote_sqlite.py")[0] == "5000 readings over there"
+
+
 def test_borrowed_network(target: int) -> None:
     with classic_server() as port:
         assert run("borrowed_network.py", "localhost", port, "localhost", target) == [
@@ -183,3 +211,120 @@ def test_gateway() -> None:
             "mapped: [2, 3, 4]",
             "refused inside: No such file or directory",
         ]
+
+
+def test_gateway_in_processes_of_its_own() -> None:
+    assert run("gateway.py")[0] == "2 processes besides ours"
+
+
+def test_shared_state() -> None:
+    assert run("shared_state.py") == [
+        "refused: one vote each",
+        "result: (('ada', 3), ('bob', 1))",
+    ]
+
+
+def test_accounts() -> None:
+    assert run("accounts.py") == [
+        "the auditor sees 250",
+        *["AccessDenied"] * 3,
+        "wrong name or pin",
+    ]
+
+
+def test_primes() -> None:
+    assert run("primes.py") == ["783 primes below 6000, the largest: 5987"]
+
+
+def test_progress() -> None:
+    assert run("progress.py") == [
+        "copied 4 files in steps of [25, 50, 75, 100]",
+        "given up; the job has stopped: True",
+    ]
+
+
+def test_run_there() -> None:
+    assert run("run_there.py", stdin="Ada\n") == [
+        "what is your name? hello, Ada, from another process: True",
+        "its name over there is still known: Ada",
+        "the process ended with 0",
+    ]
+
+
+def test_log_search() -> None:
+    assert run("log_search.py") == [
+        "348916 bytes over there",
+        "4322: request 4321: ERROR disk full",
+        "12322: request 12321: ERROR disk full",
+    ]
+
+
+def test_key_value() -> None:
+    assert run("key_value.py") == ["undone", "2 ['apples', 'pears'] 3 False", "no 'plums'"]
+
+
+def test_own_errors() -> None:
+    assert run("own_errors.py") == [
+        "fill tray 2",
+        "CoverStuck says: call the technician",
+        "no such document because of a FileNotFoundError",
+    ]
+
+
+def test_by_hand() -> None:
+    assert run("by_hand.py") == ["ticks in the main thread: [0, 1, 2]", "typed meanwhile: q"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_isolated() -> None:
+    assert run("isolated.py") == [
+        "processes of their own: True",
+        "one has amperes and the other volts",
+        "one has crashed; the other still has volts",
+        "and newcomers are served: volts",
+    ]
+
+
+def test_plugin() -> None:
+    done = subprocess.run(
+        command("plugin.py"), capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "words: 4",
+        "title: Objects",
+        "in a process of its own: True",
+        "it ended with 0",
+    ]
+    assert done.stderr == "a plugin may print: that does not get between the messages\n"
+
+
+def test_orders() -> None:
+    assert run("orders.py") == ["True True", "{'total': Decimal('20.00')}"]
+
+
+def test_job_queue() -> None:
+    assert run("job_queue.py") == ["the workers ended with [0, 0]", "the sum of the squares: 2470"]
+
+
+def test_remote_numpy() -> None:
+    pytest.importorskip("numpy", reason="numpy is an extra")
+    assert run("remote_numpy.py") == [
+        "its mean, computed there: 0.029596",
+        "a part, as a text of there: [0.e+00 4.e-05 8.e-05]",
+        "fetched: ndarray (1000000,) float64",
+        "the same: True",
+        "here: [1. 2. 3.]",
+        "there: [1. 2. 3.]",
+    ]
+
+
+def test_remote_pandas() -> None:
+    pytest.importorskip("pandas", reason="pandas is an extra")
+    assert run("remote_pandas.py") == [
+        "celsius    18.0",
+        "sensor",
+        "cellar    12.0",
+        "roof      28.0",
+        "here: DataFrame 500 24.0",
+    ]

@@ -1,7 +1,8 @@
-"""How long tests wait for what is to come, and how a thread waits for it without guessing."""
+"""How long tests wait for what is to come, and how; and what there is to wait for."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,3 +18,12 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not come to hold"
         pause.wait(0.001)
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether this machine has ``::1``."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""A greenlet for each connection."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from importlib import import_module
+from typing import Any
+
+from netobj.blocking.streams import COOPERATIVE
+from netobj.servers.threaded import ThreadedServer
+
+
+class GeventServer(ThreadedServer):
+    """Serves each connection in a greenlet; see :class:`netobj.servers.base.Server`.
+
+    Needs gevent (``pip install netobj[gevent]``), and a program that begins with ::
+
+        from gevent import monkey
+        monkey.patch_all()
+
+    before it imports netobj. Then every thread of netobj is a greenlet, clients' included, and
+    :class:`ThreadedServer` would do the same; this class makes sure of it. A call that computes
+    holds all connections up, as any greenlet does; one that waits does not. Raises ImportError
+    without gevent, RuntimeError where the modules were not patched in time.
+    """
+
+    def __init__(self, service: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            self._gevent = import_module("gevent")  # an extra
+            monkey = import_module("gevent.monkey")
+        except ImportError as exc:
+            raise ImportError(
+                "GeventServer needs gevent: python -m pip install 'netobj[gevent]'"
+            ) from exc
+        if not COOPERATIVE or not monkey.is_module_patched("threading"):
+            raise RuntimeError(
+                "GeventServer: gevent has not patched the standard library before netobj was "
+                "imported: let the program begin with `from gevent import monkey; "
+                "monkey.patch_all()`, or use ThreadedServer"
+            )
+        super().__init__(service, *args, **kwargs)
+
+    def start(self) -> None:
+        """Accept and serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
+        alone = threading.current_thread() is threading.main_thread()
+        if not alone or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            super().start()
+            return
+        # Python would raise KeyboardInterrupt in any greenlet, which may be in the midst of a
+        # message; so gevent has it raised in this one, where it waits.
+        here, kill = self._gevent.getcurrent(), self._gevent.kill
+        watcher = self._gevent.signal_handler(signal.SIGINT, kill, here, KeyboardInterrupt)
+        try:
+            super().start()
+        finally:
+            watcher.cancel()
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,72 @@
+"""One connection, and the end."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.servers.base import Server
+
+
+class EchoService(netobj.Service):
+    def exposed_echo(self, value: Any) -> Any:
+        return value
+
+
+def started(server: Server) -> threading.Thread:
+    server.listener  # noqa: B018  (bind before anybody connects)
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    return thread
+
+
+def test_one_shot_server_serves_one_connection_and_start_returns() -> None:
+    server = netobj.OneShotServer(EchoService, hostname="localhost")
+    port = server.port
+    thread = started(server)
+    with netobj.connect("localhost", port) as conn:
+        assert conn.root.echo(1) == 1
+        with pytest.raises(OSError, match=f"localhost:{port}"):  # not in a queue behind the first
+            netobj.connect("localhost", port)
+        assert conn.root.echo(2) == 2
+    thread.join(20)
+    assert not thread.is_alive()
+    with pytest.raises(OSError, match="the server is closed"):
+        server.port  # noqa: B018
+
+
+def test_a_one_shot_server_on_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = netobj.OneShotServer(EchoService, socket_path=str(path))
+    thread = started(server)
+    with netobj.unix_connect(str(path)) as conn:
+        assert conn.root.echo(1) == 1
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not path.exists()
+
+
+def test_a_one_shot_server_whose_only_client_is_refused_ends() -> None:
+    def refuse(sock: Any) -> Any:
+        raise netobj.AuthenticationError("nobody")
+
+    server = netobj.OneShotServer(EchoService, hostname="localhost", authenticator=refuse)
+    port = server.port
+    thread = started(server)
+    conn = netobj.connect("localhost", port)
+    conn.wait_closed()
+    thread.join(20)
+    assert not thread.is_alive()
+    conn.close()
+
+
+def test_closing_a_one_shot_server_ends_its_connection() -> None:
+    server = netobj.OneShotServer(EchoService, hostname="localhost")
+    with server, netobj.connect("localhost", server.port) as conn:
+        assert conn.root.echo(1) == 1
+        server.close()
+        conn.wait_closed()
