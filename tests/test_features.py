@@ -7,6 +7,7 @@ there are; what each does in every detail is tested where it lives.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import pickle
 import re
@@ -19,6 +20,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,17 @@ from netobj.utils.registry import (
     UDPRegistryClient,
     UDPRegistryServer,
 )
-from netobj.utils.server import Server, ThreadedServer, ThreadPoolServer
+from netobj.utils.server import (
+    ForkingServer,
+    OneShotServer,
+    Server,
+    ThreadedServer,
+    ThreadPoolServer,
+)
 from netobj.utils.teleportation import export_function, import_function
+from netobj.utils.zerodeploy import DeployedServer, MultiServerDeployment
 from patience import HANG, wait_until
+from sshd import Sshd, running
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,7 +63,8 @@ ROWS = """
     sent_home reference_counts netobj_getattr netobj_setattr netobj_delattr rpyc_getattr
 
     connect unix_connect connect_pipes connect_stream connect_channel connect_subproc
-    connect_thread discover list_services connect_by_service DiscoveryError ForbiddenError
+    connect_thread connect_stdpipes connect_multiprocess args ssh_connect
+    discover list_services connect_by_service DiscoveryError ForbiddenError
     ipv6 keepalive proc
     on_connect on_disconnect ALIASES get_service_name get_service_aliases instance_per_connection
     shared_instance VoidService SlaveService MasterService ClassicService FakeSlaveService
@@ -62,7 +73,8 @@ ROWS = """
     wait ready error expired value add_callback set_expiry AsyncResultTimeout await cancel future
 
     ports classic_connect classic_unix_connect classic_connect_channel classic_connect_stream
-    classic_connect_pipes classic_connect_subproc classic_connect_thread modules builtins builtin
+    classic_connect_pipes classic_connect_stdpipes classic_connect_subproc classic_connect_thread
+    classic_connect_multiprocess classic_ssh_connect modules builtins builtin
     eval execute namespace teleport upload upload_file upload_dir download download_file
     download_dir filter chunk_size progress upload_package upload_module obtain deliver
     redirected_stdio pm interact MockClassicConnection teleport_function export_function
@@ -71,13 +83,16 @@ ROWS = """
     hostname server_ipv6 port backlog reuse_addr authenticator registrar auto_register
     protocol_config server_logger listener_timeout socket_path start server_close accept
     server_fileno host accept_method handle_connection ThreadedServer ThreadPoolServer nbThreads
-    requestBatchSize AuthenticationError
+    requestBatchSize AuthenticationError start_in_thread OneShotServer ForkingServer GeventServer
 
     UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
     on_service_removed register unregister registry_discover list filter_host re_register
 
-    netobj_classic netobj_classic.py --mode -m --port -p --host --ipv6 --logfile --quiet -q
-    --register --registry-type --registry-port --registry-host
+    DeployedServer server_class service_class server_script extra_setup python_executable
+    deployed_connect deployed_classic_connect deployed_close MultiServerDeployment
+
+    netobj_classic netobj_classic.py threaded forking stdio oneshot --mode -m --port -p --host --ipv6
+    --logfile --quiet -q --register --registry-type --registry-port --registry-host
     netobj_registry -6 --timeout -t --listing -l
 
     callbacks_in_both_directions events_with_a_background_thread events_by_poll_all
@@ -882,6 +897,61 @@ def test_connect_thread() -> None:
         assert conn.root.settings("allow_setattr") is True
 
 
+STDPIPES = """
+import netobj
+class Child(netobj.Service):
+    def exposed_shout(self, text):
+        print("this goes to standard error")
+        return text.upper()
+netobj.connect_stdpipes(Child).serve_all()
+"""
+
+
+def test_connect_stdpipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with netobj.connect_subproc([sys.executable, "-c", STDPIPES]) as conn:
+        assert conn.root.shout("here") == "HERE"
+    assert conn.proc.wait(HANG) == 0
+
+
+in_a_fork = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@in_a_fork
+@pytest.mark.parametrize("name", ["connect_multiprocess", "args"])
+def test_child_of_multiprocessing(name: str) -> None:
+    shared = multiprocessing.Value("i", 5)
+    with netobj.utils.factory.connect_multiprocess(
+        remote_service=netobj.SlaveService, args={"shared": shared}
+    ) as conn:
+        assert conn.root.eval("__import__('os').getpid()") == conn.proc.pid
+        conn.root.execute("shared.value += 1")
+    assert shared.value == 6
+    conn.proc.join(HANG)
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def machine(sshd: Sshd) -> Iterator[Any]:
+    """This machine, reached through SSH."""
+    with sshd.machine() as machine:
+        yield machine
+    wait_until(lambda: sshd.is_clean(0))
+
+
+def test_ssh_connect(machine: Any) -> None:
+    with (
+        ThreadedServer(LabService, hostname="localhost") as server,
+        netobj.ssh_connect(machine, server.port) as conn,
+    ):
+        assert conn.root.echo("through ssh") == "through ssh"
+
+
 # --- services ------------------------------------------------------------------------------------
 
 
@@ -1254,14 +1324,45 @@ def test_classic_connect_pipes() -> None:
 
 def test_classic_connect_subproc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with classic.connect_subproc([sys.executable, "-c", SERVE_PIPES]) as conn:
-        assert conn.modules.os.getpid() == conn.proc.pid
-    conn.proc.wait(HANG)
+    server_file = str(ROOT / "bin" / "netobj_classic.py")
+    for arguments in ((), (server_file,), ([sys.executable, "-c", SERVE_PIPES],)):
+        with classic.connect_subproc(*arguments) as conn:  # type: ignore[arg-type]
+            assert conn.modules.os.getpid() == conn.proc.pid
+        conn.proc.wait(HANG)
 
 
 def test_classic_connect_thread() -> None:
     with classic.connect_thread() as conn:
         assert conn.modules.os.getpid() == os.getpid()
+
+
+def test_classic_connect_stdpipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child is the client here, and uses the whole of this process."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    program = (
+        "import netobj; conn = netobj.classic.connect_stdpipes(); "
+        "conn.modules.os.environ['WRITTEN_BY'] = 'the child'; conn.close()"
+    )
+    with netobj.connect_subproc([sys.executable, "-c", program], netobj.SlaveService) as conn:
+        wait_until(lambda: conn.closed)
+    assert os.environ.pop("WRITTEN_BY") == "the child"
+    conn.proc.wait(HANG)
+
+
+@in_a_fork
+def test_classic_connect_multiprocess() -> None:
+    with classic.connect_multiprocess({"table": [3, 1, 2]}) as conn:
+        assert conn.modules.os.getpid() == conn.proc.pid
+        assert list(conn.eval("sorted(table)")) == [1, 2, 3]
+    conn.proc.join(HANG)
+
+
+def test_classic_ssh_connect(machine: Any) -> None:
+    with (
+        ThreadedServer(netobj.SlaveService, hostname="localhost") as server,
+        classic.ssh_connect(machine, server.port) as conn,
+    ):
+        assert conn.modules.os.path.basename("a/b") == "b"
 
 
 def test_modules(there: Any) -> None:
@@ -1654,6 +1755,64 @@ def test_a_pool_of_threads(name: str) -> None:
             conn.close()
 
 
+def test_start_in_thread() -> None:
+    server = ThreadedServer(LabService, hostname="127.0.0.1")
+    thread = server._start_in_thread()
+    with netobj.connect("127.0.0.1", server.port) as conn:
+        assert conn.root.echo(1) == 1
+    server.close()
+    thread.join(HANG)
+    assert not thread.is_alive()
+
+
+def test_OneShotServer() -> None:  # noqa: N802
+    server = OneShotServer(LabService, hostname="127.0.0.1")
+    port = server.port
+    thread = netobj.spawn(server.start)
+    with netobj.connect("127.0.0.1", port) as conn:
+        assert conn.root.echo(1) == 1
+    thread.join(HANG)
+    assert not thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        netobj.connect("127.0.0.1", port)
+
+
+class ProcessService(netobj.Service):
+    def exposed_pid(self) -> int:
+        return os.getpid()
+
+
+@in_a_fork
+def test_ForkingServer() -> None:  # noqa: N802
+    with (
+        ForkingServer(ProcessService, hostname="127.0.0.1") as server,
+        netobj.connect("127.0.0.1", server.port) as one,
+        netobj.connect("127.0.0.1", server.port) as other,
+    ):
+        assert len({one.root.pid(), other.root.pid(), os.getpid()}) == 3
+
+
+GREEN = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, netobj
+from netobj.utils.server import GeventServer
+class Green(netobj.Service):
+    def exposed_where(self): return type(gevent.getcurrent()).__module__.partition(".")[0]
+with GeventServer(Green, hostname="127.0.0.1") as server:
+    with netobj.connect("127.0.0.1", server.port) as conn:
+        print(conn.root.where())
+"""
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+def test_GeventServer() -> None:  # noqa: N802
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", GREEN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=True)
+    assert done.stdout == "gevent\n"
+
+
 # --- the registry --------------------------------------------------------------------------------
 
 KINDS = {
@@ -1799,6 +1958,90 @@ def test_re_register() -> None:
             wait_until(lambda: client.discover("LAB"))
 
 
+# --- deployment ----------------------------------------------------------------------------------
+
+SETUP = """
+import netobj
+class ServiceCls(netobj.Service):
+    def exposed_place(self):
+        return type(self).__name__, name_of_server
+name_of_server = ServerCls.__name__
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DeployedServer",
+        "deployed_classic_connect",
+        "python_executable",
+        "service_class",
+        "deployed_close",
+    ],
+)
+def test_deploying_a_classic_server(name: str, machine: Any, sshd: Sshd) -> None:
+    arguments = {
+        "python_executable": {"python_executable": f"python{sys.version_info[0]}"},
+        "service_class": {"service_class": "netobj.core.service.SlaveService"},
+    }.get(name, {})
+    with DeployedServer(machine, **arguments) as server, server.classic_connect() as conn:
+        assert conn.modules.os.getpid() != os.getpid()
+        assert conn.eval("6 * 7") == 42
+        if name == "deployed_close":
+            server.close(timeout=HANG)
+            wait_until(lambda: conn.closed and not sshd.folders())
+    wait_until(sshd.is_clean)
+
+
+@pytest.mark.parametrize("name", ["deployed_connect", "extra_setup", "server_class"])
+def test_deploying_a_service(name: str, machine: Any) -> None:
+    kind = "ThreadPoolServer" if name == "server_class" else "ThreadedServer"
+    with (
+        DeployedServer(
+            machine, server_class=f"netobj.utils.server.{kind}", extra_setup=SETUP
+        ) as server,
+        server.connect() as conn,
+    ):
+        assert conn.root.place() == ("ServiceCls", kind)
+
+
+SCRIPT = """
+import sys
+from $SERVER_MODULE$ import $SERVER_CLASS$ as ServerCls
+from $SERVICE_MODULE$ import $SERVICE_CLASS$ as ServiceCls
+logger = None
+$EXTRA_SETUP$
+t = ServerCls(ServiceCls, hostname="localhost", port=0, reuse_addr=True, logger=logger)
+thd = t._start_in_thread()
+sys.stdout.write(f"{t.port}\\n")
+sys.stdout.flush()
+try:
+    sys.stdin.read()
+finally:
+    t.close()
+    thd.join(2)
+"""
+
+
+def test_server_script(machine: Any) -> None:
+    """One that was written for RPyC."""
+    with (
+        DeployedServer(machine, server_script=SCRIPT, extra_setup=SETUP) as server,
+        server.connect() as conn,
+    ):
+        assert conn.root.place() == ("ServiceCls", "ThreadedServer")
+
+
+def test_MultiServerDeployment(machine: Any, sshd: Sshd) -> None:  # noqa: N802
+    with MultiServerDeployment([machine, machine]) as servers:
+        conns = servers.classic_connect_all()
+        assert len({conn.modules.os.getpid() for conn in conns}) == len(servers) == 2
+        for conn in (*conns, *servers.connect_all()):
+            conn.close()
+        assert [server.closed for server in servers] == [False, False]
+    wait_until(sshd.is_clean)
+
+
 # --- commands ------------------------------------------------------------------------------------
 
 
@@ -1843,14 +2086,50 @@ def free_port() -> int:
     return port
 
 
-@pytest.mark.parametrize("switch", ["--mode", "-m"])
-def test_mode_of_the_command(switch: str) -> None:
+def pids_of_two_clients(mode: str, switch: str = "--mode") -> list[int]:
+    """The processes that two clients are served by, and that of the command."""
     with (
-        command("netobj_classic", switch, "threaded", "-p", "0") as (_, host, port),
+        command("netobj_classic", switch, mode, "-p", "0") as (child, host, port),
         classic.connect(host, port) as one,
         classic.connect(host, port) as other,
     ):
-        assert one.eval("1") + other.eval("1") == 2
+        return [one.modules.os.getpid(), other.modules.os.getpid(), child.pid]
+
+
+@pytest.mark.parametrize("switch", ["--mode", "-m"])
+@pytest.mark.parametrize("mode", ["threaded"])
+def test_mode_of_the_command(mode: str, switch: str) -> None:
+    assert len(set(pids_of_two_clients(mode, switch))) == 1
+
+
+@pytest.mark.parametrize("mode", ["forking"])
+def test_mode_with_processes(mode: str) -> None:
+    assert len(set(pids_of_two_clients(mode))) == 3
+
+
+@pytest.mark.parametrize("mode", ["stdio"])
+def test_mode_of_standard_streams(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    program = [sys.executable, str(ROOT / "bin" / "netobj_classic"), "-q", "-m", mode]
+    with classic.connect_subproc(program) as conn:
+        assert conn.modules.os.getpid() == conn.proc.pid
+    assert conn.proc.wait(HANG) == 0
+
+
+@pytest.mark.parametrize("mode", ["oneshot"])
+def test_mode_for_one_client(mode: str) -> None:
+    program = [sys.executable, str(ROOT / "bin" / "netobj_classic"), "-q", "-m", mode, "-p", "0"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=env) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "netobj-oneshot\n"
+            host, port = child.stdout.readline().rstrip("\n").split("\t")
+            with classic.connect(host, int(port)) as conn:
+                assert conn.modules.os.getpid() == child.pid
+            assert child.wait(HANG) == 0
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("switch", ["--port", "-p"])

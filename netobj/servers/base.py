@@ -483,11 +483,16 @@ class Server:
     # --- in the background -----------------------------------------------------------------------
 
     def __enter__(self) -> Server:
+        self._start_in_thread()
+        return self
+
+    def _start_in_thread(self) -> threading.Thread:
+        """Serve in the background. A name that programs have from RPyC; ``with`` is to be had."""
         self.listener  # noqa: B018  (bind now, so that errors are raised here)
         self.active = True
         self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
         self._thread.start()
-        return self
+        return self._thread
 
     def __exit__(
         self,
