@@ -230,14 +230,6 @@ def teleport_function(
     return importer(export_function(func), namespace, def_)
 
 
-class _LocalSlave(SlaveService):
-    """What a classic server exposes, under the names that its clients use."""
-
-    @property
-    def namespace(self) -> dict[str, Any]:
-        return self.exposed_namespace
-
-
 class MockClassicConnection(Master):
     """A classic connection to this very interpreter, without a connection.
 
@@ -255,7 +247,7 @@ class MockClassicConnection(Master):
     closed = False
 
     def __init__(self) -> None:
-        self.root = _LocalSlave()
+        self.root = SlaveService()
         self.root.on_connect(self)
         super().__init__(self)
 

@@ -106,6 +106,8 @@ class AsyncServer(Server):
             self._running = server
             if self._closed:
                 server.stop()
+            elif not self.active:  # a signal came before there was a loop to tell
+                server.stop(self.grace)
         self._cut = await server.serve_forever()
 
     async def _wind_up(self, grace: float) -> None:
@@ -124,6 +126,7 @@ class AsyncServer(Server):
 
     def _interrupt(self) -> None:
         self.logger.info("interrupted: the server closes")
+        self.active = False
         self._stop(self.grace)
 
     def _stop(self, grace: float) -> bool:

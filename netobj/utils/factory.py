@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netobj.errors import DiscoveryError, ForbiddenError
 from netobj.factory import (
     connect,
     connect_by_service,
@@ -18,6 +19,8 @@ from netobj.multiprocess import connect_multiprocess
 from netobj.registry.discovery import discover, list_services
 
 __all__ = [
+    "DiscoveryError",
+    "ForbiddenError",
     "connect",
     "connect_by_service",
     "connect_channel",
