@@ -91,8 +91,8 @@ ROWS = """
     DeployedServer server_class service_class server_script extra_setup python_executable
     deployed_connect deployed_classic_connect deployed_close MultiServerDeployment
 
-    netobj_classic netobj_classic.py threaded forking stdio oneshot --mode -m --port -p --host --ipv6
-    --logfile --quiet -q --register --registry-type --registry-port --registry-host
+    netobj_classic netobj_classic.py threaded forking stdio oneshot --mode -m --port -p --host
+    --ipv6 --logfile --quiet -q --register --registry-type --registry-port --registry-host
     netobj_registry -6 --timeout -t --listing -l
 
     callbacks_in_both_directions events_with_a_background_thread events_by_poll_all
