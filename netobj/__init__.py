@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netobj import aio as aio
     from netobj import classic as classic
     from netobj import core as core
+    from netobj import deploy as deploy
     from netobj import errors as errors
     from netobj import utils as utils
     from netobj.blocking.batch import batch as batch
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from netobj.core.service import Service as Service
     from netobj.core.service import SlaveService as SlaveService
     from netobj.core.service import VoidService as VoidService
+    from netobj.deploy.multi import MultiServerDeployment as MultiServerDeployment
+    from netobj.deploy.server import DeployedServer as DeployedServer
     from netobj.errors import *  # noqa: F403
     from netobj.factory import connect as connect
     from netobj.factory import connect_by_service as connect_by_service
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from netobj.factory import connect_stream as connect_stream
     from netobj.factory import connect_subproc as connect_subproc
     from netobj.factory import connect_thread as connect_thread
+    from netobj.factory import ssh_connect as ssh_connect
     from netobj.factory import unix_connect as unix_connect
     from netobj.helpers import BgServingThread as BgServingThread
     from netobj.helpers import async_ as async_
@@ -94,6 +98,8 @@ _NAMES_BY_HOME = {
     "netobj.core.exposure": ("exposed", "service"),
     "netobj.core.netref": ("Netref",),
     "netobj.core.registered": ("by_value",),
+    "netobj.deploy.multi": ("MultiServerDeployment",),
+    "netobj.deploy.server": ("DeployedServer",),
     "netobj.core.service": (
         "ClassicClient",
         "ClassicService",
@@ -110,6 +116,7 @@ _NAMES_BY_HOME = {
         "Busy",
         "CallCancelled",
         "ConnectionLost",
+        "DeploymentError",
         "DiscoveryError",
         "ForbiddenError",
         "FrameTooLarge",
@@ -134,6 +141,7 @@ _NAMES_BY_HOME = {
         "connect_stream",
         "connect_subproc",
         "connect_thread",
+        "ssh_connect",
         "unix_connect",
     ),
     "netobj.helpers": (
@@ -158,9 +166,9 @@ _NAMES_BY_HOME = {
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("aio", "classic", "core", "errors", "utils")
+_SUBMODULES = ("aio", "classic", "core", "deploy", "errors", "utils")
 
-__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "utils"))
+__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "deploy", "utils"))
 
 
 def __getattr__(name: str) -> Any:

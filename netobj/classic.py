@@ -68,6 +68,11 @@ def unix_connect(path: str, config: Settings = _NONE) -> Connection:
     return factory.unix_connect(path, ClassicClient, config)
 
 
+def ssh_connect(remote_machine: Any, remote_port: int, config: Settings = _NONE) -> Connection:
+    """Connect to a classic server through SSH; see :func:`netobj.ssh_connect`."""
+    return factory.ssh_connect(remote_machine, remote_port, ClassicClient, config)
+
+
 def connect_stream(stream: Stream, config: Settings = _NONE) -> Connection:
     """A classic connection over *stream*."""
     return factory.connect_stream(stream, ClassicClient, config)
@@ -225,14 +230,6 @@ def teleport_function(
     return importer(export_function(func), namespace, def_)
 
 
-class _LocalSlave(SlaveService):
-    """What a classic server exposes, under the names that its clients use."""
-
-    @property
-    def namespace(self) -> dict[str, Any]:
-        return self.exposed_namespace
-
-
 class MockClassicConnection(Master):
     """A classic connection to this very interpreter, without a connection.
 
@@ -250,7 +247,7 @@ class MockClassicConnection(Master):
     closed = False
 
     def __init__(self) -> None:
-        self.root = _LocalSlave()
+        self.root = SlaveService()
         self.root.on_connect(self)
         super().__init__(self)
 

@@ -20,6 +20,7 @@
     │   ├── AuthenticationError          who calls could not be established
     │   ├── DiscoveryError               no such service is registered
     │   ├── ForbiddenError               the registry does not allow that
+    │   ├── DeploymentError              (OSError) no server could be started over there
     │   └── ReentrantCall                (RuntimeError) a call from inside a half-done one
     └── GenericException                 base of remote classes that are not known here
         └── RemoteBaseException          a SystemExit or its like, from the other side
@@ -36,6 +37,7 @@ __all__ = [
     "Busy",
     "CallCancelled",
     "ConnectionLost",
+    "DeploymentError",
     "DiscoveryError",
     "ForbiddenError",
     "FrameTooLarge",
@@ -119,6 +121,10 @@ class DiscoveryError(NetobjError):
 
 class ForbiddenError(NetobjError):
     """The registry does not allow the operation."""
+
+
+class DeploymentError(NetobjError, OSError):
+    """A server could not be started on another machine; the text has what that machine said."""
 
 
 class ReentrantCall(NetobjError, RuntimeError):

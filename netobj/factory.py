@@ -1,4 +1,4 @@
-"""Connecting: over TCP, Unix sockets, pipes, a child process, a thread of this process."""
+"""Connecting: over TCP, SSH, Unix sockets, pipes, a child process, a thread of this process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, refused
+from netobj.ssh import open_through
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -127,6 +128,25 @@ def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE
     return open_connection(stream_for(sock), service, config)
 
 
+def ssh_connect(
+    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = _NONE
+) -> Connection:
+    """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
+
+    *remote_machine*: a plumbum ``SshMachine``. The connection has an ``ssh`` of its own, which
+    ends with it, and opens no port on this machine. Raises ConnectionRefusedError if nobody
+    listens there, ConnectionLost if SSH does not get there, TimeoutError if who listens says
+    nothing.
+
+    >>> from plumbum import SshMachine
+    >>> with SshMachine("lab") as machine:  # doctest: +SKIP
+    ...     with netobj.ssh_connect(machine, 18861) as conn:
+    ...         conn.root.get_answer()
+    42
+    """
+    return open_connection(open_through(remote_machine, remote_port), service, config)
+
+
 def connect_by_service(
     service_name: str,
     host: str | None = None,
@@ -226,5 +246,6 @@ __all__ = [
     "connect_subproc",
     "connect_thread",
     "open_connection",
+    "ssh_connect",
     "unix_connect",
 ]

@@ -177,6 +177,22 @@ def test_classic_service_on_both_sides() -> None:
         assert here.eval("1") == there.eval("1") == 1
 
 
+def test_eval_and_execute_are_remote_functions(conn: netobj.Connection) -> None:
+    netobj.async_(conn.execute)("x = 6").wait()
+    assert netobj.async_(conn.eval)("x * 7").value == 42
+    assert netobj.timed(conn.eval, 20)("x").value == 6
+
+
+def test_a_service_of_ones_own_may_fill_the_namespace() -> None:
+    class Prepared(netobj.SlaveService):
+        def on_connect(self, conn: Any) -> None:
+            super().on_connect(conn)
+            self.namespace["unit"] = "K"
+
+    with netobj.connect_thread(netobj.ClassicClient, remote_service=Prepared) as conn:
+        assert conn.eval("unit") == "K"
+
+
 # --- teleport -----------------------------------------------------------------------------------
 
 

@@ -71,12 +71,14 @@ FLOORS = {
     "netobj.sockets": (5, 0),
     "netobj.blocking": (5, 1),
     "netobj.aio": (5, 1),
+    "netobj.ssh": (5, 2),
     "netobj.factory": (6, 0),
     "netobj.helpers": (6, 0),
     "netobj.files": (6, 0),
     "netobj.transfer": (6, 1),
     "netobj.auth": (6, 0),
     "netobj.multiprocess": (6, 1),
+    "netobj.deployed": (6, 0),
     "netobj.servers": (6, 1),
     "netobj.classic": (7, 0),
     "netobj.deploy": (7, 0),
@@ -87,7 +89,15 @@ FLOORS = {
 }
 
 # Packages whose files are one room: among themselves they may import, without a cycle.
-ROOMS = ("netobj.blocking", "netobj.aio", "netobj.servers", "netobj.registry", "netobj.cli")
+ROOMS = (
+    "netobj.blocking",
+    "netobj.aio",
+    "netobj.servers",
+    "netobj.registry",
+    "netobj.cli",
+    "netobj.deploy",
+    "netobj.deployed",
+)
 
 # Functions of these names are public: a module of the same name would take their place.
 TAKEN = ("async_", "service", "exposed", "connect", "timed", "buffiter", "restricted")

@@ -70,14 +70,13 @@ class Master(service.Master):
         """The remote dictionary in which :meth:`eval` and :meth:`execute` work."""
         return self._conn.root.namespace
 
-    def execute(self, text: str) -> Any:
-        """Execute Python source over there; to be awaited."""
-        return self._conn.root.execute(text)
-
-    async def teleport(self, func: Callable[..., Any]) -> Any:
-        """*func* as a function of the other side, also in its :attr:`namespace`."""
+    async def teleport(
+        self, func: Callable[..., Any], globals: Any = None, def_: bool = True
+    ) -> Any:
+        """*func* as a function of the other side; see :func:`netobj.classic.teleport_function`."""
         importer = self.modules["netobj.teleportation"].import_function
-        return await importer(export_function(func), self.namespace)
+        names = self.namespace if globals is None else globals
+        return await importer(export_function(func), names, def_)
 
 
 class _Client(service.VoidService):

@@ -77,7 +77,11 @@ class Link:
         self.loop_thread = threading.get_ident()
         self.transport = transport
         ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
-        changes: dict[str, Any] = {"endpoints": config.endpoints or ends}
+        side = config.connid or f"the {type(root).__name__} side"
+        changes: dict[str, Any] = {
+            "connid": config.connid or f"conn{next(numbers.connections)}",
+            "endpoints": config.endpoints or ends,
+        }
         if config.logger is None:
             changes["logger"] = logging.getLogger("netobj")
         self.config = config = config.merge(changes)
@@ -91,7 +95,7 @@ class Link:
             guard=self.guard,
             sequence=numbers.requests,
             process=numbers.process,
-            side=config.connid or f"the {type(root).__name__} side",
+            side=side,
             features=_features(),
         )
         self.root_handle = Handle(self, 0, ImportedClass(NOTHING))

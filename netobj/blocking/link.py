@@ -88,8 +88,11 @@ class Link(Flowing):
         self, root: object, stream: Stream, config: Config | None = None, hello_sent: bool = False
     ) -> None:
         config = config or Config()
+        side = _side(config, type(root))
         config = config._replace(
-            endpoints=config.endpoints or stream.endpoints, logger=config.logger or _LOGGER
+            connid=config.connid or f"conn{next(numbers.connections)}",
+            endpoints=config.endpoints or stream.endpoints,
+            logger=config.logger or _LOGGER,
         )
         guard_against_sigint()
         super().__init__(stream, spinner_for(config.spin_time))
@@ -105,7 +108,7 @@ class Link(Flowing):
             guard=self.guard,
             sequence=numbers.requests,
             process=self.process,
-            side=_side(config, type(root)),
+            side=side,
             features=_features(),
             hello_sent=hello_sent,
         )

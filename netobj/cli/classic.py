@@ -76,6 +76,8 @@ class NetobjClassic(cli.Application):
     def main(self) -> int:
         if self.nested_command is not None:
             return 0
+        if self.mode not in _SERVERS and self.register:
+            return _usage_error(f"--register is not for --mode {self.mode}")
         try:
             registrar = self._registrar() if self.register else None
         except (OSError, ValueError) as exc:

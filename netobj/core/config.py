@@ -68,7 +68,7 @@ class Config(NamedTuple):
     limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit
 
     # Set at run time
-    connid: str | None = None
+    connid: str | None = None  # by default a number of this process's
     credentials: Any = None  # what the authenticator returned
     endpoints: Any = None  # (local address, peer address)
 
@@ -121,9 +121,9 @@ class ConfigMapping(MutableMapping[str, Any]):
 
 _DEFAULTS: Final = Config()
 _UNCHANGED: Final = _DEFAULTS._asdict()
-DEFAULT_CONFIG: dict[str, Any] = _DEFAULTS._asdict()
-"""What each new connection starts from. A program that changes it changes all connections that
-it makes after that; what a service or a caller sets still wins."""
+DEFAULT_CONFIG: dict[str, Any] = {**_UNCHANGED, "safe_attrs": set(SAFE_ATTRS)}
+"""What each new connection starts from. A program that changes it (``safe_attrs`` is a set here)
+changes all connections that it makes after that; what a service or a caller sets still wins."""
 
 
 def settings_for(service: Any, changes: Mapping[str, Any]) -> Config:

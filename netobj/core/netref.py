@@ -200,6 +200,9 @@ _STAND_INS: Final[dict[str, Callable[[Any], Any]]] = {
 takes for granted that what passes for one has these."""
 
 
+BaseNetref = Netref  # RPyC's name for it
+
+
 def _keep_meaning(proxy: Netref, name: str) -> None:
     handle = proxy.____handle__
     if name not in handle.imported.description.methods or name in handle.hidden:

@@ -8,7 +8,8 @@ from typing import Final
 
 
 class Numbers:
-    """A random token of the process, and counters: of requests, and of chains of calls.
+    """A random token of the process, and counters: of requests, of connections, and of
+    chains of calls.
 
     Each step of a counter is one operation of the interpreter, so any thread may take a number.
     """
@@ -21,6 +22,7 @@ class Numbers:
         self.process = os.urandom(16)
         self.chains = count(int.from_bytes(os.urandom(4), "big") >> 1 << 32)
         self.requests = count(1)
+        self.connections = count(1)
 
 
 numbers: Final = Numbers()

@@ -1,4 +1,4 @@
-"""Where programs written for RPyC look for the default settings.
+"""Where programs written for RPyC look for the default settings, and for PingError.
 
 >>> import netobj
 >>> netobj.core.protocol.DEFAULT_CONFIG["allow_public_attrs"]
@@ -8,5 +8,6 @@ False
 from __future__ import annotations
 
 from netobj.core.config import DEFAULT_CONFIG
+from netobj.errors import PingError
 
-__all__ = ["DEFAULT_CONFIG"]
+__all__ = ["DEFAULT_CONFIG", "PingError"]

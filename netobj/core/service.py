@@ -94,6 +94,11 @@ class SlaveService(Service):
         self._conn = conn
         super().on_connect(conn)
 
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The dictionary in which :meth:`eval` and :meth:`execute` work."""
+        return self.exposed_namespace
+
     @exposed
     def execute(self, text: str) -> None:
         """Execute Python source in the connection's namespace."""
@@ -176,18 +181,20 @@ class Master:
             found = self.__dict__["_namespace"] = self._conn.root.namespace
         return found
 
-    def eval(self, text: str) -> Any:
-        """Evaluate a Python expression over there."""
-        return self._conn.root.eval(text)
+    @property
+    def eval(self) -> Any:
+        """Evaluates a Python expression over there: ``eval("6 * 7")``."""
+        return self._conn.root.eval
 
-    def execute(self, text: str) -> None:
-        """Execute Python source over there."""
-        self._conn.root.execute(text)
+    @property
+    def execute(self) -> Any:
+        """Executes Python source over there: ``execute("x = 1")``."""
+        return self._conn.root.execute
 
-    def teleport(self, func: Callable[..., Any]) -> Any:
-        """*func* as a function of the other side, also in its :attr:`namespace`."""
+    def teleport(self, func: Callable[..., Any], globals: Any = None, def_: bool = True) -> Any:
+        """*func* as a function of the other side; see :func:`netobj.classic.teleport_function`."""
         importer = self.modules["netobj.teleportation"].import_function
-        return importer(export_function(func), self.namespace)
+        return importer(export_function(func), self.namespace if globals is None else globals, def_)
 
 
 class MasterService(Service):

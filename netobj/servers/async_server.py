@@ -71,7 +71,7 @@ class AsyncServer(Server):
                 with on_sigterm(self._interrupt):
                     loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
-            self.logger.warning("interrupted: the server closes")
+            self.logger.info("interrupted: the server closes")
             grace = self.grace
         except (OSError, ValueError):  # of a listener that is closed meanwhile
             if not self._closed:
@@ -106,6 +106,8 @@ class AsyncServer(Server):
             self._running = server
             if self._closed:
                 server.stop()
+            elif not self.active:  # a signal came before there was a loop to tell
+                server.stop(self.grace)
         self._cut = await server.serve_forever()
 
     async def _wind_up(self, grace: float) -> None:
@@ -123,7 +125,8 @@ class AsyncServer(Server):
         raise NotImplementedError("the event loop accepts connections")
 
     def _interrupt(self) -> None:
-        self.logger.warning("interrupted: the server closes")
+        self.logger.info("interrupted: the server closes")
+        self.active = False
         self._stop(self.grace)
 
     def _stop(self, grace: float) -> bool:

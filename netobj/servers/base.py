@@ -194,10 +194,10 @@ class Server:
         """
         self.active = True
         try:
-            where = self.socket_path or f"[{self.host}]:{self.port}"
-            self.logger.info("server started on %s", where)
-            self._register()
-            with on_sigterm(self._interrupt):
+            with on_sigterm(self._interrupt):  # before it says that it has started
+                where = self.socket_path or f"[{self.host}]:{self.port}"
+                self.logger.info("server started on %s", where)
+                self._register()
                 while self.active and not self._closed:
                     self.accept()
         except KeyboardInterrupt:
@@ -211,7 +211,7 @@ class Server:
 
     def _interrupt(self) -> None:
         """Have :meth:`start` close the server; from a signal handler, so without a lock."""
-        self.logger.warning("interrupted: the server closes")
+        self.logger.info("interrupted: the server closes")
         self.active = False
         listener = self._listener
         if listener is not None:
@@ -476,11 +476,16 @@ class Server:
     # --- in the background -----------------------------------------------------------------------
 
     def __enter__(self) -> Server:
+        self._start_in_thread()
+        return self
+
+    def _start_in_thread(self) -> threading.Thread:
+        """Serve in the background. A name that programs have from RPyC; ``with`` is to be had."""
         self.listener  # noqa: B018  (bind now, so that errors are raised here)
         self.active = True
         self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
         self._thread.start()
-        return self
+        return self._thread
 
     def __exit__(
         self,
@@ -525,14 +530,14 @@ def _close(sock: socket.socket) -> None:
         pass
 
 
-def close_listener(listener: socket.socket) -> None:
-    """Let nobody connect any more, and a thread that accepts come out."""
-    _shutdown(listener)
-    _close(listener)
-
-
 def _shutdown(listener: socket.socket) -> None:
     try:
         listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
     except OSError:
         pass
+
+
+def close_listener(listener: socket.socket) -> None:
+    """Close *listener*, also while a thread waits in its ``accept``."""
+    _shutdown(listener)
+    _close(listener)

@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from netobj.utils import registry as registry
     from netobj.utils import server as server
     from netobj.utils import teleportation as teleportation
+    from netobj.utils import zerodeploy as zerodeploy
 
-_SUBMODULES = ("classic", "factory", "helpers", "registry", "server", "teleportation")
+_SUBMODULES = (
+    "classic",
+    "factory",
+    "helpers",
+    "registry",
+    "server",
+    "teleportation",
+    "zerodeploy",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from netobj.classic import (
     deliver,
     obtain,
     redirected_stdio,
+    ssh_connect,
     teleport_function,
     unix_connect,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "obtain",
     "pm",
     "redirected_stdio",
+    "ssh_connect",
     "teleport_function",
     "unix_connect",
     "upload",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netobj.errors import DiscoveryError, ForbiddenError
 from netobj.factory import (
     connect,
     connect_by_service,
@@ -11,12 +12,15 @@ from netobj.factory import (
     connect_stream,
     connect_subproc,
     connect_thread,
+    ssh_connect,
     unix_connect,
 )
 from netobj.multiprocess import connect_multiprocess
 from netobj.registry.discovery import discover, list_services
 
 __all__ = [
+    "DiscoveryError",
+    "ForbiddenError",
     "connect",
     "connect_by_service",
     "connect_channel",
@@ -28,5 +32,6 @@ __all__ = [
     "connect_thread",
     "discover",
     "list_services",
+    "ssh_connect",
     "unix_connect",
 ]

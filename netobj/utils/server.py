@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from netobj.servers.base import Server
 from netobj.servers.forking import ForkingServer
 from netobj.servers.gevent_server import GeventServer
 from netobj.servers.oneshot import OneShotServer
 from netobj.servers.thread_pool import ThreadPoolServer
 from netobj.servers.threaded import ThreadedServer
 
-__all__ = ["ForkingServer", "GeventServer", "OneShotServer", "ThreadPoolServer", "ThreadedServer"]
+__all__ = [
+    "ForkingServer",
+    "GeventServer",
+    "OneShotServer",
+    "Server",
+    "ThreadPoolServer",
+    "ThreadedServer",
+]

@@ -371,6 +371,7 @@ def test_settings_can_be_changed() -> None:
                 await pair.root.secret
             pair.there._config["allow_public_attrs"] = True
             assert await pair.root.secret == 3
+            assert pair.there.config.connid not in (None, pair.conn.config.connid)
             with pytest.raises(AttributeError, match="no attribute 'nothing'"):
                 pair.conn.nothing  # noqa: B018
 

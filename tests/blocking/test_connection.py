@@ -1054,6 +1054,16 @@ def test_endpoints_and_the_logger_are_set(pair: Pair) -> None:
     assert here.log is logging.getLogger("netobj")
 
 
+def test_each_connection_has_an_id(pair: Pair) -> None:
+    here, there = pair()
+    assert here._config["connid"].startswith("conn")
+    assert there._config["connid"] not in (None, here._config["connid"])
+    named, _ = pair(config={"connid": "the pump's"})
+    assert named._config["connid"] == "the pump's"
+    with pytest.raises(AttributeError, match="the VoidService side refuses"):  # not "conn1 ..."
+        there.root.nothing  # noqa: B018
+
+
 def test_a_connection_has_no_other_attributes(pair: Pair) -> None:
     here, _ = pair()
     with pytest.raises(AttributeError, match="'Connection' object has no attribute 'modules'"):

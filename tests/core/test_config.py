@@ -94,6 +94,12 @@ class Holder:
     def put(self, config: Config) -> None:
         self.config = config
 
+    def test_a_program_may_add_to_the_safe_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert settings_for(None, {}) == Config()
+        monkeypatch.setitem(DEFAULT_CONFIG, "safe_attrs", set(DEFAULT_CONFIG["safe_attrs"]))
+        DEFAULT_CONFIG["safe_attrs"].add("__wrapped__")
+        assert settings_for(None, {}).safe_attrs == SAFE_ATTRS | {"__wrapped__"}
+
 
 class TestMapping:
     def test_reads_and_writes_the_settings_in_force(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import netobj.core.config
 import netobj.core.protocol
+import netobj.errors
 
 
-def test_default_config_is_the_one_at_its_home() -> None:
+def test_each_name_is_the_one_at_its_home() -> None:
     assert netobj.core.protocol.DEFAULT_CONFIG is netobj.core.config.DEFAULT_CONFIG
+    assert netobj.core.protocol.PingError is netobj.errors.PingError

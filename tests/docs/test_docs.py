@@ -20,10 +20,17 @@ from typing import Any
 
 import pytest
 
+from sshd import find_sshd
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 TUTORIAL = [f"docs/tutorial/part{number}.rst" for number in range(1, 6)]
-GUIDES = [f"docs/{name}.rst" for name in ("asyncio", "streams", "calls", "classic", "arrays")]
+GUIDES = [
+    f"docs/{name}.rst"
+    for name in ("asyncio", "streams", "calls", "classic", "arrays", "deployment")
+]
+
+NEED_SSHD = ["docs/deployment.rst"]
 
 # Examples with these words run where there is what they need.
 NEEDS = {"asyncio.timeout(": sys.version_info >= (3, 11), "uvloop": find_spec("uvloop") is not None}
@@ -64,6 +71,9 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def test_examples(
     page: Path, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name_of(page) in NEED_SSHD:
+        find_sshd()
+
     def run(code: CodeType, names: dict[str, Any]) -> None:
         done = FunctionType(code, names)()
         if inspect.iscoroutine(done):

@@ -109,6 +109,18 @@ class TestCode:
         assert pair.get(moved(10)) == 14
         assert pair.get(there.eval("shift(1, 1)")) == 5
 
+    def test_teleport_with_globals_of_its_own(self, conn: tuple[Pair, Any]) -> None:
+        pair, there = conn
+
+        def use() -> int:
+            return word  # type: ignore[name-defined] # noqa: F821
+
+        names = pair.get(there.eval("{'word': 17}"))
+        moved = pair.get(there.teleport(use, globals=names, def_=False))
+        assert pair.get(moved()) == 17
+        put_there = pair.get(there.eval("lambda names: 'use' in names"))
+        assert pair.get(put_there(names)) is False
+
     def test_its_globals_are_the_namespace(self, conn: tuple[Pair, Any]) -> None:
         pair, there = conn
         moved = pair.get(there.teleport(lambda: word))  # type: ignore[name-defined] # noqa: F821

@@ -186,6 +186,25 @@ def test_a_signal_ends_the_process_well(kind: str, number: int) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer", "AsyncServer"])
+def test_sigterm_as_soon_as_the_server_says_that_it_has_started(kind: str) -> None:
+    """The handler of the log stands for a supervisor that reads it."""
+    program = PROGRAM.replace(
+        "server.start()",
+        "class Reader(logging.Handler):\n"
+        "    def emit(self, record):\n"
+        "        if 'started' in record.getMessage():\n"
+        "            signal.raise_signal(signal.SIGTERM)\n"
+        "server.logger.setLevel(logging.INFO)\n"
+        "server.logger.addHandler(Reader())\n"
+        "server.start()",
+    )
+    command = [sys.executable, "-c", program, kind, "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
+    assert (done.stdout.splitlines()[1:], done.returncode) == (["after start"], 0)
+    assert "Traceback" not in done.stderr
+
+
 def test_a_signal_that_the_program_handles_is_its_own(tmp_path: Path) -> None:
     program = PROGRAM.replace(
         "server.start()", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); server.start()"

@@ -151,6 +151,8 @@ def test_no_process_can_be_started(
         patch.setattr(os, "fork", fork)
         conn = netobj.connect("localhost", server.port)
         conn.wait_closed()
+        with pytest.raises(EOFError, match=r"no process can be started for it \(too many"):
+            conn.root.pid()
         conn.close()
         assert "no process can be started for it (too many processes)" in caplog.text
     with netobj.connect("localhost", server.port) as conn:

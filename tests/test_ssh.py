@@ -1,0 +1,212 @@
+"""Connecting through a real sshd: netobj.ssh_connect and netobj.classic.ssh_connect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from plumbum import SshMachine
+
+import netobj
+from netobj.ssh import SshProcess, SshStream
+from patience import wait_until
+from sshd import Sshd, end, running
+
+
+class AnswerService(netobj.Service):
+    def exposed_get_answer(self) -> int:
+        return 42
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(sshd: Sshd) -> Iterator[SshMachine]:
+    with sshd.machine() as machine:
+        yield machine
+    wait_until(lambda: sshd.is_clean(0))
+
+
+@pytest.fixture
+def machine(sshd: Sshd, shared: SshMachine) -> Iterator[SshMachine]:
+    """One for all tests; none of them may leave anything on it."""
+    yield shared
+    wait_until(sshd.is_clean)
+
+
+@pytest.fixture
+def server() -> Iterator[netobj.ThreadedServer]:
+    with netobj.ThreadedServer(AnswerService, hostname="localhost") as server:
+        yield server
+
+
+def tunnel_of(conn: netobj.Connection) -> SshProcess:
+    stream = conn._channel.stream
+    assert isinstance(stream, SshStream)
+    assert stream.process is not None
+    return stream.process
+
+
+def listening(pid: int) -> list[str]:
+    """The addresses at which the process listens, as Linux writes them."""
+    own = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that the listing itself has open
+            own.add(os.readlink(path))
+    rows = [
+        row.split()
+        for table in ("tcp", "tcp6")
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
+
+
+def test_ssh_connect(machine: SshMachine, server: netobj.ThreadedServer) -> None:
+    with netobj.ssh_connect(machine, server.port) as conn:
+        assert conn.root.get_answer() == 42
+        assert conn.peer_name == f"ssh://127.0.0.1 port {server.port}"
+
+
+def test_ssh_connect_shows_a_service_and_takes_a_config(
+    machine: SshMachine, server: netobj.ThreadedServer
+) -> None:
+    heard = []
+
+    class Listener(netobj.Service):
+        def on_connect(self, conn: netobj.Connection) -> None:
+            heard.append(conn._config["allow_pickle"])
+
+    netobj.ssh_connect(machine, server.port, Listener, {"allow_pickle": True}).close()
+    assert heard == [True]
+
+
+def test_classic_ssh_connect(machine: SshMachine) -> None:
+    with (
+        netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server,
+        netobj.classic.ssh_connect(machine, server.port) as conn,
+    ):
+        data = bytes(range(256)) * 10_000
+        assert conn.builtins.bytes(data) == data
+        assert conn.modules.os.getpid() == os.getpid()
+
+
+def test_no_port_is_opened_on_this_machine(
+    machine: SshMachine, server: netobj.ThreadedServer
+) -> None:
+    with netobj.ssh_connect(machine, server.port) as conn:
+        assert listening(tunnel_of(conn).proc.pid) == []
+        assert listening(os.getpid()) != []  # the server's: the look at it works
+
+
+def test_closing_ends_ssh(sshd: Sshd, machine: SshMachine, server: netobj.ThreadedServer) -> None:
+    conn = netobj.ssh_connect(machine, server.port)
+    assert len(sshd.sessions()) == 2
+    conn.close()
+    wait_until(sshd.is_clean)
+    wait_until(lambda: not server.connections)
+
+
+def test_an_ssh_that_does_not_end_is_killed(
+    machine: SshMachine, server: netobj.ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netobj.ssh.GRACE", 0.2)
+    conn = netobj.ssh_connect(machine, server.port)
+    process = tunnel_of(conn)
+    os.kill(process.proc.pid, signal.SIGSTOP)
+    conn.close()
+    wait_until(lambda: process.ended)
+    assert process.proc.returncode == -signal.SIGKILL
+
+
+def test_a_dead_ssh_is_a_lost_connection(
+    sshd: Sshd, machine: SshMachine, server: netobj.ThreadedServer
+) -> None:
+    conn = netobj.ssh_connect(machine, server.port)
+    result = netobj.async_(conn.root.get_answer)()
+    assert result.value == 42
+    end(tunnel_of(conn).proc.pid)
+    wait_until(lambda: conn.closed)
+    with pytest.raises(netobj.ConnectionLost):
+        conn.root.get_answer()
+    conn.close()
+    wait_until(sshd.is_clean)
+
+
+def test_nobody_listens(sshd: Sshd, machine: SshMachine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError, match=f"ssh://127.0.0.1 port {port}"):
+        netobj.ssh_connect(machine, port)
+    assert sshd.is_clean()
+
+
+def test_who_listens_says_nothing(
+    sshd: Sshd, machine: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "connect_timeout", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        with pytest.raises(TimeoutError, match=r"nothing came within 0\.5 s"):
+            netobj.ssh_connect(machine, port)
+    wait_until(sshd.is_clean)
+
+
+def test_forwarding_is_forbidden(tmp_path: Path, server: netobj.ThreadedServer) -> None:
+    with running(tmp_path, "AllowTcpForwarding no") as strict, strict.machine() as machine:
+        with pytest.raises(netobj.ConnectionLost, match="prohibited"):
+            netobj.ssh_connect(machine, server.port)
+        assert strict.is_clean()
+
+
+def test_a_wrong_host_key(tmp_path: Path, server: netobj.ThreadedServer) -> None:
+    with running(tmp_path) as sshd, sshd.machine() as machine:
+        sshd.stop()
+        sshd.new_host_key()
+        sshd.start()
+        with pytest.raises(netobj.ConnectionLost, match="Host key verification failed"):
+            netobj.ssh_connect(machine, server.port)
+        assert sshd.is_clean()
+
+
+def test_sshd_is_gone(tmp_path: Path, server: netobj.ThreadedServer) -> None:
+    with running(tmp_path) as sshd, sshd.machine() as machine:
+        sshd.stop()
+        with pytest.raises(netobj.ConnectionLost, match=r"ssh ended with 255: .*refused"):
+            netobj.ssh_connect(machine, server.port)
+        assert sshd.is_clean()
+
+
+def test_no_plumbum_machine() -> None:
+    with pytest.raises(TypeError, match="a plumbum SshMachine is needed"):
+        netobj.ssh_connect("lab", 18861)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_no_port(machine: SshMachine, port: int) -> None:
+    with pytest.raises(ValueError, match="a port is a number from 1 to 65535"):
+        netobj.ssh_connect(machine, port)
+
+
+def test_a_child_of_fork_does_not_end_the_tunnel(
+    machine: SshMachine, server: netobj.ThreadedServer
+) -> None:
+    with netobj.ssh_connect(machine, server.port) as conn:
+        process = tunnel_of(conn)
+        child = os.fork()
+        if child == 0:
+            process.let_go()
+            process.end_soon()
+            process.kill()
+            conn.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert conn.root.get_answer() == 42
