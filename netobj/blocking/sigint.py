@@ -11,7 +11,8 @@ from netobj.blocking.safepoint import at_safe_point
 from netobj.blocking.streams import COOPERATIVE
 
 
-def _on_sigint(number: int, frame: FrameType | None) -> None:
+def on_sigint(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, if need be a moment later."""
     io = running_io_thread()
     if io is None or at_safe_point(frame):  # without it there is no connection to harm
         raise KeyboardInterrupt
@@ -27,4 +28,4 @@ def guard_against_sigint() -> None:
     """
     if not COOPERATIVE and threading.current_thread() is threading.main_thread():
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _on_sigint)
+            signal.signal(signal.SIGINT, on_sigint)

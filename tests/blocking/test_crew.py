@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -55,6 +56,58 @@ def test_what_comes_when_the_crew_has_ended_is_let_go_of() -> None:
     crew.close()
 
 
+class Peer:
+    """As much of a connection as a crew sees: it has *requests*, which it runs by *run*."""
+
+    ended = False
+    crew: Any = None
+
+    def __init__(self, run: Callable[[Any], object], *requests: Any) -> None:
+        self.ends = socket.socketpair()
+        self.stream = SimpleNamespace(read_fd=self.ends[0].fileno(), pending=lambda: False)
+        self.dispatcher = SimpleNamespace(run=run, workers=None)
+        self.reader_is_there = lambda: False
+        self.requests = list(requests)
+        self.reads = threading.Semaphore(0)
+
+    def take_call(self) -> Any:
+        self.reads.release()
+        return self.requests.pop() if self.requests else None
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
+
+def test_when_even_the_leader_runs_a_call_another_thread_reads(crew: Crew) -> None:
+    # Real peers of the same process would not do: the leader leaves their calls to others.
+    gate = threading.Event()
+    crew.submit((str, ""))  # so that there is another thread, which is free
+    wait_until(lambda: crew._idle)
+
+    def run(_: object) -> None:
+        crew.submit((gate.wait, HANG))  # by what it reads itself while it waits for its callback
+        gate.wait(HANG)
+
+    busy, other = Peer(run, SimpleNamespace(path="method")), Peer(run)
+    try:
+        crew.add(cast("Any", other))
+        assert other.reads.acquire(timeout=HANG)
+        crew.add(cast("Any", busy))
+        wait_until(lambda: crew._count == 2 and not crew._idle)
+        other.ends[1].send(b"x")
+        for _ in range(3):  # it stays readable
+            assert other.reads.acquire(timeout=HANG)
+        gate.set()
+        wait_until(lambda: crew._count == 2 and crew._idle)
+        crew.close()
+        wait_until(lambda: busy.crew is other.crew is None)
+    finally:
+        gate.set()
+        busy.close()
+        other.close()
+
+
 class Works(netobj.Service):
     """Calls that end when they are told to."""
 
@@ -65,9 +118,6 @@ class Works(netobj.Service):
     def exposed_wait(self) -> None:
         self.inside += 1
         assert self.gate.wait(HANG)
-
-    def exposed_call(self, function: Callable[[], object]) -> object:
-        return function()
 
     def exposed_echo(self, value: Any) -> Any:
         return value
@@ -108,34 +158,6 @@ def test_a_connection_that_cannot_be_waited_for_is_ended_and_others_are_served(
         monkeypatch.undo()
         with join(server) as other:
             assert other.root.echo(3) == 3
-
-
-def test_when_even_the_leader_runs_a_call_another_thread_reads(
-    server: netobj.ThreadPoolServer, works: Works
-) -> None:
-    with join(server) as conn, join(server) as other:
-        assert other.root.echo(1) == 1
-        assert server._crew is not None
-        crew = server._crew
-        crew.submit((str, ""))  # so that there is another thread, which is free
-        wait_until(lambda: crew._idle and not crew._watched)
-        crew._watched = True  # the looks come late
-
-        def back() -> str:
-            # What the leader reads while it waits for this goes to the other thread.
-            result = netobj.async_(conn.root.wait)()
-            wait_until(lambda: works.inside)
-            for _ in range(2):
-                crew._io.soon((Crew._look, crew))
-            for _ in range(3):
-                other.ping(timeout=HANG)
-            works.gate.set()
-            assert result.value is None
-            return "back"
-
-        assert conn.root.call(back) == "back"
-        assert [other.root.echo(number) for number in range(5)] == list(range(5))
-        wait_until(lambda: crew._count <= 2)
 
 
 def test_closing_gives_descriptors_back_while_a_call_goes_on(
