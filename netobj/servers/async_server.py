@@ -106,8 +106,6 @@ class AsyncServer(Server):
             self._running = server
             if self._closed:
                 server.stop()
-            elif not self.active:  # interrupted already
-                server.stop(self.grace)
             elif not self.active:  # a signal came before there was a loop to tell
                 server.stop(self.grace)
         self._cut = await server.serve_forever()
