@@ -16,6 +16,7 @@ from struct import Struct
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from netobj.blocking.connection import Connection
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
@@ -139,6 +140,13 @@ class ForkingServer(Server):
                 sys.stderr.flush()
             finally:
                 os._exit(status)
+
+    def _serve_admitted(self, connection: Connection) -> None:
+        super()._serve_admitted(connection)
+        # A worker may be telling the service, and would not survive this process.
+        end = time.monotonic() + GRACE
+        while not connection.finished and time.monotonic() < end:
+            time.sleep(0.001)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """A child is told to end by SIGTERM, as often as its parent likes.
