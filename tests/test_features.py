@@ -346,7 +346,8 @@ def failure(conn: Any, error: str = "value") -> BaseException:
 
 
 def shown(exc: BaseException) -> str:
-    return "\n".join([str(exc), *getattr(exc, "__notes__", ())])
+    """What is shown of it: notes since Python 3.11, which have the remote traceback."""
+    return "\n".join([str(exc), *getattr(exc, "__notes__", ()), getattr(exc, "_remote_tb", "")])
 
 
 @pytest.mark.parametrize("sent", [False, True])
