@@ -32,7 +32,7 @@ def callbacks(port: int, number: int, tally: Tally) -> None:
     told: list[int] = []
     with _connect(port) as conn:
         tally.check("back", conn.root.back(lambda value: value + 1, number), number + 1)
-        netobj.async_(conn.root.back)(told.append, number).wait()
+        tally.check("back", netobj.async_(conn.root.back)(told.append, number).value, None)
         tally.check("what was told", told, [number])
 
 
@@ -57,11 +57,7 @@ def in_flight(port: int, number: int, tally: Tally) -> None:
     with _connect(port) as conn:
         results = [netobj.async_(conn.root.wait)(0.01) for _ in range(IN_FLIGHT)]
         tally.check("add", conn.root.add(number, 1), number + 1)
-    for result in results:
-        try:
-            result.wait()
-        except EOFError:
-            pass
+    _see_all_end(results)
 
 
 def cut(port: int, number: int, tally: Tally) -> None:
@@ -71,11 +67,7 @@ def cut(port: int, number: int, tally: Tally) -> None:
         conn.root.keep([number], lambda: number, thing)
         results = [netobj.async_(conn.root.wait)(0.01) for _ in range(IN_FLIGHT)]
         conn.stream.shutdown()
-        for result in results:
-            try:
-                result.wait()
-            except EOFError:
-                pass
+        _see_all_end(results)
         conn.wait_closed()
 
 
@@ -99,6 +91,14 @@ def visit_in_thread(port: int, tally: Tally, rng: random.Random) -> None:
     except Exception as exc:
         tally.fault(f"{visit.__name__}: {exc!r}")
     tally.note(visit.__name__)
+
+
+def _see_all_end(results: list[Any]) -> None:
+    for result in results:
+        try:
+            result.value  # noqa: B018
+        except EOFError:  # the connection has
+            pass
 
 
 def _connect(port: int) -> netobj.Connection:
