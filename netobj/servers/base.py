@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
+from netobj.blocking.dispatch import Workers
 from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
@@ -368,7 +369,8 @@ class Server:
         """The new client; None if the server is closed by now."""
         config = {} if greeted else self._settings(credentials)
         service = instance_of(self.service)
-        connection = open_connection(stream_for(sock), service, config, greeted)
+        stream = stream_for(sock)
+        connection = open_connection(stream, service, config, greeted, self._workers())
         with self._lock:
             if not self._closed:
                 self.clients.add(connection)
@@ -379,16 +381,18 @@ class Server:
     def _serve_admitted(self, connection: Connection) -> None:
         connection.on_end = self._left
         try:
-            if self.executor is None:
+            if self.executor is None:  # else the I/O thread reads what comes
                 self._handle_connection(connection)
-            else:  # the I/O thread reads what comes
-                connection.dispatcher.workers = _Workers(self.executor)
         except Exception:
             self.logger.exception("serving a client failed")
             connection.close()
         finally:
             if connection.closed:  # perhaps before it was to tell
                 self._left(connection)
+
+    def _workers(self) -> Workers | None:
+        """Where calls run that the connection's own thread does not run."""
+        return None if self.executor is None else _Workers(self.executor)
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""
