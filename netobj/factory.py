@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
+from netobj.blocking.dispatch import Workers
 from netobj.blocking.streams import PipeStream, Stream, stream_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
@@ -25,11 +26,16 @@ _KEEPALIVE_SECONDS: Final = 60
 
 
 def open_connection(
-    stream: Stream, service: Any, config: Settings, greeted: Config | None = None
+    stream: Stream,
+    service: Any,
+    config: Settings,
+    greeted: Config | None = None,
+    workers: Workers | None = None,
 ) -> Connection:
     """The connection over *stream* that shows *service*, whose ``on_connect`` has run.
 
     *greeted*: the settings with which the peer was greeted already; then they are in force.
+    *workers*: where its calls run, the first of them, too, in place of the process's threads.
     """
     try:
         instance = instance_of(service)
@@ -38,6 +44,7 @@ def open_connection(
     except BaseException:
         stream.close()
         raise
+    connection.dispatcher.workers = workers
     connection.attach(instance)
     return connection
 

@@ -42,7 +42,9 @@ class AsyncServer(Server):
         super().__init__(service, *args, **kwargs)
         if self.authenticator is not None:
             raise ValueError("AsyncServer takes no authenticator: use ssl=, a context for TLS")
-        self._workers = workers
+        if self.executor is not None:
+            raise ValueError("AsyncServer takes no executor: use netobj.ThreadedServer")
+        self._threads = workers
         self._ssl = ssl
         self._new_event_loop = new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,7 +98,7 @@ class AsyncServer(Server):
             sock=listener,
             ssl=self._ssl,
             config=config,
-            workers=self._workers,
+            workers=self._threads,
             backlog=self.backlog,
             logger=self.logger,
         )
@@ -124,6 +126,13 @@ class AsyncServer(Server):
     def _accept_method(self, sock: socket.socket) -> None:
         raise NotImplementedError("the event loop accepts connections")
 
+    def _runs_here(self) -> bool:
+        """True on the server's own loop, which must not wait for itself."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
     def _interrupt(self) -> None:
         self.logger.info("interrupted: the server closes")
         self.active = False
@@ -144,7 +153,7 @@ class AsyncServer(Server):
         """As :meth:`netobj.servers.base.Server.close`.
 
         The thread that runs :meth:`start` does it, and is told here; only with *grace* is it waited
-        for, and are the calls that were cut returned.
+        for, and are the calls that were cut returned; not if a call on its loop closes the server.
         """
         with self._lock:
             known = self._closed
@@ -154,7 +163,7 @@ class AsyncServer(Server):
                     unlink(self.socket_path)
         super().close()
         # After that: a loop that begins later sees that the server is closed.
-        if not self._stop(grace) or known or not grace:
+        if not self._stop(grace) or known or not grace or self._runs_here():
             return ()
         self._ended.wait()
         return self._cut

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
+from netobj.blocking.dispatch import Workers
 from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
@@ -246,9 +247,12 @@ class Server:
                 raise
             self.logger.error("accepting failed, trying again soon: %s", exc)
             if exc.errno in _NO_DESCRIPTOR:
-                self._refuse_next(f"{exc.strerror}")
+                self._accept_with_spare(f"{exc.strerror}")
             time.sleep(ACCEPT_PAUSE)
             return
+        self._accepted(sock, address)
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(True)
         with self._lock:
             admitted = len(self.clients) + len(self._admitting) < self.max_connections
@@ -260,24 +264,37 @@ class Server:
         else:
             self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
 
-    def _refuse_next(self, reason: str) -> None:
-        """Tell the next who has connected that there is no descriptor for it."""
+    def _accept_with_spare(self, reason: str) -> None:
+        """Accept who comes next, to say that there is no descriptor, unless there is one by then.
+
+        The system does not wait for somebody to come before it says that there is none.
+        """
         with self._lock:
             spare, self._spare = self._spare, None
         if spare is None:
+            self._renew_spare()
             return
         os.close(spare)
         try:
-            sock, _ = self.listener.accept()
-            self._refuse(sock, reason)
-        except OSError:  # another thread has taken the descriptor
-            pass
-        try:
-            with self._lock:
-                if not self._closed:
+            sock, address = self.listener.accept()
+        except OSError:  # another thread has taken the descriptor, or the server is closed
+            self._renew_spare()
+        else:
+            if self._renew_spare():
+                self._accepted(sock, address)
+            else:
+                self._refuse(sock, reason)
+                self._renew_spare()
+
+    def _renew_spare(self) -> bool:
+        """Keep a descriptor for later; False if there is none."""
+        with self._lock:
+            if self._spare is None and not self._closed:
+                try:
                     self._spare = os.open(os.devnull, os.O_RDONLY)
-        except OSError:
-            pass
+                except OSError:
+                    pass
+            return self._spare is not None
 
     def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
@@ -343,7 +360,7 @@ class Server:
         try:
             authenticated = self._authenticate(sock)
             if authenticated is not None:
-                connection = self._open(*authenticated, greeted)
+                connection = self._open(sock, *authenticated, greeted)
         except Exception:
             self.logger.exception("serving a client failed")
         finally:
@@ -365,14 +382,20 @@ class Server:
         return None
 
     def _open(
-        self, sock: socket.socket, credentials: Any, greeted: Config | None
+        self,
+        accepted: socket.socket,
+        sock: socket.socket,
+        credentials: Any,
+        greeted: Config | None,
     ) -> Connection | None:
-        """The new client; None if the server is closed by now."""
+        """The new client, to be spoken with through *sock*; None if the server is closed by now."""
         config = {} if greeted else self._settings(credentials)
         service = instance_of(self.service)
-        connection = open_connection(stream_for(sock), service, config, greeted)
+        stream = stream_for(sock)
+        connection = open_connection(stream, service, config, greeted, self._workers())
         with self._lock:
             if not self._closed:
+                self._admitting.discard(accepted)  # in one step: it counts once
                 self.clients.add(connection)
                 return connection
         connection.close()
@@ -381,16 +404,18 @@ class Server:
     def _serve_admitted(self, connection: Connection) -> None:
         connection.on_end = self._left
         try:
-            if self.executor is None:
+            if self.executor is None:  # else the I/O thread reads what comes
                 self._handle_connection(connection)
-            else:  # the I/O thread reads what comes
-                connection.dispatcher.workers = _Workers(self.executor)
         except Exception:
             self.logger.exception("serving a client failed")
             connection.close()
         finally:
             if connection.closed:  # perhaps before it was to tell
                 self._left(connection)
+
+    def _workers(self) -> Workers | None:
+        """Where calls run that the connection's own thread does not run."""
+        return None if self.executor is None else _Workers(self.executor)
 
     def _handle_connection(self, connection: Connection) -> None:
         """Serve *connection* until it ends."""

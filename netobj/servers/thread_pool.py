@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.blocking.crew import Crew
+from netobj.blocking.dispatch import Workers
 from netobj.blocking.pool import pool
 from netobj.servers.base import Server
 
@@ -62,6 +63,9 @@ class ThreadPoolServer(Server):
 
     def _admit(self, accepted: tuple[socket.socket, Any]) -> None:
         self._authenticate_and_serve_client(*accepted)
+
+    def _workers(self) -> Workers | None:
+        return self._crew if self.executor is None else super()._workers()
 
     def _handle_connection(self, connection: Connection) -> None:
         if connection.served_by_caller:  # a setting that asks for one thread

@@ -13,7 +13,7 @@ import trustme
 from looped import LOOPS
 
 import netobj
-from patience import wait_until
+from patience import HANG, wait_until
 
 
 class Mixed(netobj.Service):
@@ -87,6 +87,22 @@ def test_closing_while_calls_run(new_loop: Any) -> None:
     assert sorted(service.log) == ["blocks", "disconnected", "ends", "waits"]
     service.go.set()
     conn.close()
+
+
+def test_a_call_on_the_loop_may_close_the_server() -> None:
+    class Closing(netobj.Service):
+        server: Any = None
+
+        async def exposed_shut_down(self) -> tuple[Any, ...]:
+            found: tuple[Any, ...] = self.server.close(grace=HANG)
+            return found
+
+    with netobj.AsyncServer(Closing, hostname="localhost") as server:
+        Closing.server = server
+        with netobj.connect("localhost", server.port) as conn:
+            assert conn.root.shut_down() == ()  # it cannot wait for itself
+            wait_until(lambda: conn.closed)
+        assert server._ended.wait(HANG)
 
 
 def test_what_a_call_leaves_behind_is_cancelled_at_the_end() -> None:
@@ -172,6 +188,8 @@ def test_tls() -> None:
 def test_settings_and_what_it_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match="takes no authenticator"):
         netobj.AsyncServer(Mixed, authenticator=lambda sock: (sock, None))
+    with pytest.raises(ValueError, match="takes no executor"):
+        netobj.AsyncServer(Mixed, executor=netobj.Pump())
     logger = logging.getLogger("mine")
     config = {"allow_public_attrs": True, "logger": None}
     with (

@@ -290,6 +290,36 @@ def test_accepting_goes_on_when_the_system_fails(
     assert "No buffer space" in caplog.text
 
 
+def test_who_comes_when_there_are_descriptors_again_is_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
+    server = netobj.ThreadedServer(EchoService, hostname="localhost")
+    listener = server.listener
+
+    class Full:
+        """As a process without a descriptor: accept() fails before anybody has come."""
+
+        left = 3
+
+        def accept(self) -> Any:
+            Full.left -= 1
+            if Full.left % 2 == 0:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return listener.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(listener, name)
+
+    server._listener = Full()  # type: ignore[assignment]
+    with server:
+        for _ in range(2):
+            with netobj.connect("localhost", server.port) as conn:
+                assert conn.root.echo(1) == 1
+    assert "Too many open files" in caplog.text
+    assert "refused" not in caplog.text
+
+
 FULL = """
 import logging, resource, sys
 import netobj
@@ -360,6 +390,26 @@ def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
         one.close()
         wait_until(lambda: _is_served(server.port))
         other.close()
+
+
+def test_who_is_being_admitted_counts_once() -> None:
+    gate = threading.Event()
+
+    class Slow(netobj.ThreadedServer):
+        def _let_go(self, sock: socket.socket) -> None:
+            gate.wait(20)
+            super()._let_go(sock)
+
+    with Slow(EchoService, hostname="localhost", max_connections=2) as server:
+        try:
+            with netobj.connect("localhost", server.port) as one:
+                wait_until(lambda: len(server.clients) == 1)
+                with netobj.connect("localhost", server.port) as other:
+                    wait_until(lambda: len(server.clients) == 2)
+                    gate.set()
+                    assert one.root.echo(1) == other.root.echo(1) == 1
+        finally:
+            gate.set()
 
 
 def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:

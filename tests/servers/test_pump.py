@@ -45,6 +45,30 @@ def test_plain_methods_run_where_the_host_pumps(kind: Any) -> None:
         assert later.value == "later"
 
 
+class Hesitant(Scene):
+    def on_connect(self, conn: Any) -> None:
+        wait_until(lambda: conn.dispatcher._held)  # calls have come
+
+
+@KINDS
+def test_calls_that_come_before_the_service_is_ready_are_pumped(kind: Any) -> None:
+    with (
+        kind(Hesitant, hostname="localhost", executor=netobj.Pump()) as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        result = netobj.async_(conn.root.thread)()
+        assert server.pump(timeout=HANG) == 1
+        assert result.value == threading.current_thread().name
+
+
+def test_so_do_they_run_in_the_threads_of_the_pool() -> None:
+    with (
+        netobj.ThreadPoolServer(Hesitant, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        assert conn.root.thread().startswith("netobj crew")
+
+
 @KINDS
 def test_callbacks_from_what_is_pumped(kind: Any) -> None:
     here = threading.current_thread().name
