@@ -186,8 +186,6 @@ def test_tls() -> None:
 
 
 def test_settings_and_what_it_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ValueError, match="takes no authenticator"):
-        netobj.AsyncServer(Mixed, authenticator=lambda sock: (sock, None))
     with pytest.raises(ValueError, match="takes no executor"):
         netobj.AsyncServer(Mixed, executor=netobj.Pump())
     logger = logging.getLogger("mine")
