@@ -13,8 +13,10 @@ import pytest
 import cancelling
 import held_to
 import idle
+import load
 import pipelining
 import streams
+from processes import SERVERS
 
 PAIRINGS = [
     (client, kind) for client in ("blocking", "aio") for kind in ("ThreadedServer", "aio.Server")
@@ -95,5 +97,18 @@ def test_a_pipelined_chain_is_one_round_trip(client: str, kind: str) -> None:
 @pairings
 def test_calls_given_up_leave_nothing_behind(client: str, kind: str, scale: int) -> None:
     found = cancelling.measure(client, kind, cancelling.Storm(0.5 * scale, width=100, rounds=1))
+    assert found["faults"] == []
+    assert found["left"] == {}
+
+
+# --- clients that come and go ---------------------------------------------------------------------
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("client", "kind"), [*(("blocking", kind) for kind in SERVERS), ("aio", "aio.Server")]
+)
+def test_clients_that_come_and_go_leave_nothing_behind(client: str, kind: str, scale: int) -> None:
+    found = load.measure(client, kind, load.Load(1.0 * scale, clients=30))
     assert found["faults"] == []
     assert found["left"] == {}

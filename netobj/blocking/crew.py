@@ -9,7 +9,8 @@ before, and then gives the lead away.
 Ownership: the selector, ``_links`` and ``_resting`` belong to the leader; other threads append to
 ``_commands`` and wake it. ``_ticket`` holds one item while the leader runs a call: whoever takes it
 out, in one atomic step, decides about the lead. An idle member belongs to whoever takes it out of
-``_idle``. ``_lock`` protects the number of members; nothing waits while it is held.
+``_idle``. ``_lock`` protects the number of members and the waker's end; nothing waits while it is
+held.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ _MOST_NAMES: Final = 1000
 class _Member:
     """One thread. ``ready`` is a lock used as a signal, held by the member while it is idle."""
 
-    def __init__(self, crew: Crew, number: int, leads: bool) -> None:
+    def __init__(self, crew: Crew, number: int, leads: bool, relieves: bool) -> None:
         self.ready = threading.Lock()
         self.ready.acquire()
         self.leads = leads  # what it does next; set by who took it out of the idle ones
+        self.relieves = relieves  # it was started for the lead, should that still be to be had
         self._crew = crew
         self._name = f"netobj crew {number}"
 
@@ -74,6 +76,7 @@ class Crew:
         self._lock = threading.Lock()
         self._count = 0
         self._closed = False
+        self._over = False  # nobody will lead any more
         self._ticket: list[None] = []
         self._calls = 0  # how many the leaders have begun
         self._looked = -1  # what that was at the last look
@@ -91,7 +94,15 @@ class Crew:
         link.crew = self
         link.dispatcher.workers = self
         self._commands.append(link)
-        self._waker.wake()
+        if not self._wake():
+            link.crew = None
+
+    def _wake(self) -> bool:
+        """Let the leader look at what there is for it; False if there will be none any more."""
+        with self._lock:  # or the descriptor might be another's by now
+            if not self._over:
+                self._waker.wake()
+            return not self._over
 
     def submit(self, job: Job) -> bool:
         """Run *job*, a function and its argument, as soon as a thread is free."""
@@ -103,7 +114,7 @@ class Crew:
     def close(self) -> None:
         """Let the threads end when they have run what they run, and let go of the connections."""
         self._closed = True
-        self._waker.wake()
+        self._wake()
         while self._rouse(leads=False):
             pass
 
@@ -111,6 +122,9 @@ class Crew:
 
     def work(self, member: _Member) -> bool:
         """Do what *member* is to do until it is idle again; False if it is to end."""
+        if member.relieves:
+            member.relieves = False
+            member.leads = self._take_ticket()
         while member.leads:
             member.leads = False
             try:
@@ -121,7 +135,7 @@ class Crew:
         while True:
             while (job := self._next_job()) is not None:
                 self._run(*job)
-            if self._closed:
+            if self._closed or self._is_too_many():
                 return False
             self._idle.append(member)
             # Who adds a job after this finds the member; what was added before is seen here.
@@ -154,15 +168,26 @@ class Crew:
         member.ready.release()
         return True
 
-    def _start(self, leads: bool) -> bool:
-        """Start another member; False if there are enough, or can be no more."""
+    def _is_too_many(self) -> bool:
+        """One member more than there are to be can go; it does not count any longer."""
         with self._lock:
-            if self._count > self._limit or self._closed:
+            too_many = self._count > self._limit + 1
+            if too_many:
+                self._count -= 1
+        return too_many
+
+    def _start(self, leads: bool = False, relieves: bool = False) -> bool:
+        """Start another member; False if there are enough, or can be no more.
+
+        With *relieves* there may be one more, for as long as all others run calls.
+        """
+        with self._lock:
+            if self._count > self._limit + relieves or (self._closed and not relieves):
                 return False
             self._count += 1
             number = self._count
         try:
-            _Member(self, number, leads).start()
+            _Member(self, number, leads, relieves).start()
         except RuntimeError:  # no thread can be started
             with self._lock:
                 self._count -= 1
@@ -189,8 +214,7 @@ class Crew:
     def _serve(self, link: Link) -> bool:
         """Read *link* and run what has come; False if this thread leads no longer."""
         if link not in self._links and not link.ended:
-            self._links[link] = link.stream.read_fd
-            self._selector.register(link.stream.read_fd, selectors.EVENT_READ, link)
+            self._watch(link)
         request = None
         if not link.ended and link.reader_is_there():
             self._rest(link)
@@ -204,8 +228,8 @@ class Crew:
 
     def _call(self, link: Link, request: Request) -> bool:
         run = link.dispatcher.run
-        if self._count > self._limit and not self._idle:
-            self._jobs.append((run, request))  # all others run calls, and somebody is to read
+        if self._count > self._limit and not self._idle:  # the others run calls; who is to read?
+            self.submit((run, request))
             return True
         name = request.path if type(request.path) is str else None
         leads = name not in self._slow or not (self._rouse(leads=True) or self._start(leads=True))
@@ -218,12 +242,15 @@ class Crew:
         began = time.monotonic()
         self._run(run, request)
         self._learn(name, time.monotonic() - began)
-        if leads:
-            try:
-                self._ticket.pop()
-            except IndexError:
-                leads = False
-        return leads
+        return leads and self._take_ticket()
+
+    def _take_ticket(self) -> bool:
+        """Decide about the lead of a leader that runs a call, unless another has done so."""
+        try:
+            self._ticket.pop()
+        except IndexError:
+            return False
+        return True
 
     def _learn(self, name: str | None, seconds: float) -> None:
         if seconds > SLOW:
@@ -245,17 +272,23 @@ class Crew:
             return
         try:
             member = self._idle.pop()
-        except IndexError:
-            self._start(leads=False)  # it will be idle at one of the next looks
+        except IndexError:  # all others run calls, and nobody reads
+            self._start(relieves=True)
             return
-        try:
-            self._ticket.pop()
-            member.leads = True
-        except IndexError:  # the call has ended just now
-            member.leads = False
+        member.leads = self._take_ticket()  # False: the call has ended just now
         member.ready.release()
 
     # --- connections that another thread reads, and those that have ended -------------------------
+
+    def _watch(self, link: Link) -> None:
+        fd = link.stream.read_fd
+        try:
+            self._selector.register(fd, selectors.EVENT_READ, link)
+        except (OSError, ValueError) as exc:  # the system has no room for it, or it has just ended
+            link.lose(f"waiting for what comes from {link.stream.name} is impossible: {exc}")
+        else:
+            self._links[link] = fd
+            self._resting.discard(link)
 
     def _rest(self, link: Link) -> None:
         """A thread that waits for an answer reads *link*: what comes is not the leader's."""
@@ -268,10 +301,8 @@ class Crew:
             if link.ended:
                 self._forget(link)
             elif not link.reader_is_there():
-                self._resting.discard(link)
-                self._selector.register(self._links[link], selectors.EVENT_READ, link)
-                if link.stream.pending():
-                    self._commands.append(link)
+                self._watch(link)  # which may end it
+                self._commands.append(link)  # what its stream has, the selector cannot see
 
     def _forget(self, link: Link) -> None:
         fd = self._links.pop(link, None)
@@ -281,7 +312,9 @@ class Crew:
         link.crew = None  # from here on its descriptors may be given back
 
     def _end(self) -> None:
+        with self._lock:
+            self._over = True  # before the look: who adds a link after it is told
+            self._waker.close()
         for link in (*self._links, *self._commands):
             self._forget(link)
         self._selector.close()
-        self._waker.close()

@@ -34,6 +34,7 @@ QUIET_TICKS: Final = 50
 """After so many ticks without a candidate the thread sleeps until it is woken."""
 INTERRUPT_PAUSE: Final = 0.0005
 """Seconds after which a Ctrl-C that came in the midst of a message is tried again."""
+_MOST_CANCELLED: Final = 30
 _NEVER: Final = float("inf")
 HOUSEKEEPING: Final = 0.5
 """Seconds between looks for releases that nothing has carried along."""
@@ -84,6 +85,7 @@ class IOThread:
         self._writing: set[Watched] = set()
         self._timers: list[list[Any]] = []  # a heap of [when, number, connection or None]
         self._timer_of: dict[Watched, list[Any]] = {}
+        self._cancelled = 0  # timers of no connection any more
         self._watched: set[Watched] = set()
         self._closing: list[Watched] = []
         self._numbers = count()
@@ -206,13 +208,21 @@ class IOThread:
         self._watched.discard(connection)
         timer = self._timer_of.pop(connection, None)
         if timer is not None:
-            timer[2] = None  # it stays in the heap until it is due, but keeps nothing alive
+            timer[2] = None  # it stays in the heap for a while, but keeps nothing alive
+            self._cancelled += 1
+            if self._cancelled > max(_MOST_CANCELLED, len(self._timers) // 2):
+                self._drop_cancelled()
         self._candidates.pop(connection, None)
         self._armed.discard(connection)
         self._writing.discard(connection)
         self._register(connection)
         if not connection.release_descriptors():
             self._closing.append(connection)
+
+    def _drop_cancelled(self) -> None:
+        self._timers = [timer for timer in self._timers if timer[2] is not None]
+        heapq.heapify(self._timers)
+        self._cancelled = 0
 
     def _start_writing(self, connection: Watched) -> None:
         connection.io_writes = connection.io_write() and not connection.ended
@@ -304,7 +314,9 @@ class IOThread:
             connection.flush_releases()
 
     def _ring(self, connection: Watched | None, now: float) -> None:
-        if connection is not None:
+        if connection is None:
+            self._cancelled -= 1
+        else:
             del self._timer_of[connection]
             self._heartbeat(connection, now)
 

@@ -72,6 +72,7 @@ class Link(Flowing):
     """
 
     _finished = False
+    finished = False  # the service has been told of the end, too
     _closing = False
     _close_begun = False  # before_closed is called once
     _service: Any = None
@@ -675,6 +676,7 @@ class Link(Flowing):
             self.guarded(self.on_end, self)
         self.session.discard_tables().clear()
         self._garbage.clear()
+        self.finished = True
 
     def release_descriptors(self) -> bool:
         """After the end: give the descriptors back, if nobody uses them any more; False if not."""

@@ -11,7 +11,7 @@ from typing import Any
 from netobj import aio
 from netobj.calls import Call
 from netobj.servers.base import Server
-from netobj.servers.signals import on_sigterm
+from netobj.servers.signals import on_ctrl_c, on_sigterm
 from netobj.sockets import unlink
 
 
@@ -68,7 +68,7 @@ class AsyncServer(Server):
             listener = self._take_listener()
             if listener is not None:
                 self._register()
-                with on_sigterm(self._terminate):
+                with on_sigterm(self._interrupt), on_ctrl_c(self._interrupt):
                     loop.run_until_complete(self._serve(listener))
         except KeyboardInterrupt:
             self.logger.info("interrupted: the server closes")

@@ -194,7 +194,7 @@ class Server:
         """
         self.active = True
         try:
-            with on_sigterm(self._terminate):  # before it says that it has started
+            with on_sigterm(self._interrupt):  # before it says that it has started
                 where = self.socket_path or f"[{self.host}]:{self.port}"
                 self.logger.info("server started on %s", where)
                 self._register()
@@ -235,10 +235,6 @@ class Server:
             else:
                 self._registration = registration
 
-    def _terminate(self) -> None:
-        """The same, because of SIGTERM."""
-        self._interrupt()
-
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
         try:
@@ -255,7 +251,7 @@ class Server:
             return
         sock.setblocking(True)
         with self._lock:
-            admitted = self._connection_count() < self.max_connections
+            admitted = len(self.clients) + len(self._admitting) < self.max_connections
             if admitted:
                 self._admitting.add(sock)
         if admitted:
@@ -263,9 +259,6 @@ class Server:
             self._accept_method(sock)
         else:
             self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
-
-    def _connection_count(self) -> int:
-        return len(self.clients) + len(self._admitting)
 
     def _refuse_next(self, reason: str) -> None:
         """Tell the next who has connected that there is no descriptor for it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import mmap
 import os
 import select
 import signal
@@ -10,9 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from struct import Struct
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from netobj.blocking.connection import Connection
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
@@ -22,6 +26,7 @@ GRACE: Final = 2.0
 """Seconds that the children have to say goodbye when the server closes."""
 REAP_SECONDS: Final = 0.1
 """How often the server looks whether one of its children has ended."""
+_SECONDS: Final = Struct("d")
 _BETWEEN_SIGNALS: Final = 0.05
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,10 +43,11 @@ class ForkingServer(Server):
     the main thread run :meth:`start`, and leave threads to the children. Connections of the
     parent are dead in them, and its ``atexit`` functions do not run there.
 
-    :meth:`close` ends the children, too: they close their connections, and after two seconds are
-    killed. There is no grace for their calls, and what was cut is not known. ``processes`` are the
-    ids of those that run; ``connections`` stays empty, since they are the children's. The
-    program's own children, and its handler of SIGCHLD, are left alone.
+    :meth:`close` ends the children, too: they close their connections, and who does not is killed
+    after two seconds. *max_connections* is how many children there may be; an *executor* is
+    refused with a ValueError, since its threads would not be in them. ``processes`` are the ids of
+    those that run; ``connections`` stays empty, since they are the children's. The program's own
+    children, and its handler of SIGCHLD, are left alone.
 
     >>> import netobj
     >>> class PidService(netobj.Service):
@@ -57,12 +63,13 @@ class ForkingServer(Server):
             raise OSError("ForkingServer needs fork, which this system does not have")
         super().__init__(service, *args, **kwargs)
         if self.executor is not None:
-            raise ValueError("ForkingServer takes no executor: its children serve")
-        # Protects the two below it: no id is signalled once its process was reaped.
+            raise ValueError("ForkingServer takes no executor: its threads are not in the children")
+        # Protects the next two: no id is signalled once its process was reaped.
         self._children_lock = threading.Lock()
         self._children: set[int] = set()
         self._ended = False
-        self._ending = False  # in a child
+        self._grace = mmap.mmap(-1, _SECONDS.size)  # shared: seconds that calls have to end
+        self._told = self._ending = False  # in a child
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -86,11 +93,15 @@ class ForkingServer(Server):
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()  # else the child would write it, too
+        if len(self.processes) >= self.max_connections:
+            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            return
         with self._children_lock:
             if self._ended:
                 self._let_go(sock)
                 sock.close()
                 return
+            failure = None
             # The child is not to run the parent's handlers, which would close the server.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
             try:
@@ -99,14 +110,14 @@ class ForkingServer(Server):
                     self._be_child(sock, mask)
                 self._children.add(pid)
             except OSError as exc:
-                self._refuse(sock, f"no process can be started for it ({exc})")
+                failure = str(exc)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._let_go(sock)
-        sock.close()
-
-    def _connection_count(self) -> int:
-        return len(self._children)
+        if failure is None:
+            self._let_go(sock)
+            sock.close()
+        else:
+            self._refuse(sock, f"no process can be started for it ({failure})")
 
     def _be_child(self, sock: socket.socket, mask: Iterable[int]) -> NoReturn:
         """Serve *sock*, and end this process."""
@@ -130,18 +141,39 @@ class ForkingServer(Server):
             finally:
                 os._exit(status)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """A child is told to end, by its parent or by Ctrl-C, which goes to all of a terminal.
+    def _serve_admitted(self, connection: Connection) -> None:
+        super()._serve_admitted(connection)
+        # A worker may be telling the service, and would not survive this process.
+        end = time.monotonic() + GRACE
+        while not connection.finished and time.monotonic() < end:
+            time.sleep(0.001)
 
-        Once, and not if its client has gone: what it does at its end is not to be interrupted.
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """A child is told to end by SIGTERM, as often as its parent likes.
+
+        SIGINT alone is left to the parent: Ctrl-C goes to all processes of a terminal. Once told,
+        the child is not interrupted in what it does at its end, nor if its client has gone.
         """
-        if self._ending or any(client.closed for client in self.clients):
+        self._told = self._told or number == signal.SIGTERM
+        if not self._told or self._ending or any(client.closed for client in self.clients):
             return
+        (grace,) = _SECONDS.unpack(self._grace)
         io = running_io_thread()
-        if io is None or at_safe_point(frame):
+        if grace > 0:
+            self._ending = True
+            _thread.start_new_thread(self._wind_up, (grace,))
+        elif io is None or at_safe_point(frame):
             self._ending = True
             raise KeyboardInterrupt
-        io.interrupt_main_soon()
+        else:
+            io.interrupt_main_soon()
+
+    def _wind_up(self, grace: float) -> None:
+        """In a child: let the calls end, and then the process."""
+        try:
+            self._close_clients(list(self.clients), grace)
+        finally:
+            os._exit(0)
 
     def _forget_parent(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
@@ -149,6 +181,8 @@ class ForkingServer(Server):
         self._children = set()
         self.clients = set()
         self._admitting = set()
+        if self._spare is not None:
+            os.close(self._spare)
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
@@ -160,22 +194,28 @@ class ForkingServer(Server):
     def close(self, grace: float = 0) -> tuple[Call, ...]:
         """Stop accepting, and end every child. Closing twice does no harm.
 
-        *grace* is that of the other servers, and has no effect.
+        The calls that run have *grace* seconds to end. Those that are cut are the children's, so
+        none is returned.
         """
-        super().close()
         with self._children_lock:
+            if not self._ended:
+                _SECONDS.pack_into(self._grace, 0, grace)
             self._ended = True
-        self._end_children(signal.SIGTERM)
-        self._end_children(signal.SIGKILL)
+        super().close()
+        try:
+            self._end_children(signal.SIGTERM, grace + GRACE)
+        except KeyboardInterrupt:
+            self.logger.warning("interrupted once more: calls are cut")
+        self._end_children(signal.SIGKILL, GRACE)
         return ()
 
-    def _end_children(self, number: int) -> None:
-        """Signal the children until they have ended, or for a while if they do not.
+    def _end_children(self, number: int, seconds: float) -> None:
+        """Signal the children until they have ended, or for *seconds* if they do not.
 
         Python takes no notice of a signal that comes right before a system call blocks; the next
         one ends the call.
         """
-        end = time.monotonic() + GRACE
+        end = time.monotonic() + seconds
         while self.processes and time.monotonic() < end:
             with self._children_lock:
                 for pid in self._children:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -42,17 +44,31 @@ class GeventServer(ThreadedServer):
         super().__init__(service, *args, **kwargs)
 
     def start(self) -> None:
-        """Accept and serve until :meth:`close`, or until Ctrl-C; returns at once if closed."""
-        alone = threading.current_thread() is threading.main_thread()
-        if not alone or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            super().start()
-            return
-        # Python would raise KeyboardInterrupt in any greenlet, which may be in the midst of a
-        # message; so gevent has it raised in this one, where it waits.
+        """Accept and serve until :meth:`close`, Ctrl-C or SIGTERM; returns at once if closed."""
+        # Python would run its handlers in any greenlet, which may be in the midst of a message,
+        # and raise KeyboardInterrupt there; gevent has it raised in this one, where it waits.
         here, kill = self._gevent.getcurrent(), self._gevent.kill
-        watcher = self._gevent.signal_handler(signal.SIGINT, kill, here, KeyboardInterrupt)
-        try:
+        with (
+            self._on(signal.SIGINT, signal.default_int_handler, kill, here, KeyboardInterrupt),
+            self._on(signal.SIGTERM, signal.SIG_DFL, self._interrupt),
+        ):
             super().start()
+
+    @contextmanager
+    def _on(self, number: int, default: Any, act: Callable[..., Any], *args: Any) -> Iterator[None]:
+        """In the block, the signal *number* calls *act*, unless the program handles it itself."""
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(number) is not default:
+            yield
+            return
+        signal.signal(number, _not_called)  # so that Server takes it as handled
+        watcher = self._gevent.signal_handler(number, act, *args)
+        try:
+            yield
         finally:
             watcher.cancel()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(number, default)
+
+
+def _not_called(number: int, frame: Any) -> None:
+    """Python's handler, in whose place the event loop of gevent has put its own."""

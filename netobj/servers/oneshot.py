@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-from typing import Any
 
 from netobj.servers.base import Server, close_listener
 
@@ -26,20 +24,18 @@ class OneShotServer(Server):
     'hello'
     """
 
-    def __init__(self, service: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(service, *args, **kwargs)
-        if self.executor is not None:
-            raise ValueError("OneShotServer takes no executor: the thread of start() serves")
-
-    def _terminate(self) -> None:
-        # The thread serves, and is to be interrupted only where that does no harm.
-        os.kill(os.getpid(), signal.SIGINT)
-
     def _accept_method(self, sock: socket.socket) -> None:
         listener = self._listener
         if listener is not None:  # it stays the server's, so that its port is not bound anew
             close_listener(listener)
         try:
             self._authenticate_and_serve_client(sock, self._greet(sock))
+            for connection in self.connections:  # its calls run on another thread, an executor's
+                connection.wait_closed()
         finally:
             self.close()
+
+    def _interrupt(self) -> None:
+        super()._interrupt()
+        if self.clients:  # SIGTERM, and this very thread serves: as Ctrl-C, it ends that
+            signal.raise_signal(signal.SIGINT)

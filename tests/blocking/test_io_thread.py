@@ -47,6 +47,22 @@ def test_it_forgets_what_has_ended(pair: Pair, until: Until) -> None:
     until(lambda: here not in io._closing)
 
 
+def test_heartbeats_of_what_has_ended_do_not_gather(pair: Pair, until: Until) -> None:
+    io = io_thread()
+    live, _ = pair()
+    assert live.root.eval("1") == 1
+    until(lambda: live in io._timer_of)
+    for _ in range(3 * module._MOST_CANCELLED):
+        here, there = pair()
+        until(lambda here=here: here in io._timer_of)
+        here.close()
+        there.close()
+        until(lambda here=here: here not in io._timer_of)
+    assert io._cancelled <= len(io._timers)
+    until(lambda: len(io._timers) <= len(io._timer_of) + module._MOST_CANCELLED + 1)
+    assert io._timer_of[live] in io._timers
+
+
 def test_it_sleeps_when_there_is_nothing_to_do(pair: Pair, until: Until) -> None:
     here, _ = pair()
     io = io_thread()

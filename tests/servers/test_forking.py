@@ -39,6 +39,10 @@ class ProcessService(netobj.Service):
     def exposed_die(self) -> None:
         os._exit(7)
 
+    def exposed_wait_for(self, path: str) -> str:
+        wait_until(Path(path).exists)
+        return "it is there"
+
     def exposed_be_deaf(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -155,6 +159,47 @@ def test_no_process_can_be_started(
         assert conn.root.pid() in server.processes
 
 
+def test_calls_have_time_to_end(tmp_path: Path) -> None:
+    path = tmp_path / "end"
+    server = netobj.ForkingServer(ProcessService, hostname="localhost")
+    with server, netobj.connect("localhost", server.port) as conn:
+        result = netobj.async_(conn.root.wait_for)(str(path))
+        conn.root.pid()
+        closing = threading.Thread(target=server.close, args=(HANG,))
+        closing.start()
+        wait_until(lambda: server._closed)
+        path.touch()
+        assert result.value == "it is there"
+        closing.join(HANG)
+        conn.wait_closed()
+        assert server.processes == ()
+
+
+def test_more_than_max_connections_are_told() -> None:
+    with netobj.ForkingServer(ProcessService, hostname="localhost", max_connections=1) as server:
+        with netobj.connect("localhost", server.port) as one:
+            assert one.root.pid()
+            with (
+                netobj.connect("localhost", server.port) as other,
+                pytest.raises(netobj.ConnectionLost, match="it has 1 connections"),
+            ):
+                other.root.pid()
+
+        def served() -> bool:
+            with netobj.connect("localhost", server.port) as conn:
+                try:
+                    return bool(conn.root.pid())
+                except netobj.ConnectionLost:
+                    return False
+
+        wait_until(served)
+
+
+def test_an_executor_is_refused() -> None:
+    with pytest.raises(ValueError, match="takes no executor"):
+        netobj.ForkingServer(ProcessService, executor=netobj.Pump())
+
+
 def test_a_system_without_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "fork")
     with pytest.raises(OSError, match="ForkingServer needs fork"):
@@ -208,11 +253,6 @@ assert not server.processes
 def test_a_program_that_only_serves(number: int) -> None:
     """Its signals, its buffers, and no child left when it has ended."""
     program = PARENT
-    if number == signal.SIGTERM:
-        program = program.replace(
-            "server.start()",
-            "signal.signal(signal.SIGTERM, lambda *args: server.close())\nserver.start()",
-        )
     with subprocess.Popen(
         [sys.executable, "-X", "dev", "-c", program],
         stdout=subprocess.PIPE,

@@ -126,8 +126,11 @@ with netobj.GeventServer(GreenService(), hostname="localhost") as server:
 
 
 @needs_gevent
-def test_ctrl_c_ends_a_gevent_server() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_gevent_server(number: int) -> None:
     program = """
+with netobj.connect_thread() as conn:  # of the main greenlet, before the server begins
+    conn.ping()
 server = netobj.GeventServer(GreenService, hostname="localhost")
 print(server.port, flush=True)
 server.start()
@@ -143,7 +146,7 @@ print("ended")
             assert server.stdout is not None
             with netobj.connect("localhost", int(server.stdout.readline())) as conn:
                 assert conn.root.echo(1) == 1
-                server.send_signal(signal.SIGINT)
+                server.send_signal(number)
                 conn.wait_closed()
             assert server.stdout.read() == "ended\n"
             assert server.wait(HANG) == 0

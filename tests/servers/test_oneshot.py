@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,9 @@ import pytest
 
 import netobj
 from netobj.servers.base import Server
+from patience import HANG
+
+ROOT = Path(__file__).parents[2]
 
 
 class EchoService(netobj.Service):
@@ -70,3 +77,40 @@ def test_closing_a_one_shot_server_ends_its_connection() -> None:
         assert conn.root.echo(1) == 1
         server.close()
         conn.wait_closed()
+
+
+def test_calls_of_a_one_shot_server_on_a_thread_of_the_program() -> None:
+    pump = netobj.Pump()
+    server = netobj.OneShotServer(EchoService, hostname="localhost", executor=pump)
+    with server, netobj.connect("localhost", server.port) as conn:
+        result = netobj.async_(conn.root.echo)(1)
+        while not result.ready:
+            pump.pump(0.01)
+        assert result.value == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_one_shot_server_ends_by_a_signal_while_it_serves(number: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            with netobj.connect("localhost", int(process.stdout.readline())) as conn:
+                assert conn.root.get_service_name() == "VOID"
+                process.send_signal(number)
+                conn.wait_closed()
+            assert process.wait(HANG) == 0
+        finally:
+            process.kill()
+
+
+PROGRAM = """
+import netobj
+server = netobj.OneShotServer(netobj.VoidService, hostname="localhost")
+print(server.port, flush=True)
+server.start()
+"""
