@@ -124,11 +124,12 @@ class ForkingServer(Server):
         status = 1
         try:
             signal.set_wakeup_fd(-1)
+            self._forget_parent()
             for number in _ENDING:
                 signal.signal(number, self._on_signal)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            self._forget_parent()
             self._authenticate_and_serve_client(sock, self._greet(sock))
+            self._over.wait(GRACE)  # for who closes it, and may still tell the service
             status = 0
         except KeyboardInterrupt:
             status = 0
@@ -159,8 +160,9 @@ class ForkingServer(Server):
             return
         (grace,) = _SECONDS.unpack(self._grace)
         io = running_io_thread()
-        if grace > 0:
+        if grace > 0 and self.clients:
             self._ending = True
+            self._over.clear()
             _thread.start_new_thread(self._wind_up, (grace,))
         elif io is None or at_safe_point(frame):
             self._ending = True
@@ -169,15 +171,17 @@ class ForkingServer(Server):
             io.interrupt_main_soon()
 
     def _wind_up(self, grace: float) -> None:
-        """In a child: let the calls end, and then the process."""
+        """In a child: let the calls end, and close; then the thread that serves comes out."""
         try:
             self._close_clients(list(self.clients), grace)
         finally:
-            os._exit(0)
+            self._over.set()
 
     def _forget_parent(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._children_lock = threading.Lock()
+        self._over = threading.Event()
+        self._over.set()  # until _wind_up has begun
         self._children = set()
         self.clients = set()
         self._admitting = set()
