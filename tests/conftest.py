@@ -1,4 +1,4 @@
-"""What all tests share: how many rounds they make."""
+"""What all tests share: how many rounds they make, and certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 import pytest
 from hypothesis import settings
+
+from certificates import Certificates
 
 SCALE = int(os.environ.get("NETOBJ_TEST_SCALE", "1"))
 
@@ -19,3 +21,9 @@ settings.load_profile("run" if SCALE == 1 else "long")
 def scale() -> int:
     """The factor for rounds, seeds and soaks: 1 in .ci/run, more in .ci/long."""
     return SCALE
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """What a new authority has signed."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))

@@ -58,6 +58,7 @@ FLOORS = {
     "netobj.core.pumping": (3, 0),
     "netobj.core.handlers": (3, 1),
     "netobj.sources": (0, 0),
+    "netobj.urls": (0, 0),
     "netobj.teleportation": (3, 1),
     "netobj.calls": (4, 0),
     "netobj.core.arguments": (4, 0),
@@ -69,14 +70,14 @@ FLOORS = {
     "netobj.core.service": (4, 1),
     "netobj.registry": (5, 0),
     "netobj.sockets": (5, 0),
+    "netobj.auth": (5, 0),
     "netobj.blocking": (5, 1),
-    "netobj.aio": (5, 1),
     "netobj.ssh": (5, 2),
+    "netobj.aio": (5, 3),
     "netobj.factory": (6, 0),
     "netobj.helpers": (6, 0),
     "netobj.files": (6, 0),
     "netobj.transfer": (6, 1),
-    "netobj.auth": (6, 0),
     "netobj.multiprocess": (6, 1),
     "netobj.deployed": (6, 0),
     "netobj.servers": (6, 1),
@@ -90,6 +91,7 @@ FLOORS = {
 
 # Packages whose files are one room: among themselves they may import, without a cycle.
 ROOMS = (
+    "netobj.auth",
     "netobj.blocking",
     "netobj.aio",
     "netobj.servers",

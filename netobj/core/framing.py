@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from netobj.core.consts import HEADER_SIZE, LENGTH_MASK, PREAMBLE, RAW_FLAG
+from netobj.core.consts import HEADER_SIZE, LENGTH_MASK, LOGIN_PREAMBLE, PREAMBLE, RAW_FLAG
 from netobj.core.landing import Landing
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
 
@@ -201,6 +201,10 @@ class FrameReader:
         name = PREAMBLE[:7]
         if not data.startswith(name[: len(data)]):
             raise NotNetobj(f"the peer does not speak netobj: its first bytes were {data[:10]!r}")
+        if len(data) > len(name) and LOGIN_PREAMBLE.startswith(data[: len(LOGIN_PREAMBLE)]):
+            raise NotNetobj(
+                "the other side lets in only who logs in: connect with authenticator= (netobj.auth)"
+            )
         version, end, _ = data[len(name) :].partition(b"\r\n")
         if end and version.isdigit():
             raise VersionMismatch(
