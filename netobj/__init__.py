@@ -17,11 +17,16 @@ from netobj.core import consts
 
 if TYPE_CHECKING:
     from netobj import aio as aio
+    from netobj import auth as auth
     from netobj import classic as classic
     from netobj import core as core
     from netobj import deploy as deploy
     from netobj import errors as errors
     from netobj import utils as utils
+    from netobj.auth import SSLAuthenticator as SSLAuthenticator
+    from netobj.auth import TokenAuthenticator as TokenAuthenticator
+    from netobj.auth import UserAuthenticator as UserAuthenticator
+    from netobj.auth import UserLogin as UserLogin
     from netobj.blocking.batch import batch as batch
     from netobj.blocking.channel import Channel as Channel
     from netobj.blocking.connection import Connection as Connection
@@ -62,7 +67,9 @@ if TYPE_CHECKING:
     from netobj.factory import connect_stream as connect_stream
     from netobj.factory import connect_subproc as connect_subproc
     from netobj.factory import connect_thread as connect_thread
+    from netobj.factory import connect_url as connect_url
     from netobj.factory import ssh_connect as ssh_connect
+    from netobj.factory import ssl_connect as ssl_connect
     from netobj.factory import unix_connect as unix_connect
     from netobj.helpers import BgServingThread as BgServingThread
     from netobj.helpers import async_ as async_
@@ -89,6 +96,7 @@ __version__ = consts.VERSION
 _NAMES_BY_HOME = {
     "netobj.calls": ("Call", "current_call", "deadline", "metadata"),
     "netobj.core.ends": ("AsyncDuplex", "AsyncIncoming", "Duplex", "Incoming"),
+    "netobj.auth": ("SSLAuthenticator", "TokenAuthenticator", "UserAuthenticator", "UserLogin"),
     "netobj.blocking.batch": ("batch",),
     "netobj.blocking.channel": ("Channel",),
     "netobj.blocking.connection": ("Connection",),
@@ -141,6 +149,8 @@ _NAMES_BY_HOME = {
         "connect_stream",
         "connect_subproc",
         "connect_thread",
+        "connect_url",
+        "ssl_connect",
         "ssh_connect",
         "unix_connect",
     ),
@@ -166,9 +176,11 @@ _NAMES_BY_HOME = {
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("aio", "classic", "core", "deploy", "errors", "utils")
+_SUBMODULES = ("aio", "auth", "classic", "core", "deploy", "errors", "utils")
 
-__all__ = sorted((*_HOMES, "BaseNetref", "__version__", "aio", "classic", "deploy", "utils"))
+__all__ = sorted(
+    (*_HOMES, "BaseNetref", "__version__", "aio", "auth", "classic", "deploy", "utils")
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
 
 from netobj import factory, multiprocess
+from netobj.auth.tls import File
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
@@ -61,6 +63,52 @@ def connect(
 ) -> Connection:
     """Connect to a classic server over TCP; see :func:`netobj.connect`."""
     return factory.connect(host, port, ClassicClient, config, ipv6, keepalive)
+
+
+def ssl_connect(
+    host: str,
+    port: int = DEFAULT_SERVER_SSL_PORT,
+    keyfile: File | None = None,
+    certfile: File | None = None,
+    ca_certs: File | None = None,
+    cert_reqs: int | None = None,
+    ssl_version: int | None = None,
+    ciphers: str | None = None,
+    ipv6: bool = False,
+    *,
+    config: Settings = _NONE,
+    verify_hostname: bool = True,
+    authenticator: Any = None,
+) -> Connection:
+    """Connect to a classic server over TLS, verified; see :func:`netobj.ssl_connect`."""
+    return factory.ssl_connect(
+        host,
+        port,
+        keyfile,
+        certfile,
+        ca_certs,
+        cert_reqs,
+        ssl_version,
+        ciphers,
+        ClassicClient,
+        config,
+        ipv6,
+        verify_hostname=verify_hostname,
+        authenticator=authenticator,
+    )
+
+
+def connect_url(
+    url: str,
+    config: Settings = _NONE,
+    *,
+    ssl_context: SSLContext | None = None,
+    authenticator: Any = None,
+) -> Connection:
+    """Connect to a classic server by URL; see :func:`netobj.connect_url`."""
+    return factory.connect_url(
+        url, ClassicClient, config, ssl_context=ssl_context, authenticator=authenticator
+    )
 
 
 def unix_connect(path: str, config: Settings = _NONE) -> Connection:

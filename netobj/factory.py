@@ -1,13 +1,17 @@
-"""Connecting: over TCP, SSH, Unix sockets, pipes, a child process, a thread of this process."""
+"""Connecting: over TCP, TLS, SSH, Unix sockets, pipes, to a child process, a thread, or by URL."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any, Final
 
+from netobj.auth.authenticator import Authenticator, log_in
+from netobj.auth.tls import File, certificate, client_context, connect_tls, connecting_context
+from netobj.auth.users import login_for
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import PipeStream, Stream, stream_for
@@ -16,7 +20,8 @@ from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, refused
-from netobj.ssh import open_through
+from netobj.ssh import open_through, open_to
+from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -67,13 +72,23 @@ def connect(
     config: Settings = _NONE,
     ipv6: bool = False,
     keepalive: bool = False,
+    *,
+    ssl_context: SSLContext | None = None,
+    server_hostname: str | None = None,
+    authenticator: Any = None,
 ) -> Connection:
     """Connect to a server over TCP.
 
     *ipv6* prefers IPv6 addresses of *host*; *keepalive* asks the system to probe an idle
-    connection (netobj's own heartbeat does so anyway). Raises the system's error, which names the
-    address (ConnectionRefusedError, socket.gaierror and other kinds of OSError), if nobody
-    answers there.
+    connection (netobj's own heartbeat does so anyway). *ssl_context*: TLS, which checks the
+    server's certificate against *server_hostname*, by default *host* (see
+    :func:`netobj.auth.client_context`). *authenticator* logs in: a
+    :class:`~netobj.auth.TokenAuthenticator`, a :class:`~netobj.auth.UserLogin`, or a function:
+    socket -> (socket, credentials).
+
+    Raises the system's error, which names the address (ConnectionRefusedError, socket.gaierror and
+    other kinds of OSError), if nobody answers there, ssl.SSLError if the certificate is not to be
+    trusted, AuthenticationError if the server refuses the login.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
@@ -85,7 +100,151 @@ def connect(
     sock = _connect_socket(host, port, family)
     if keepalive:
         _keep_alive(sock)
+    return _open_socket(sock, service, config, ssl_context, server_hostname or host, authenticator)
+
+
+def _open_socket(
+    sock: socket.socket,
+    service: Any,
+    config: Settings,
+    ssl_context: SSLContext | None,
+    hostname: str,
+    authenticator: Any,
+) -> Connection:
+    """The connection over *sock*, once TLS is there and this side has logged in."""
+    try:
+        if ssl_context is not None:
+            sock = connect_tls(sock, ssl_context, hostname)
+        found = certificate(sock)
+        if isinstance(authenticator, Authenticator):
+            log_in(sock, authenticator)
+        elif authenticator is not None:
+            sock, found = authenticator(sock)
+    except BaseException:
+        sock.close()
+        raise
+    if found is not None:
+        config = {"credentials": found, **config}
     return open_connection(stream_for(sock), service, config)
+
+
+def ssl_connect(
+    host: str,
+    port: int,
+    keyfile: File | None = None,
+    certfile: File | None = None,
+    ca_certs: File | None = None,
+    cert_reqs: int | None = None,
+    ssl_version: int | None = None,
+    ciphers: str | None = None,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    ipv6: bool = False,
+    keepalive: bool = False,
+    verify_mode: int | None = None,
+    *,
+    verify_hostname: bool = True,
+    server_hostname: str | None = None,
+    authenticator: Any = None,
+) -> Connection:
+    """Connect to a server over TLS, and verify its certificate and its host name.
+
+    *ca_certs*: a file of the certificates to trust, by default those that the system trusts.
+    *keyfile*, *certfile*: the client's own, for a server that asks for one.
+    ``cert_reqs=ssl.CERT_NONE`` (or *verify_mode*): verify nothing, trust whoever answers;
+    ``verify_hostname=False``: trust every certificate of these authorities. The others, and what
+    is raised, are as for :func:`netobj.auth.client_context` and :func:`connect`.
+    """
+    context = connecting_context(
+        ca_certs,
+        certfile,
+        keyfile,
+        cert_reqs,
+        verify_mode,
+        verify_hostname,
+        ciphers,
+        ssl_version,
+    )
+    return connect(
+        host,
+        port,
+        service,
+        config,
+        ipv6,
+        keepalive,
+        ssl_context=context,
+        server_hostname=server_hostname,
+        authenticator=authenticator,
+    )
+
+
+def connect_url(
+    url: str,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    *,
+    ssl_context: SSLContext | None = None,
+    authenticator: Any = None,
+) -> Connection:
+    """Connect to where *url* says.
+
+    =======================  =================================================================
+    ``netobj://HOST:PORT``   over TCP; port 18812 if none is named; with *ssl_context* over TLS
+    ``netobjs://HOST:PORT``  over TLS, by default verified as by :func:`ssl_connect`; port 18821
+    ``netobj+unix:///PATH``  over a Unix socket
+    ``netobj+ssh://HOST``    through SSH to the machine HOST, to that port of its ``localhost``
+    =======================  =================================================================
+
+    ``USER:PASSWORD@`` before the host logs in as a user, which needs TLS or a Unix socket;
+    ``:TOKEN@`` with a token; *authenticator* in any other way. With SSH, the user is SSH's, and
+    ``USER:TOKEN@`` logs in with a token there. What is special in them,
+    ``@ : / ? # %``, is written as %40 and so on. Raises ValueError for what is no such URL, and as
+    :func:`connect` does; no error has the password in it.
+
+    >>> import netobj
+    >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
+    ...     with netobj.connect_url(f"netobj://localhost:{server.port}") as conn:
+    ...         conn.root.eval("6 * 7")
+    42
+    """
+    target = parse_url(url)
+    login = login_for(target, authenticator)
+    return _OPENERS[target.way](target, service, config, ssl_context, login)
+
+
+Opener = Callable[[Target, Any, Settings, SSLContext | None, Any], Connection]
+
+
+def _open_tcp(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
+    host, port = target.host, target.port
+    return connect(host, port, service, config, ssl_context=tls, authenticator=login)
+
+
+def _open_tls(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
+    return _open_tcp(target, service, config, tls or client_context(), login)
+
+
+def _open_unix(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
+    return unix_connect(target.path, service, config, ssl_context=tls, authenticator=login)
+
+
+def _open_ssh(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
+    stream = open_to(target.host, target.user, target.port, tls)
+    try:
+        if login is not None:
+            log_in(stream.sock, login)
+    except BaseException:
+        stream.close()
+        raise
+    return open_connection(stream, service, config)
+
+
+_OPENERS: Final[dict[Way, Opener]] = {
+    Way.TCP: _open_tcp,
+    Way.TLS: _open_tls,
+    Way.UNIX: _open_unix,
+    Way.SSH: _open_ssh,
+}
 
 
 def _connect_socket(host: str, port: int, family: int) -> socket.socket:
@@ -117,15 +276,23 @@ def _keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_SECONDS)
 
 
-def unix_connect(path: str, service: Any = VoidService, config: Settings = _NONE) -> Connection:
-    """Connect to a server that listens on the Unix socket *path*."""
+def unix_connect(
+    path: str,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    *,
+    ssl_context: SSLContext | None = None,
+    server_hostname: str = "localhost",
+    authenticator: Any = None,
+) -> Connection:
+    """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as exc:
         sock.close()
         raise refused(f"unix:{path}", exc) from exc
-    return open_connection(stream_for(sock), service, config)
+    return _open_socket(sock, service, config, ssl_context, server_hostname, authenticator)
 
 
 def ssh_connect(
@@ -245,7 +412,9 @@ __all__ = [
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "connect_url",
     "open_connection",
     "ssh_connect",
+    "ssl_connect",
     "unix_connect",
 ]

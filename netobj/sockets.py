@@ -21,6 +21,14 @@ def address_text(address: Any) -> str:
     return f"unix:{address}" if address else "a local socket"
 
 
+def peer_text(sock: Any) -> str:
+    """Who is at the other end of *sock*, for texts and logs."""
+    try:
+        return address_text(sock.getpeername())
+    except OSError:
+        return "a client that is gone"
+
+
 def refused(where: str, exc: OSError | None) -> OSError:
     """The error for *exc*, which was met on connecting to *where*; None: there is no address.
 

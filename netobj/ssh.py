@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from importlib import import_module
 from typing import IO, Any, Final
 
 from netobj.blocking.streams import SocketStream
@@ -231,6 +232,15 @@ def open_through(machine: Any, port: int) -> SshStream:
         process.wait(GRACE)
         raise
     return SshStream(process.sock, where, process)
+
+
+def open_to(host: str, user: str, port: int, ssl_context: object = None) -> SshStream:
+    """As :func:`open_through`, to a machine that is named as for ``ssh``; "": the usual *user*."""
+    if ssl_context is not None:
+        raise ValueError("SSH protects what it carries: there is no ssl_context through it")
+    machine_class = import_module("plumbum").SshMachine
+    with machine_class(host, user=user or None) as machine:
+        return open_through(machine, port)
 
 
 def _await_first_byte(process: SshProcess, where: str) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from looped import run
 from plumbum import SshMachine
 
 import netobj
+from netobj import aio
+from netobj.auth import TokenAuthenticator
 from netobj.ssh import SshProcess, SshStream
 from patience import wait_until
 from sshd import Sshd, end, running
@@ -210,3 +215,45 @@ def test_a_child_of_fork_does_not_end_the_tunnel(
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         assert conn.root.get_answer() == 42
+
+
+def test_connect_url(sshd: Sshd, server: netobj.ThreadedServer) -> None:
+    async def main(url: str) -> int:
+        async with aio.connect_url(url) as conn:
+            return int(await conn.root.get_answer())
+
+    url = f"netobj+ssh://lab:{server.port}"
+    with sshd.known_as("lab"):
+        with netobj.connect_url(url) as conn:
+            assert conn.root.get_answer() == 42
+            assert "lab" in tunnel_of(conn).name
+        assert run(main(url)) == 42
+        with pytest.raises(ValueError, match="there is no ssl_context through it"):
+            netobj.connect_url(url, ssl_context=ssl.create_default_context())
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            netobj.connect_url(f"netobj+ssh://lab:{port}")
+    wait_until(sshd.is_clean)
+
+
+def test_connect_url_with_a_token(sshd: Sshd) -> None:
+    token = TokenAuthenticator("correct-horse-battery-staple")
+    token.delay = 0.0
+
+    async def main(url: str) -> int:
+        async with aio.connect_url(url) as conn:
+            return int(await conn.root.get_answer())
+
+    with (
+        netobj.ThreadedServer(AnswerService, hostname="localhost", authenticator=token) as server,
+        sshd.known_as("lab"),
+    ):
+        user = getpass.getuser()
+        url = f"netobj+ssh://{user}:correct-horse-battery-staple@lab:{server.port}"
+        with netobj.connect_url(url) as conn:
+            assert conn.root.get_answer() == 42
+        assert run(main(url)) == 42
+        with pytest.raises(netobj.AuthenticationError, match="wrong credentials"):
+            netobj.connect_url(f"netobj+ssh://:correct-horse-battery-stable@lab:{server.port}")
+    wait_until(sshd.is_clean)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from netobj.aio import classic, op
 from netobj.aio.connection import Connection
 from netobj.aio.discovery import connect_by_service, discover
-from netobj.aio.factory import connect, connect_socket, unix_connect
+from netobj.aio.factory import connect, connect_socket, connect_url, ssl_connect, unix_connect
 from netobj.aio.op import copy_of
 from netobj.aio.reference import Reference
 from netobj.aio.server import Server
@@ -33,8 +33,10 @@ __all__ = [
     "connect",
     "connect_by_service",
     "connect_socket",
+    "connect_url",
     "copy_of",
     "discover",
     "op",
+    "ssl_connect",
     "unix_connect",
 ]

@@ -19,10 +19,13 @@ from netobj.aio import factory
 from netobj.aio.connection import Connection
 from netobj.aio.factory import Connecting
 from netobj.aio.reference import Call
+from netobj.auth.authenticator import Authenticator
+from netobj.auth.tls import File
 from netobj.core import service
 from netobj.teleportation import export_function
 
 DEFAULT_SERVER_PORT: Final = 18812
+DEFAULT_SERVER_SSL_PORT: Final = 18821
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -90,9 +93,11 @@ def connect(
     port: int = DEFAULT_SERVER_PORT,
     config: Settings = _NONE,
     *,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str | None = None,
+    authenticator: Authenticator | None = None,
     ipv6: bool = False,
+    ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
     """Connect to a classic server over TCP; see :func:`netobj.aio.connect`."""
     return factory.connect(
@@ -100,9 +105,63 @@ def connect(
         port,
         _Client,
         config,
-        ssl=ssl,
+        ssl_context=ssl_context,
         server_hostname=server_hostname,
+        authenticator=authenticator,
         ipv6=ipv6,
+        extend=Master,
+        ssl=ssl,
+    )
+
+
+def ssl_connect(
+    host: str,
+    port: int = DEFAULT_SERVER_SSL_PORT,
+    keyfile: File | None = None,
+    certfile: File | None = None,
+    ca_certs: File | None = None,
+    cert_reqs: int | None = None,
+    ssl_version: int | None = None,
+    ciphers: str | None = None,
+    ipv6: bool = False,
+    *,
+    config: Settings = _NONE,
+    verify_hostname: bool = True,
+    authenticator: Authenticator | None = None,
+) -> Connecting:
+    """Connect to a classic server over TLS, verified; see :func:`netobj.ssl_connect`."""
+    return factory.ssl_connect(
+        host,
+        port,
+        keyfile,
+        certfile,
+        ca_certs,
+        cert_reqs,
+        ssl_version,
+        ciphers,
+        _Client,
+        config,
+        ipv6,
+        verify_hostname=verify_hostname,
+        authenticator=authenticator,
+        extend=Master,
+    )
+
+
+def connect_url(
+    url: str,
+    config: Settings = _NONE,
+    *,
+    ssl_context: ssl_module.SSLContext | None = None,
+    authenticator: Authenticator | None = None,
+) -> Connecting:
+    """Connect to a classic server by URL; see :func:`netobj.connect_url`."""
+    return factory.connect_url(
+        url,
+        _Client,
+        config,
+        ssl_context=ssl_context,
+        authenticator=authenticator,
         extend=Master,
     )
 

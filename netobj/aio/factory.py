@@ -1,4 +1,4 @@
-"""Connecting from an event loop: over TCP (with or without TLS) and Unix sockets."""
+"""Connecting from an event loop: over TCP (with or without TLS) and Unix sockets, by URL."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ import socket
 import ssl as ssl_module
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netobj.aio.connection import Connection
+from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
+from netobj.auth.authenticator import Authenticator
+from netobj.auth.tls import (
+    HANDSHAKE_TIME,
+    File,
+    certificate,
+    client_context,
+    connecting_context,
+    no_tls,
+    one_context,
+)
+from netobj.auth.users import login_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.sockets import refused
+from netobj.ssh import SshStream, open_to
+from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
@@ -62,9 +76,9 @@ def make_connection(
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None and config.credentials is None:
-            config = config.merge({"credentials": tls.getpeercert() or None})
+        found = certificate(transport.get_extra_info("ssl_object"))
+        if found is not None and config.credentials is None:
+            config = config.merge({"credentials": found})
         connection = Connection(service, transport, config, executor)
     except BaseException:
         transport.abort()
@@ -135,24 +149,38 @@ async def _open(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
+class _Security(NamedTuple):
+    """What there is to be done before netobj's protocol is spoken."""
+
+    tls: ssl_module.SSLContext | None = None
+    hostname: str | None = None
+    authenticator: Authenticator | None = None
+
+
 def connect(
     host: str,
     port: int,
     service: Any = VoidService,
     config: Settings = _NONE,
     *,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str | None = None,
+    authenticator: Authenticator | None = None,
     ipv6: bool = False,
     extend: Callable[[Connection], object] | None = None,
+    ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
     """Connect to a server over TCP: ``async with netobj.aio.connect(host, port) as conn``.
 
     *service* is what this side shows, *config* its settings (see
-    :class:`netobj.core.config.Config`). *ssl*: a context for TLS, which checks the certificate
-    against *server_hostname*, by default *host*. *ipv6*: only IPv6 addresses of *host*. What
-    *extend* returns for the connection lends it its public attributes. Raises OSError if nobody
-    answers there, ssl.SSLError if the certificate is not to be trusted.
+    :class:`netobj.core.config.Config`). *ssl_context* (or *ssl*, which is asyncio's name for it):
+    TLS, which checks the server's certificate against *server_hostname*, by default *host*.
+    *authenticator* logs in: a :class:`~netobj.auth.TokenAuthenticator` or a
+    :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. What *extend* returns
+    for the connection lends it its public attributes.
+
+    Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
+    AuthenticationError if the server refuses the login.
 
     >>> import asyncio, netobj
     >>> async def main():
@@ -162,29 +190,90 @@ def connect(
     >>> asyncio.run(main())
     42
     """
-    if ssl is not None and server_hostname is None:
-        server_hostname = host
+    security = _security(one_context(ssl_context, ssl), server_hostname or host, authenticator)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC)
-        await _over(sock, wire, ssl, server_hostname)
+        await _over(sock, wire, security)
 
     return Connecting(_connect(open_wire, service, config, extend))
 
 
-async def _over(
-    sock: socket.socket,
-    wire: Callable[[], Wire],
-    ssl: ssl_module.SSLContext | None = None,
-    server_hostname: str | None = None,
-) -> None:
-    try:
-        await asyncio.get_running_loop().create_connection(
-            wire, sock=sock, ssl=ssl, server_hostname=server_hostname
+def _security(
+    tls: ssl_module.SSLContext | None, hostname: str | None, authenticator: Any
+) -> _Security:
+    if authenticator is not None and not isinstance(authenticator, Authenticator):
+        raise TypeError(
+            "on an event loop an authenticator is a netobj.auth.TokenAuthenticator or UserLogin; "
+            "log in over a socket of your own otherwise, and give it to connect_socket()"
         )
+    return _Security(tls, None if tls is None else hostname, authenticator)
+
+
+async def _over(sock: socket.socket, wire: Callable[[], Wire], security: _Security) -> None:
+    tls, hostname, authenticator = security
+    first: Callable[[], asyncio.BaseProtocol] = wire if authenticator is None else LoginWire
+    limit = None if tls is None else HANDSHAKE_TIME
+    try:
+        _, login = await asyncio.get_running_loop().create_connection(
+            first, sock=sock, ssl=tls, server_hostname=hostname, ssl_handshake_timeout=limit
+        )
+    except ssl_module.SSLError as exc:
+        sock.close()
+        raise no_tls(exc, str(hostname)) from exc
     except BaseException:
         sock.close()
         raise
+    if authenticator is not None:
+        assert isinstance(login, LoginWire)
+        try:
+            await log_in(login, authenticator)
+            login.hand_over(wire())
+        finally:
+            login.abandon()
+
+
+def ssl_connect(
+    host: str,
+    port: int,
+    keyfile: File | None = None,
+    certfile: File | None = None,
+    ca_certs: File | None = None,
+    cert_reqs: int | None = None,
+    ssl_version: int | None = None,
+    ciphers: str | None = None,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    ipv6: bool = False,
+    verify_mode: int | None = None,
+    *,
+    verify_hostname: bool = True,
+    server_hostname: str | None = None,
+    authenticator: Authenticator | None = None,
+    extend: Callable[[Connection], object] | None = None,
+) -> Connecting:
+    """Connect to a server over TLS, verified; see :func:`netobj.ssl_connect`."""
+    context = connecting_context(
+        ca_certs,
+        certfile,
+        keyfile,
+        cert_reqs,
+        verify_mode,
+        verify_hostname,
+        ciphers,
+        ssl_version,
+    )
+    return connect(
+        host,
+        port,
+        service,
+        config,
+        ssl_context=context,
+        server_hostname=server_hostname,
+        authenticator=authenticator,
+        ipv6=ipv6,
+        extend=extend,
+    )
 
 
 def unix_connect(
@@ -192,20 +281,114 @@ def unix_connect(
     service: Any = VoidService,
     config: Settings = _NONE,
     *,
-    ssl: ssl_module.SSLContext | None = None,
-    server_hostname: str | None = None,
+    ssl_context: ssl_module.SSLContext | None = None,
+    server_hostname: str = "localhost",
+    authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
+    ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
+    security = _security(one_context(ssl_context, ssl), server_hostname, authenticator)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         try:
             sock = await _open(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
         except OSError as exc:
             raise refused(f"unix:{path}", exc) from exc
-        await _over(sock, wire, ssl, server_hostname)
+        await _over(sock, wire, security)
 
     return Connecting(_connect(open_wire, service, config, extend))
+
+
+def connect_url(
+    url: str,
+    service: Any = VoidService,
+    config: Settings = _NONE,
+    *,
+    ssl_context: ssl_module.SSLContext | None = None,
+    authenticator: Authenticator | None = None,
+    extend: Callable[[Connection], object] | None = None,
+) -> Connecting:
+    """Connect to where *url* says, ``netobj://HOST:PORT``, say; see :func:`netobj.connect_url`.
+
+    >>> import asyncio, netobj
+    >>> async def main():
+    ...     async with netobj.aio.Server(netobj.SlaveService, "localhost") as server:
+    ...         async with netobj.aio.connect_url(f"netobj://localhost:{server.port}") as conn:
+    ...             return await conn.root.eval("6 * 7")
+    >>> asyncio.run(main())
+    42
+    """
+    target = parse_url(url)
+    login = login_for(target, authenticator)
+    more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend}
+    return _OPENERS[target.way](target, service, config, more)
+
+
+Opener = Callable[[Target, Any, Settings, dict[str, Any]], Connecting]
+
+
+def _open_plain(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
+    return connect(target.host, target.port, service, config, **more)
+
+
+def _open_tls(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
+    more["ssl_context"] = more["ssl_context"] or client_context()
+    return _open_plain(target, service, config, more)
+
+
+def _open_unix(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
+    return unix_connect(target.path, service, config, **more)
+
+
+def _open_ssh(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
+    return Connecting(_through_ssh(target, service, config, **more))
+
+
+async def _through_ssh(
+    target: Target,
+    service: Any,
+    config: Settings,
+    ssl_context: Any,
+    authenticator: Authenticator | None,
+    extend: Callable[[Connection], object] | None,
+) -> Connection:
+    security = _security(None, None, authenticator)
+    opening = asyncio.ensure_future(
+        asyncio.to_thread(open_to, target.host, target.user, target.port, ssl_context)
+    )
+    try:
+        stream = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_stream)
+        raise
+
+    async def open_wire(wire: Callable[[], Wire]) -> None:
+        stream.sock.setblocking(False)
+        await _over(stream.sock, wire, security)
+
+    try:
+        connection = await _connect(open_wire, service, config, extend)
+    except BaseException:
+        stream.close()
+        raise
+    if stream.process is not None:  # it ends by itself when the transport closes the socket
+        end_soon = stream.process.end_soon
+        connection.when_closed(lambda _: end_soon())
+    return connection
+
+
+def _close_stream(opening: asyncio.Future[SshStream]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+_OPENERS: Final[dict[Way, Opener]] = {
+    Way.TCP: _open_plain,
+    Way.TLS: _open_tls,
+    Way.UNIX: _open_unix,
+    Way.SSH: _open_ssh,
+}
 
 
 def connect_socket(
@@ -219,6 +402,6 @@ def connect_socket(
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         sock.setblocking(False)
-        await _over(sock, wire)
+        await _over(sock, wire, _Security())
 
     return Connecting(_connect(open_wire, service, config, extend))

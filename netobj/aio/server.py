@@ -15,14 +15,20 @@ from typing import Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
+from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.wire import Wire, new_wire
+from netobj.auth.authenticator import REFUSALS, Authenticator, serving
+from netobj.auth.exposure import check_reach
+from netobj.auth.tls import HANDSHAKE_TIME, SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
 from netobj.core.config import settings_for
 from netobj.core.service import instance_of
-from netobj.sockets import bind_unix, unlink
+from netobj.sockets import address_text, bind_unix, unlink
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
+
+_UNIX: Final = getattr(socket, "AF_UNIX", None)
 
 WORKERS: Final = 32
 """Threads at most in which plain methods run."""
@@ -34,11 +40,17 @@ class Server:
     *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
     instance (shared). ``async def`` methods run as tasks on the loop, plain ones in at most
     *workers* threads. *host* is the address to bind, by default all; *port* 0 lets the system
-    choose; *path*: a Unix socket instead; *sock*: a socket that is bound already. *ssl*: a
-    context for TLS. *config*: settings of each connection.
+    choose; *path*: a Unix socket instead; *sock*: a socket that is bound already. *config*:
+    settings of each connection.
 
-    Raises ``ValueError`` for *path* or *sock* together with a host or port, and for unknown
-    settings.
+    *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
+    :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
+    :mod:`netobj.auth`'s, or a callable: socket -> (socket, credentials), which runs in a thread.
+    Nothing of the service answers before. *insecure*: a whole interpreter
+    (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
+
+    Raises ``ValueError`` for *path* or *sock* together with a host or port, for unknown settings,
+    and, in :meth:`start` at the latest, for what is not secure.
 
     >>> import asyncio, netobj
     >>> class Clock(netobj.Service):
@@ -62,26 +74,37 @@ class Server:
         *,
         path: str | None = None,
         sock: socket.socket | None = None,
-        ssl: ssl_module.SSLContext | None = None,
+        ssl_context: ssl_module.SSLContext | None = None,
+        authenticator: Any = None,
+        insecure: bool = False,
         config: Settings = _NONE,
         workers: int = WORKERS,
         backlog: int = 1024,
         logger: logging.Logger | None = None,
+        ssl: ssl_module.SSLContext | None = None,
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
-        if ssl is not None and ssl.protocol == ssl_module.PROTOCOL_TLS_CLIENT:
-            raise ValueError(
-                "ssl is a client's context, which cannot accept connections: a server's is "
-                "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), with a certificate loaded"
-            )
+        context = serving_context(one_context(ssl_context, ssl))
+        if isinstance(authenticator, SSLAuthenticator):
+            context, authenticator = one_context(context, authenticator.context), None
+        unix = path is not None or (sock is not None and sock.family == _UNIX)
+        if context is not None and authenticator is not None:
+            if not isinstance(authenticator, Authenticator):
+                raise ValueError(
+                    "a callable cannot read what TLS protects on an event loop: use one of "
+                    "netobj.auth's authenticators, or netobj.ThreadedServer"
+                )
         self.service = service
         self.logger = logger or logging.getLogger("netobj")
         self._where = (host, port, path, sock)
-        self._ssl = ssl
+        self._ssl = context
+        self._authenticator = serving(authenticator, context is not None or unix)
+        self._insecure = insecure
         self._config = settings_for(service, {"logger": self.logger, **config})
         self._backlog = backlog
         self._connections: set[Connection] = set()
+        self._arriving: set[asyncio.Task[None]] = set()  # in their login
         self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect
         self._ending: set[asyncio.Task[None]] = set()  # until its on_disconnect has returned
         self._executor = ThreadPoolExecutor(workers, "netobj worker")
@@ -122,26 +145,92 @@ class Server:
         self._started = True
         loop = asyncio.get_running_loop()
         host, port, path, sock = self._where
-        options: dict[str, Any] = {"ssl": self._ssl, "backlog": self._backlog}
+        options: dict[str, Any] = {"backlog": self._backlog, "start_serving": False}
+        if self._ssl is not None:
+            options |= {"ssl": self._ssl, "ssl_handshake_timeout": HANDSHAKE_TIME}
         if path is not None:
             sock = bind_unix(path)
         if sock is None:
             self._server = await loop.create_server(self._wire, host, port, **options)
         else:
             sock.setblocking(False)
-            if sock.family == getattr(socket, "AF_UNIX", None):
+            if sock.family == _UNIX:
                 self._server = await loop.create_unix_server(self._wire, sock=sock, **options)
             else:
                 self._server = await loop.create_server(self._wire, sock=sock, **options)
+        try:
+            self._check_reach(self._server)
+            await self._server.start_serving()
+        except BaseException:
+            self._server.close()
+            raise
         self.logger.info("server started on %s", [s.getsockname() for s in self._server.sockets])
 
-    def _wire(self) -> Wire:
-        return new_wire(self._accept)
+    def _check_reach(self, server: asyncio.Server) -> None:
+        for sock in server.sockets:
+            check_reach(
+                self.service,
+                sock.getsockname(),
+                ssl_context=self._ssl,
+                authenticator=self._authenticator,
+                insecure=self._insecure,
+                logger=self.logger,
+            )
 
-    def _accept(self, transport: asyncio.Transport) -> Connection | None:
+    def _wire(self) -> asyncio.BaseProtocol:
+        return new_wire(self._accept) if self._authenticator is None else LoginWire(self._ask)
+
+    def _ask(self, wire: LoginWire) -> None:
+        """Find out who connects."""
+        if self._stop.is_set():
+            wire.abandon()
+            return
+        if not isinstance(self._authenticator, Authenticator):
+            wire.hold()
+        task = self._follow(self._arriving, self._admit(wire))
+        task.add_done_callback(lambda _: wire.abandon())  # it may be cancelled before it begins
+
+    async def _admit(self, wire: LoginWire) -> None:
+        peer = address_text(wire.transport.get_extra_info("peername"))
+        try:
+            if isinstance(self._authenticator, Authenticator):
+                await self._admit_by_login(wire)
+            else:
+                await self._admit_by_callable(wire.take_socket())
+        except REFUSALS as exc:
+            self.logger.warning("authentication failed: %s: %s", peer, exc)
+        except Exception:
+            self.logger.exception("authentication failed: %s", peer)
+        else:
+            return
+        await wire.leave()
+
+    async def _admit_by_login(self, wire: LoginWire) -> None:
+        credentials = await admit(wire, self._authenticator)
+        wire.hand_over(self._new_wire(credentials))
+
+    async def _admit_by_callable(self, sock: socket.socket) -> None:
+        sock, credentials = await authenticate_by_callable(self._authenticator, sock)
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: self._new_wire(credentials), sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _new_wire(self, credentials: Any) -> Wire:
+        return new_wire(lambda transport: self._accept(transport, credentials))
+
+    def _accept(self, transport: asyncio.Transport, credentials: Any = None) -> Connection | None:
+        if self._stop.is_set():  # accepted by the loop before the server was closed
+            transport.abort()
+            return None
+        config = self._config
+        if credentials is not None:
+            config = config.merge({"credentials": credentials})
         try:
             service = instance_of(self.service)
-            connection = make_connection(transport, service, self._config, self._executor)
+            connection = make_connection(transport, service, config, self._executor)
         except Exception:
             self.logger.exception("accepting a connection failed")
             transport.abort()
@@ -155,11 +244,14 @@ class Server:
         self._connections.discard(connection)
         self._follow(self._ending, connection.wait_closed())
 
-    def _follow(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    def _follow(
+        self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
         """Do *work* in a task that is among *tasks* until it is done."""
         task = asyncio.get_running_loop().create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        return task
 
     async def _attach(self, connection: Connection, service: Any) -> None:
         try:
@@ -202,8 +294,10 @@ class Server:
             server.close()
             if self._where[2] is not None:
                 unlink(self._where[2])
-        for task in self._attaching:
+        for task in (*self._arriving, *self._attaching):
             task.cancel()
+        if self._arriving:
+            await asyncio.wait(set(self._arriving))
         await self._let_calls_end(grace)
         cut = tuple(call for one in self._connections for call in _running(one))
         closing = [connection.close() for connection in self._connections]

@@ -41,6 +41,11 @@ class Wire(asyncio.BaseProtocol):
         assert make is not None
         self._connection = make(cast("asyncio.Transport", transport))
 
+    def arrived(self, data: bytes) -> None:
+        """What came before the wire had the transport."""
+        if data and self._connection is not None:
+            self._connection.receive(data)
+
     def eof_received(self) -> None:
         self._connection.lose_to_peer()
 

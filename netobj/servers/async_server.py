@@ -6,20 +6,25 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from netobj import aio
+from netobj.auth.tls import one_context
 from netobj.calls import Call
 from netobj.servers.base import Server
 from netobj.servers.signals import on_ctrl_c, on_sigterm
 from netobj.sockets import unlink
 
+_TURNS: Final = 3
+"""Of the loop, until what was accepted at the last moment has been told that it is too late, and
+transports that were aborted have closed their sockets."""
+
 
 class AsyncServer(Server):
     """Serves all connections from one event loop; see :class:`netobj.servers.base.Server`.
 
-    ``async def`` methods run on the loop, plain ones in at most *workers* threads. *ssl*: a
-    context for TLS. *new_event_loop*: makes the loop, for example ``uvloop.new_event_loop``.
+    ``async def`` methods run on the loop, plain ones in at most *workers* threads. *ssl* is another
+    name of *ssl_context*. *new_event_loop*: makes the loop, for example ``uvloop.new_event_loop``.
 
     >>> import netobj
     >>> class EchoService(netobj.Service):
@@ -39,11 +44,9 @@ class AsyncServer(Server):
         new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
         **kwargs: Any,
     ) -> None:
+        kwargs["ssl_context"] = one_context(kwargs.get("ssl_context"), ssl)
         super().__init__(service, *args, **kwargs)
-        if self.authenticator is not None:
-            raise ValueError("AsyncServer takes no authenticator: use ssl=, a context for TLS")
         self._workers = workers
-        self._ssl = ssl
         self._new_event_loop = new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: aio.Server | None = None
@@ -94,7 +97,9 @@ class AsyncServer(Server):
         server = aio.Server(
             self.service,
             sock=listener,
-            ssl=self._ssl,
+            ssl_context=self.ssl_context,
+            authenticator=self.authenticator,
+            insecure=True,  # what is not was refused when the listener was bound
             config=config,
             workers=self._workers,
             backlog=self.backlog,
@@ -114,12 +119,16 @@ class AsyncServer(Server):
         """Leave nothing on the loop that would never end."""
         if self._running is not None:
             await self._running.close(grace)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=aio.link.CLOSE_PATIENCE)
         await asyncio.get_running_loop().shutdown_asyncgens()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _accept_method(self, sock: socket.socket) -> None:
         raise NotImplementedError("the event loop accepts connections")

@@ -6,12 +6,17 @@ import errno
 import logging
 import os
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
+from netobj.auth.authenticator import LOGIN_TIME, REFUSALS, serving
+from netobj.auth.exposure import check_reach
+from netobj.auth.tls import SSLAuthenticator, accept_tls, certificate, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
@@ -20,13 +25,12 @@ from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.core.session import goodbye
-from netobj.errors import AuthenticationError
 from netobj.factory import open_connection
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
 from netobj.servers.pump import Executor, Pump
 from netobj.servers.signals import on_sigterm
-from netobj.sockets import bind_unix, unlink
+from netobj.sockets import bind_unix, peer_text, unlink
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
@@ -43,8 +47,7 @@ class Server:
     *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
     instance (shared). *hostname*: the address to bind, by default all; *ipv6*: an IPv6 one, by
     default ``::``, which most systems bind for IPv4, too; *port*: 0 lets the system choose;
-    *socket_path*: a Unix socket instead. *authenticator*: socket -> (socket,
-    credentials), raising AuthenticationError. *protocol_config*: settings of each connection.
+    *socket_path*: a Unix socket instead. *protocol_config*: settings of each connection.
     *listener_timeout*: kept for old programs; closing does not wait for it. *max_connections*:
     who comes when there are as many is told so and let go. *executor*: where plain methods run,
     in place of the server's threads, see :class:`netobj.Pump`. *grace*: seconds that calls have
@@ -55,8 +58,14 @@ class Server:
     with every registry that hears a broadcast. *advertise*: the host, or (host, port), at which
     clients reach it, if that is not where it is bound (see :mod:`netobj.registry.registration`).
 
+    *ssl_context*: TLS, see :func:`netobj.auth.server_context`. *authenticator*: says who connects,
+    one of :mod:`netobj.auth`'s or a callable: socket -> (socket, credentials), raising
+    AuthenticationError. Nothing of the service answers before. *insecure*: a whole interpreter
+    (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
+
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
-    ``ValueError`` for *socket_path* together with a host or port, or with being registered.
+    ``ValueError`` for *socket_path* together with a host or port, or with being registered, and for
+    what is not secure.
     """
 
     def __init__(
@@ -79,6 +88,8 @@ class Server:
         executor: Executor | None = None,
         grace: float = GRACE,
         advertise: Advertise | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        insecure: bool = False,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -87,7 +98,12 @@ class Server:
         self.ipv6 = ipv6
         self.backlog = backlog
         self.reuse_addr = reuse_addr
-        self.authenticator = authenticator
+        self.ssl_context = serving_context(ssl_context)
+        private = ssl_context is not None or socket_path is not None
+        self.authenticator = serving(authenticator, private)
+        if ssl_context is not None and isinstance(authenticator, SSLAuthenticator):
+            raise ValueError("SSLAuthenticator and ssl_context are both TLS: give one of them")
+        self.insecure = insecure
         self.auto_register = registrar is not None if auto_register is None else auto_register
         if self.auto_register and socket_path is not None:
             raise ValueError("a server on a Unix socket cannot be registered: it has no address")
@@ -108,10 +124,12 @@ class Server:
         self.active = False
         self.clients: set[Connection] = set()
         self._admitting: set[socket.socket] = set()  # accepted, and not among the clients yet
+        self._arriving: set[socket.socket] = set()  # copies of those in their handshake or login
         self._port = port
         self._listener: socket.socket | None = None
         self._spare: int | None = None  # a descriptor for refusing when there is no other
-        # Protects the listener's making, `clients` and `_admitting`; nothing waits in it.
+        # Protects the listener's making, `clients`, `_admitting` and `_arriving`; nothing waits in
+        # it.
         self._lock = threading.RLock()
         self._closed = False
         self._over = threading.Event()  # the connections are closed
@@ -141,6 +159,14 @@ class Server:
         family = socket.AF_INET6 if ipv6 else socket.AF_INET
         address = (self.hostname or ("::" if ipv6 else "0.0.0.0"), self._port)
         found = socket.getaddrinfo(*address, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+        check_reach(
+            self.service,
+            found[0][4],
+            ssl_context=self.ssl_context,
+            authenticator=self.authenticator,
+            insecure=self.insecure,
+            logger=self.logger,
+        )
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             if self.reuse_addr and os.name != "nt":  # elsewhere it lets others steal the port
@@ -283,7 +309,7 @@ class Server:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
         try:
-            if self.authenticator is None:
+            if self.authenticator is None and self.ssl_context is None:
                 sock.setblocking(False)  # what does not fit is not worth waiting for
                 hello = b""
                 if greeted is None:
@@ -316,7 +342,7 @@ class Server:
         made = root is self.service and (
             root.__init__ is not object.__init__ or root.__new__ is not object.__new__
         )
-        if self.authenticator is not None or made:
+        if self.authenticator is not None or self.ssl_context is not None or made:
             return None
         settings = settings_for(self.service, self._settings(None))
         hello = greeting(settings, root)
@@ -352,17 +378,43 @@ class Server:
             self._serve_admitted(connection)
 
     def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
-        """What to speak through and the credentials; None, and *sock* is closed, if refused."""
-        if self.authenticator is None:
+        """The handshake and the login, which may take many seconds: not in the thread that accepts.
+
+        Returns the socket to go on with and the credentials; None if the client was refused, which
+        is logged, and *sock* closed.
+        """
+        if self.authenticator is None and self.ssl_context is None:
             return sock, None
+        peer = peer_text(sock)
         try:
-            return self.authenticator(sock)
-        except AuthenticationError as exc:
-            self.logger.warning("authentication failed: %s", exc)
+            with self._arrival(sock):
+                sock.settimeout(LOGIN_TIME)
+                if self.ssl_context is not None:
+                    sock = accept_tls(sock, self.ssl_context)
+                if self.authenticator is None:
+                    return sock, certificate(sock)
+                return self.authenticator(sock)
+        except REFUSALS as exc:
+            self.logger.warning("authentication failed: %s: %s", peer, exc)
         except Exception:
-            self.logger.exception("authentication failed")
+            self.logger.exception("authentication failed: %s", peer)
         _close(sock)
         return None
+
+    @contextmanager
+    def _arrival(self, sock: socket.socket) -> Iterator[None]:
+        """While in the block, :meth:`close` ends what is said over *sock*, whatever wraps it."""
+        other = sock.dup()
+        try:
+            with self._lock:
+                if self._closed:
+                    _shutdown(other)
+                self._arriving.add(other)
+            yield
+        finally:
+            with self._lock:
+                self._arriving.discard(other)
+                other.close()
 
     def _open(
         self, sock: socket.socket, credentials: Any, greeted: Config | None
@@ -431,6 +483,8 @@ class Server:
             listener, self._listener = self._listener, None
             spare, self._spare = self._spare, None
             clients = list(self.clients)
+            for sock in self._arriving:
+                _shutdown(sock)
             registration = self._registration
         if registration is not None:
             registration.stop()
@@ -530,9 +584,9 @@ def _close(sock: socket.socket) -> None:
         pass
 
 
-def _shutdown(listener: socket.socket) -> None:
+def _shutdown(sock: socket.socket) -> None:
     try:
-        listener.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
+        sock.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
     except OSError:
         pass
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netobj.utils import authenticators as authenticators
     from netobj.utils import classic as classic
     from netobj.utils import factory as factory
     from netobj.utils import helpers as helpers
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from netobj.utils import zerodeploy as zerodeploy
 
 _SUBMODULES = (
+    "authenticators",
     "classic",
     "factory",
     "helpers",

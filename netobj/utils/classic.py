@@ -18,6 +18,7 @@ from netobj.classic import (
     obtain,
     redirected_stdio,
     ssh_connect,
+    ssl_connect,
     teleport_function,
     unix_connect,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "pm",
     "redirected_stdio",
     "ssh_connect",
+    "ssl_connect",
     "teleport_function",
     "unix_connect",
     "upload",

@@ -13,6 +13,7 @@ from netobj.factory import (
     connect_subproc,
     connect_thread,
     ssh_connect,
+    ssl_connect,
     unix_connect,
 )
 from netobj.multiprocess import connect_multiprocess
@@ -33,5 +34,6 @@ __all__ = [
     "discover",
     "list_services",
     "ssh_connect",
+    "ssl_connect",
     "unix_connect",
 ]

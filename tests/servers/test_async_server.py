@@ -169,9 +169,7 @@ def test_tls() -> None:
         asyncio.run(main(server.port))
 
 
-def test_settings_and_what_it_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ValueError, match="takes no authenticator"):
-        netobj.AsyncServer(Mixed, authenticator=lambda sock: (sock, None))
+def test_settings(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("mine")
     config = {"allow_public_attrs": True, "logger": None}
     with (

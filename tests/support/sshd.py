@@ -141,7 +141,7 @@ class Sshd:
     def known_as(self, *names: str) -> AbstractContextManager[object]:
         """While it lasts, plumbum's ``ssh`` gets here by each of *names*."""
         tools = self.folder / "tools"
-        tools.mkdir()
+        tools.mkdir(exist_ok=True)
         settings = f"""
             HostName {HOST}
             HostKeyAlias [{HOST}]:{self.port}
