@@ -1,11 +1,17 @@
-"""Addresses as they are typed: ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT``, ``unix:PATH``."""
+"""Addresses as they are typed: ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT``, ``unix:PATH``, URLs; and
+the tokens that go with them."""
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
-DEFAULT_PORT = 18812
+from netobj.auth import receive_token
+from netobj.urls import PORT, TLS_PORT
+
+DEFAULT_PORT = PORT
+DEFAULT_TLS_PORT = TLS_PORT
 
 _TCP = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]+))?")
 
@@ -41,3 +47,14 @@ UnixAddress(path='/run/n'))
             "(ports are 1 to 65535)"
         )
     return TcpAddress(host, port)
+
+
+def read_token(path: str) -> str:
+    """The token in the first line of the file *path*, or, for ``-``, of the standard input.
+
+    Raises OSError, AuthenticationError if there is none.
+    """
+    if path == "-":
+        return receive_token(sys.stdin.buffer)
+    with open(path, "rb") as file:
+        return receive_token(file)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, cast
 
 from plumbum import cli
 
-from netobj.cli.address import DEFAULT_PORT
+from netobj.auth import TokenAuthenticator, server_context
+from netobj.cli.address import DEFAULT_PORT, DEFAULT_TLS_PORT, read_token
 from netobj.cli.shell import ShellCommand
-from netobj.cli.token import read_token
+from netobj.cli.token import read_token as read_registry_token
 from netobj.core.consts import VERSION
 from netobj.core.service import SlaveService
+from netobj.errors import NetobjError
 from netobj.factory import connect_stdpipes
 from netobj.helpers import setup_logger
 from netobj.registry.client import (
@@ -35,7 +38,8 @@ _SERVERS: dict[str, type[Server]] = {
 class NetobjClassic(cli.Application):
     """Serves this Python interpreter: whoever connects can do all that it can.
 
-    There is no password: the default address is reachable from this machine only.
+    The default address is reachable from this machine only. For others, ask who connects: with
+    certificates (--ssl-cafile) or a token (--token-file).
     """
 
     PROGNAME = "netobj_classic"
@@ -49,12 +53,47 @@ class NetobjClassic(cli.Application):
         "standard input and output; oneshot: one, to the address that is printed",
     )
     port = cli.SwitchAttr(
-        ["-p", "--port"], cli.Range(0, 65535), default=DEFAULT_PORT, help="0: any free one"
+        ["-p", "--port"],
+        cli.Range(0, 65535),
+        help=f"{DEFAULT_PORT}, with TLS {DEFAULT_TLS_PORT}; 0: any free one",
     )
     host = cli.SwitchAttr("--host", str, help="the address to bind; 127.0.0.1, with --ipv6 ::1")
     ipv6 = cli.Flag("--ipv6", help="bind an IPv6 address")
     logfile = cli.SwitchAttr("--logfile", str, argname="FILE", help="log there, not to stderr")
     quiet = cli.Flag(["-q", "--quiet"], help="log errors only")
+    ssl_keyfile = cli.SwitchAttr(
+        "--ssl-keyfile",
+        cli.ExistingFile,
+        requires=["--ssl-certfile"],
+        group="Security",
+        help="serve over TLS, with this private key",
+    )
+    ssl_certfile = cli.SwitchAttr(
+        "--ssl-certfile",
+        cli.ExistingFile,
+        requires=["--ssl-keyfile"],
+        group="Security",
+        help="serve over TLS, with this certificate",
+    )
+    ssl_cafile = cli.SwitchAttr(
+        "--ssl-cafile",
+        cli.ExistingFile,
+        requires=["--ssl-keyfile"],
+        group="Security",
+        help="let in clients with a certificate of these authorities only",
+    )
+    token_file = cli.SwitchAttr(
+        "--token-file",
+        str,
+        argname="FILE",
+        group="Security",
+        help="let in who knows the token in the first line of FILE only; -: of the standard input",
+    )
+    insecure = cli.Flag(
+        "--insecure",
+        group="Security",
+        help="let anybody in who reaches the address, to do all that you can do here",
+    )
 
     register = cli.Flag("--register", help="register the server with a registry")
     registry_type = cli.SwitchAttr(
@@ -87,7 +126,7 @@ class NetobjClassic(cli.Application):
             self._serve(registrar)
         except KeyboardInterrupt:
             return 0
-        except OSError as exc:
+        except (OSError, ValueError, NetobjError) as exc:
             print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
             return 1
         return 0
@@ -99,9 +138,10 @@ class NetobjClassic(cli.Application):
         server = _SERVERS[str(self.mode)](
             SlaveService,
             hostname=self.host or ("::1" if self.ipv6 else "127.0.0.1"),
-            port=self.port,
+            port=self._port(),
             ipv6=self.ipv6,
             registrar=registrar,
+            **self._security(),
         )
         try:
             if self.mode == "oneshot":
@@ -111,12 +151,28 @@ class NetobjClassic(cli.Application):
             server.close()
 
     def _registrar(self) -> RegistryClient:
-        token = read_token(self.registry_token_file)
+        token = read_registry_token(self.registry_token_file)
         if str(self.registry_type).upper() == "TCP":
             if self.registry_host is None:
                 raise ValueError("--registry-type TCP takes --registry-host, too")
             return TCPRegistryClient(self.registry_host, self.registry_port, token=token)
         return UDPRegistryClient(self.registry_host or BROADCAST, self.registry_port, token=token)
+
+    def _port(self) -> int:
+        port, tls = cast("int | None", self.port), cast("str | None", self.ssl_keyfile)
+        if port is None:
+            return DEFAULT_PORT if tls is None else DEFAULT_TLS_PORT
+        return port
+
+    def _security(self) -> dict[str, Any]:
+        """What a server is told of who is let in. Raises OSError, ValueError, NetobjError."""
+        context = asks = None
+        certfile, token = cast("str | None", self.ssl_certfile), cast("str | None", self.token_file)
+        if certfile is not None:
+            context = server_context(certfile, self.ssl_keyfile, self.ssl_cafile)
+        if token is not None:
+            asks = TokenAuthenticator(read_token(token))
+        return {"ssl_context": context, "authenticator": asks, "insecure": self.insecure}
 
 
 NetobjClassic.subcommand("shell", ShellCommand)
