@@ -14,6 +14,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -27,8 +28,10 @@ from typing import Any
 import pytest
 
 import netobj
+from certificates import Certificates
 from netobj import classic
 from netobj.core.protocol import DEFAULT_CONFIG
+from netobj.utils.authenticators import SSLAuthenticator
 from netobj.utils.helpers import classpartial
 from netobj.utils.registry import (
     TCPRegistryClient,
@@ -63,7 +66,8 @@ ROWS = """
     sent_home reference_counts netobj_getattr netobj_setattr netobj_delattr rpyc_getattr
 
     connect unix_connect connect_pipes connect_stream connect_channel connect_subproc
-    connect_thread connect_stdpipes connect_multiprocess args ssh_connect
+    connect_thread connect_stdpipes connect_multiprocess args ssh_connect ssl_connect
+    keyfile certfile ca_certs cert_reqs ssl_version ciphers verify_mode
     discover list_services connect_by_service DiscoveryError ForbiddenError
     ipv6 keepalive proc
     on_connect on_disconnect ALIASES get_service_name get_service_aliases instance_per_connection
@@ -74,7 +78,7 @@ ROWS = """
 
     ports classic_connect classic_unix_connect classic_connect_channel classic_connect_stream
     classic_connect_pipes classic_connect_stdpipes classic_connect_subproc classic_connect_thread
-    classic_connect_multiprocess classic_ssh_connect modules builtins builtin
+    classic_connect_multiprocess classic_ssh_connect classic_ssl_connect modules builtins builtin
     eval execute namespace teleport upload upload_file upload_dir download download_file
     download_dir filter chunk_size progress upload_package upload_module obtain deliver
     redirected_stdio pm interact MockClassicConnection teleport_function export_function
@@ -83,7 +87,8 @@ ROWS = """
     hostname server_ipv6 port backlog reuse_addr authenticator registrar auto_register
     protocol_config server_logger listener_timeout socket_path start server_close accept
     server_fileno host accept_method handle_connection ThreadedServer ThreadPoolServer nbThreads
-    requestBatchSize AuthenticationError start_in_thread OneShotServer ForkingServer GeventServer
+    requestBatchSize AuthenticationError SSLAuthenticator start_in_thread OneShotServer
+    ForkingServer GeventServer
 
     UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
     on_service_removed register unregister registry_discover list filter_host re_register
@@ -93,7 +98,7 @@ ROWS = """
 
     netobj_classic netobj_classic.py threaded forking stdio oneshot --mode -m --port -p --host
     --ipv6 --logfile --quiet -q --register --registry-type --registry-port --registry-host
-    netobj_registry -6 --timeout -t --listing -l
+    --ssl-keyfile --ssl-certfile --ssl-cafile netobj_registry -6 --timeout -t --listing -l
 
     callbacks_in_both_directions events_with_a_background_thread events_by_poll_all
     events_in_a_reactor chained_connections monkey_patching redirecting_stdio context_managers
@@ -953,6 +958,49 @@ def test_ssh_connect(machine: Any) -> None:
         assert conn.root.echo("through ssh") == "through ssh"
 
 
+@contextmanager
+def over_tls(certificates: Certificates, service: Any) -> Iterator[int]:
+    """A server of *service* that asks clients for certificates; its port."""
+    files = certificates.localhost
+    asks = SSLAuthenticator(files.keyfile, files.certfile, ca_certs=certificates.ca)
+    with ThreadedServer(service, hostname="localhost", authenticator=asks) as server:
+        yield server.port
+
+
+@pytest.mark.parametrize("names", [("ssl_connect", "keyfile", "certfile", "ca_certs")])
+def test_a_connection_over_tls(names: tuple[str, ...], certificates: Certificates) -> None:
+    connect, *arguments = names
+    mine = certificates.issue("alice@example.org")
+    values = (mine.keyfile, mine.certfile, certificates.ca)
+    how = dict(zip(arguments, values, strict=True))
+    with (
+        over_tls(certificates, LabService) as port,
+        getattr(netobj, connect)("localhost", port, **how) as conn,
+    ):
+        assert conn.root.echo("safe") == "safe"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cert_reqs", ssl.CERT_NONE),
+        ("verify_mode", ssl.CERT_NONE),
+        ("ssl_version", ssl.TLSVersion.TLSv1_3),
+        ("ciphers", "ECDHE+AESGCM"),
+    ],
+)
+def test_how_tls_is_spoken(name: str, value: Any, certificates: Certificates) -> None:
+    mine = certificates.issue("alice@example.org")
+    trusting = {} if value is ssl.CERT_NONE else {"ca_certs": certificates.ca}
+    with (
+        over_tls(certificates, LabService) as port,
+        netobj.ssl_connect(
+            "localhost", port, mine.keyfile, mine.certfile, **trusting, **{name: value}
+        ) as conn,
+    ):
+        assert conn.root.echo("safe") == "safe"
+
+
 # --- services ------------------------------------------------------------------------------------
 
 
@@ -1364,6 +1412,27 @@ def test_classic_ssh_connect(machine: Any) -> None:
         classic.ssh_connect(machine, server.port) as conn,
     ):
         assert conn.modules.os.path.basename("a/b") == "b"
+
+
+def test_classic_ssl_connect(certificates: Certificates) -> None:
+    mine = certificates.issue("alice@example.org")
+    with (
+        over_tls(certificates, netobj.SlaveService) as port,
+        classic.ssl_connect(
+            "localhost", port, mine.keyfile, mine.certfile, certificates.ca
+        ) as conn,
+    ):
+        assert conn.modules.os.path.basename("a/b") == "b"
+    assert classic.DEFAULT_SERVER_SSL_PORT == 18821
+
+
+def test_SSLAuthenticator(certificates: Certificates) -> None:  # noqa: N802
+    with (
+        over_tls(certificates, LabService) as port,
+        netobj.ssl_connect("localhost", port, ca_certs=certificates.ca) as stranger,
+        pytest.raises((netobj.ConnectionLost, ssl.SSLError)),
+    ):
+        stranger.root.echo("let me in")
 
 
 def test_modules(there: Any) -> None:
@@ -2213,6 +2282,20 @@ def test_registering_the_command(switches: tuple[str, ...], kind: str) -> None:
         with command("netobj_classic", "-p", "0", register, *where) as (_, _host, port):
             wait_until(lambda: client.discover("SLAVE"))
             assert client.discover("SLAVE") == (("127.0.0.1", port),)
+
+
+@pytest.mark.parametrize("switches", [("--ssl-keyfile", "--ssl-certfile", "--ssl-cafile")])
+def test_the_command_over_tls(switches: tuple[str, ...], certificates: Certificates) -> None:
+    files, mine = certificates.localhost, certificates.issue("alice@example.org")
+    values = (files.keyfile, files.certfile, certificates.ca)
+    given = [text for pair in zip(switches, values, strict=True) for text in pair]
+    with (
+        command("netobj_classic", "-p", "0", *given) as (_, _host, port),
+        classic.ssl_connect(
+            "localhost", port, mine.keyfile, mine.certfile, certificates.ca
+        ) as conn,
+    ):
+        assert conn.eval("6 * 7") == 42
 
 
 @pytest.mark.parametrize("kind", KINDS)
