@@ -22,28 +22,22 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import netobj
-from netobj.aio import chains
-from netobj.blocking import waiting
 from processes import CLIENTS, SERVERS, Server, Verdict, serve, server_process
-from storms import Tally, close_in_threads, close_on_loop, storm_in_threads, storm_on_loop
+from storms import (
+    CHAINS,
+    QUIET,
+    Tally,
+    Thing,
+    close_in_threads,
+    close_on_loop,
+    storm_in_threads,
+    storm_on_loop,
+)
 
 WIDTH = 1_000
 ROUNDS = 5  # connections that are closed while that many calls are in flight
-CHAINS = (waiting.chains, chains.waiting, chains.outermost)
-QUIET = {"log_exceptions": False}
 SETTLE = 20.0
 """Seconds that the tables may take to be empty."""
-
-
-class Thing:
-    """An object that goes by reference."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    @netobj.exposed
-    def number(self) -> int:
-        return self._number
 
 
 class StormService(netobj.Service):

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import netobj
-from netobj.aio import chains
-from netobj.blocking import link, pool, waiting
+from netobj.blocking import link, pool
 from processes import (
     CLIENTS,
     SERVERS,
@@ -35,8 +34,8 @@ from processes import (
     serve,
     server_process,
 )
-from storms import HANG, Tally
-from visits import QUIET, visit_in_thread, visit_on_loop
+from storms import CHAINS, HANG, QUIET, Tally, Thing
+from visits import visit_in_thread, visit_on_loop
 
 LOOK = 0.3
 """Seconds between counts; by then, those threads have ended which the last count has needed."""
@@ -48,20 +47,8 @@ that a loop of asyncio's keeps when they are cancelled (100). It is far less tha
 KEPT = {"ThreadPoolServer": 21, "AsyncServer": 32, "aio.Server": 32}
 """Threads that a server keeps until it is closed, at most, and how they are counted."""
 OF_THREADS = ("there: threads", "there: netobj.blocking.crew._Member")
-CHAINS = (waiting.chains, chains.waiting, chains.outermost)
 
 Census = Mapping[str, int]
-
-
-class Thing:
-    """An object that goes by reference."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    @netobj.exposed
-    def number(self) -> int:
-        return self._number
 
 
 class Errors(logging.Handler):

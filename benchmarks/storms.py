@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any
 
 import netobj
+from netobj.aio import chains
+from netobj.blocking import waiting
 from netobj.errors import CallCancelled
 
 LONGEST = 0.3  # seconds until a call is given up
@@ -21,6 +23,9 @@ THREADS = 20
 MOST_THREADS = 100
 HANG = 60.0
 """Seconds after which what is not over is said to hang."""
+QUIET = {"log_exceptions": False}
+CHAINS = (waiting.chains, chains.waiting, chains.outermost)
+"""The tables of the calls in whose chains this process waits, of both skins."""
 
 Expected = Mapping[str, tuple[type[BaseException], ...]]
 """How a call is given up -> what may be raised then."""
@@ -36,6 +41,17 @@ IN_THREADS: Expected = {
     "past the deadline": (netobj.AsyncResultTimeout,),
     "waited for": (),
 }
+
+
+class Thing:
+    """An object that goes by reference."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @netobj.exposed
+    def number(self) -> int:
+        return self._number
 
 
 class Tally:

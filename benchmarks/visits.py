@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import netobj
-from storms import Tally
+from storms import QUIET, Tally
 
-QUIET = {"log_exceptions": False}
 OBJECTS = 5
 IN_FLIGHT = 5
 _RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing resets the connection

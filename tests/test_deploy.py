@@ -491,6 +491,7 @@ def test_the_server_ends_itself(sshd: Sshd, machine: SshMachine) -> None:
         with pytest.raises(netobj.ConnectionLost):
             conn.root.end()
         wait_until(sshd.is_clean)
+        wait_until(lambda: server.proc.poll() is not None)
         assert server.proc.returncode == 3
 
 
