@@ -31,6 +31,7 @@ FLOORS = {
     "netobj.core.arrays": (0, 1),
     "netobj.core.rebuilding": (0, 2),
     "netobj.core.events": (1, 0),
+    "netobj.core.bounds": (1, 0),
     "netobj.core.framing": (1, 0),
     "netobj.core.registered": (1, 0),
     "netobj.core.exposure": (1, 0),

@@ -55,6 +55,15 @@ class Host(Protocol):
     async def wait_until_async(self, ready: Callable[[], bool], flow: Flow) -> None:
         """Wait until *ready*, which changes of *flow* may bring about."""
 
+    def congested(self) -> bool:
+        """Too much waits to be written: no call is to begin; from any thread."""
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, when that has changed, or at the end."""
+
+    async def await_written(self) -> None:
+        """Wait while too much waits to be written."""
+
     def flush(self) -> None:
         """Write what is queued; from any thread."""
 
@@ -75,22 +84,29 @@ class Dispatcher:
         self._tasks: dict[Any, asyncio.Task[None]] = {}  # by request, or by stream
         self._hooks: set[asyncio.Task[None]] = set()
         self._ended = False
+        self._closed = False  # no call begins any more
 
     # --- routing -------------------------------------------------------------------------------
 
-    def hold(self) -> None:
-        """Requests wait from here on until :meth:`open`."""
+    def hold(self, for_good: bool = True) -> None:
+        """Requests that come from here on do not run, *for_good* or until :meth:`open`."""
+        self._closed = for_good
         if self._held is None:
             self._held = deque()
 
     def open(self) -> None:
         """Requests may run from here on."""
+        if self._closed:
+            return
         held, self._held = self._held, None
         for request in held or ():
             self.route(request)
 
     def route(self, request: Request) -> None:
         """See to it that *request* runs."""
+        if self._held is None and self._link.congested():
+            self._held = deque()
+            self._link.when_room(self._open_soon)
         if self._held is not None and not self._waits_here(request.chain):
             self._held.append(request)
         elif request.lane is None or is_concurrent(self._session, request):
@@ -105,6 +121,9 @@ class Dispatcher:
             else:
                 self._lanes[request.lane] = deque((request,))
                 self._work_off(request.lane)
+
+    def _open_soon(self) -> None:
+        self._soon_on_loop(self.open)
 
     def _waits_here(self, chain: int | None) -> bool:
         """A call of this side's in *chain* waits for its answer, perhaps for this very request."""
@@ -133,7 +152,9 @@ class Dispatcher:
     def _work_off(self, lane: int) -> None:
         """Begin the first request of *lane*, or give the lane up."""
         queue = self._lanes.get(lane)
-        if queue:
+        if queue and self._link.congested():
+            self._link.when_room(partial(self._soon_on_loop, self._work_off, lane))
+        elif queue:
             self._when_ready(queue[0], self._run_of_lane)
         else:
             self._lanes.pop(lane, None)
@@ -209,6 +230,8 @@ class Dispatcher:
             value = perform(self._session, request)
             if type(value) is Awaited:
                 value = value.finish(await value.awaitable)
+            if self._link.congested():
+                await self._link.await_written()
             self._answer(request, value)
         except BaseException as exc:
             self._fail(request, exc)
@@ -295,6 +318,10 @@ class Dispatcher:
 
     def run_in_thread(self, request: Request) -> None:
         """Run a plain function in this worker thread."""
+        if self._link.congested():  # the peer does not take its answers: the thread is others'
+            again = partial(self._soon_on_loop, self._run, request)
+            self._link.when_room(again)
+            return
         if not request.start():
             return
         session = self._session

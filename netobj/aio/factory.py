@@ -83,7 +83,7 @@ def make_connection(
     except BaseException:
         transport.abort()
         raise
-    connection.dispatcher.hold()
+    connection.dispatcher.hold(for_good=False)
     return connection
 
 

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Context
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from random import random
 from typing import Any, Final
 
 from netobj.aio import reference, sending
-from netobj.aio.chains import outermost, serving
+from netobj.aio.chains import outermost, serving, waiting
 from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
@@ -54,9 +54,13 @@ from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
-CLOSE_PATIENCE: Final = 1.0
-"""Seconds that the peer has to take what is still to be written when a connection ends."""
-_REQUESTS: Final = int(Limit.REQUESTS)
+CLOSE_PATIENCE: Final = 0.4
+"""Seconds that the peer has to take what is still to be written when a connection ends, and as
+many that what runs for it has to end."""
+MOST_OWED: Final = 10_000
+"""Times that a peer which takes no answers may have this side answer by itself, as pings do."""
+_LOOKS: Final = 4
+"""How often it is looked, in the time that the peer has, whether it takes anything."""
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
 
@@ -113,6 +117,14 @@ class Link:
         self._closing = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None  # in case the peer takes no more bytes
+        self._most_queued = config.limits[Limit.QUEUED]
+        self._waiting: dict[Callable[[], object], None] = {}  # until less is to be written
+        self._written = 0  # bytes that the transport was given
+        self._taken = -1  # of which the peer had taken so many ...
+        self._moved = 0.0  # ... when that was found to have grown last
+        self._owed = 0  # how often what came was to be answered while too much was to be written
+        self.session.watch = self._tick
+        self.session.waits_in = _waits_in
         self._finished: asyncio.Future[None] = self.loop.create_future()
         self.flush()
         self._tick()
@@ -237,8 +249,7 @@ class Link:
     # --- room --------------------------------------------------------------------------------
 
     def _is_full(self) -> bool:
-        session = self.session
-        if len(session.pending) < session.peer_limits[_REQUESTS]:
+        if self.session.has_room():
             return False
         return serving.get() is None  # a call inside of a chain is exempt, see the design
 
@@ -277,7 +288,7 @@ class Link:
         """Let as many tasks go on as there is room for, those first that came first."""
         session = self.session
         self._progress = time.monotonic()
-        room = session.peer_limits[_REQUESTS] - len(session.pending)
+        room = session.most_pending - len(session.pending) if session.has_room() else 0
         while self._room and room > 0 and not self._paused:
             future = self._room.popleft()
             if not future.done():
@@ -292,11 +303,43 @@ class Link:
     def pause_writing(self) -> None:
         """The transport has more bytes than it likes."""
         self._paused = True
+        self._taken, self._moved = self._taken_by_now(), time.monotonic()
+        self._tick()
 
     def resume_writing(self) -> None:
         """They have been written."""
         self._paused = False
+        self._owed = 0
         self._make_room_for_all()  # also for those that are exempt from the count
+        self._let_waiting_go()
+
+    def _taken_by_now(self) -> int:
+        return self._written - self.transport.get_write_buffer_size()
+
+    def congested(self) -> bool:
+        """Too much waits to be written: nothing new is to begin; from any thread."""
+        return self._paused and self.transport.get_write_buffer_size() > self._most_queued
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, when that has changed, or at the end."""
+        self._waiting[callback] = None
+        if not self.congested():  # it came to that before anybody knew of the callback
+            self._let_waiting_go()
+
+    def _let_waiting_go(self) -> None:
+        while self._waiting:
+            try:
+                callback = self._waiting.popitem()[0]
+            except KeyError:  # another thread was faster
+                return
+            callback()
+
+    async def await_written(self) -> None:
+        """Wait while too much waits to be written."""
+        while self.congested() and self.session.lost is None:
+            future: asyncio.Future[None] = self.loop.create_future()
+            self.when_room(partial(_settle, future))
+            await future
 
     # --- from threads (see netobj.core.methods.Link) -----------------------------------------
 
@@ -399,9 +442,17 @@ class Link:
             if session.fault is not None:
                 self.broken(session.fault)
             if session.out:
+                if self._paused and self.congested():
+                    self._owe_more()
                 self.flush_soon()
             if woken:
                 self._go_on(woken)
+
+    def _owe_more(self) -> None:
+        """What the peer sends makes this side answer, and it takes none of the answers."""
+        self._owed += 1
+        if self._owed > MOST_OWED:
+            self.lose(f"{self.peer_name} asks for answers and does not take them")
 
     def _go_on(self, woken: list[Waiter]) -> None:
         """Go on with the tasks that have waited for what has arrived, if no other one runs."""
@@ -462,6 +513,7 @@ class Link:
         else:
             data = b"".join([out.popleft() for _ in range(len(out))])
         if not self.transport.is_closing():
+            self._written += len(data)
             self.transport.write(data)
 
     def _flush_from_thread(self) -> None:
@@ -509,18 +561,36 @@ class Link:
         return bool(held) and session.lost is None
 
     def _tick(self) -> None:
-        self._heartbeat = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat = None
+        session = self.session
         now = time.monotonic()
         try:
-            due = self.session.tick(now)
+            due = session.tick(now, self._stuck_since(now))
         except ConnectionLost as exc:
             self.lose(str(exc))
             return
         self.flush()
-        if due is not None:
+        if due is None:
+            return
+        delay = max(0.0, due - now)
+        patience = self.config.write_timeout
+        if self._paused and patience is not None:
+            delay = min(delay, patience / _LOOKS)
+        elif session.greeted and not session.timed:
             # Spread, so that thousands that were accepted together do not ping together.
-            delay = max(0.0, due - now) * (1 + random() / 4)
-            self._heartbeat = self.loop.call_later(delay, self._tick)
+            delay *= 1 + random() / 4
+        self._heartbeat = self.loop.call_later(delay, self._tick)
+
+    def _stuck_since(self, now: float) -> float | None:
+        """Since when the peer has taken nothing of what waits, if anything does."""
+        if not self._paused:
+            return None
+        taken = self._taken_by_now()
+        if taken != self._taken:
+            self._taken, self._moved = taken, now
+        return self._moved
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -573,6 +643,7 @@ class Link:
             _settle(future)
         self._pings.clear()
         self._make_room_for_all()
+        self._let_waiting_go()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         self._sweeper.forget(self)
@@ -593,10 +664,15 @@ class Link:
     async def wait_closed(self) -> None:
         """Wait until the connection has ended, and what ran for the peer with it.
 
-        Of that, what does not end when it is cancelled is left to itself after about a second.
+        Of that, what does not end when it is cancelled is left to itself after half a second.
         """
         await asyncio.shield(self._finished)
         await self.dispatcher.wait_ended(CLOSE_PATIENCE)
+
+
+def _waits_in(chain: int) -> bool:
+    """Whether a task or a thread of this process waits in *chain*."""
+    return chain in outermost or chain in waiting
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -55,6 +55,7 @@ class Dispatcher(Runner):
         self.overflow: list[Job] = []
         self.workers: Workers | None = None  # in place of the process's
         self._worker_called = False
+        self._closed = False  # no call begins any more
 
     # --- routing: in the thread that reads -------------------------------------------------
 
@@ -63,6 +64,8 @@ class Dispatcher(Runner):
         if request.awaits and request.lane is None and _unsettled(request):
             _when_settled(request, partial(self._route_later, request))
         elif request.chain not in chains or not self._route_to_waiter(request):
+            if self._held is None and self._connection.congested():
+                self._hold_for_room()
             if self._held is None or not self._hold(request):
                 self._route_freely(request)
 
@@ -97,38 +100,51 @@ class Dispatcher(Runner):
                 self._held.append(request)
             return self._held is not None
 
-    def _route_freely(self, request: Request) -> None:
+    def _route_freely(self, request: Request, later: bool = False) -> None:
+        schedule = self._schedule_later if later else self._schedule
         if request.lane is None:
-            self._schedule((self.run, request))
+            schedule((self.run, request))
         elif not is_concurrent(self._session, request):
             if self._lanes.put(request.lane, request):
-                self._schedule((self._work_off, request.lane))
+                schedule((self._work_off, request.lane))
         elif _unsettled(request):
             _when_settled(request, partial(self._schedule_later, (self.run, request)))
         else:
-            self._schedule((self.run, request))
+            schedule((self.run, request))
 
     def _route_later(self, request: Request) -> None:
         """What *request* named is there; in the thread that settled it."""
         if not self._route_to_waiter(request) and not self._hold(request):
             self._schedule_later((self.run, request))
 
-    def open(self) -> None:
-        """Requests may run from here on."""
-        while True:
+    def open(self, later: bool = False) -> None:
+        """Requests may run from here on; *later*: this is not the thread that reads."""
+        while not self._closed:
             with self._lock:
                 held = self._held
                 self._held = [] if held else None  # what arrives meanwhile comes after these
             if not held:
                 return
             for request in held:
-                self._route_freely(request)
+                self._route_freely(request, later)
 
     def hold(self) -> None:
         """Calls that come from here on do not run, but for those of a chain that waits here."""
+        self._closed = True
         with self._lock:
             if self._held is None:
                 self._held = []
+
+    def _hold_for_room(self) -> None:
+        """The peer does not take its answers: until it does, no call begins."""
+        with self._lock:
+            if self._held is None:
+                self._held = []
+        self._connection.when_room(self._room_again)
+
+    def _room_again(self) -> None:
+        if not pool.submit((self.open, True)):
+            self.open(True)
 
     def _schedule(self, job: Job) -> None:
         if self.mode is Serve.CALLER:
@@ -162,6 +178,10 @@ class Dispatcher(Runner):
     def _work_off_overflow(self, _: None) -> None:
         self._worker_called = False  # before the look: who adds a job after it calls a worker
         while (job := self._next_overflow()) is not None:
+            if self._connection.congested():
+                self.overflow.insert(0, job)
+                self._connection.when_room(self._call_worker)
+                return
             if self.overflow:
                 self._call_worker()
             function, argument = job
@@ -291,6 +311,10 @@ class Dispatcher(Runner):
         quick = False
         began = monotonic()
         while request is not None:
+            if self._connection.congested():
+                job = (self._go_on_with, request)
+                self._connection.when_room(partial(self._schedule_later, job))
+                return
             if request.awaits and _unsettled(request):
                 self._connection.flush()
                 job = (self._go_on_with, request)

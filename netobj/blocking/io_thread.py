@@ -125,6 +125,10 @@ class IOThread:
         """Finish writing what *connection* has queued."""
         self._command(self._start_writing, connection)
 
+    def look_at(self, connection: Watched) -> None:
+        """Something of *connection* is to be looked at sooner than was known."""
+        self._command(self._look_sooner, connection)
+
     def interrupt_main_soon(self) -> None:
         """Send SIGINT to the main thread in a moment; called by its signal handler."""
         self._interrupt_at = time.monotonic() + INTERRUPT_PAUSE
@@ -204,14 +208,21 @@ class IOThread:
         self._watched.add(connection)
         self._heartbeat(connection, time.monotonic())
 
-    def _remove(self, connection: Watched) -> None:
-        self._watched.discard(connection)
+    def _look_sooner(self, connection: Watched) -> None:
+        self._cancel_timer(connection)
+        self._heartbeat(connection, time.monotonic())
+
+    def _cancel_timer(self, connection: Watched) -> None:
         timer = self._timer_of.pop(connection, None)
         if timer is not None:
             timer[2] = None  # it stays in the heap for a while, but keeps nothing alive
             self._cancelled += 1
             if self._cancelled > max(_MOST_CANCELLED, len(self._timers) // 2):
                 self._drop_cancelled()
+
+    def _remove(self, connection: Watched) -> None:
+        self._watched.discard(connection)
+        self._cancel_timer(connection)
         self._candidates.pop(connection, None)
         self._armed.discard(connection)
         self._writing.discard(connection)

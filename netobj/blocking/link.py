@@ -44,7 +44,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import CLOSED_HERE, SILENT
+from netobj.core.consts import CLOSED_HERE, SILENT, Limit
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -56,6 +56,8 @@ from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.core.session import greeting as session_greeting
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 
+MOST_OWED: Final = 10_000
+"""Times that a peer which takes no answers may have this side answer by itself, as pings do."""
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
 
@@ -78,6 +80,8 @@ class Link(Flowing):
     _service: Any = None
     _rest_noted = False  # the I/O thread will see to what is left to write
     registered = False  # see Watched in netobj.blocking.io_thread
+    _write_timed = False  # the I/O thread will look whether the peer takes anything
+    _owed = 0  # how often what came was to be answered while too much was to be written
     _flush_noted = False  # the I/O thread will flush with its next tick
     crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
     on_end: Any = None  # called with it when it has ended, after the service's on_disconnect
@@ -120,7 +124,11 @@ class Link(Flowing):
         self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
         self._released = Latch()  # the descriptors are given back
         self.dispatcher = Dispatcher(self)
-        self.writer = Writer(stream, self.session.out, self._on_blocked)
+        most = config.limits[Limit.QUEUED]
+        self.writer = Writer(stream, self.session.out, self._on_blocked, most)
+        self.session.watch = self._watch
+        self.session.waits_in = waiting.chains.__contains__
+        self.session.admit = self._admit
         live.add(self)
         self._io.add(self)
         self.flush()
@@ -305,7 +313,8 @@ class Link(Flowing):
                 events: Any = self._apply(data, -1)
                 if len(events) > 1 and type(events[0]) is Dropped:  # released along with a call
                     self._handle(events.pop(0))
-                if len(events) == 1 and self.dispatcher.may_run_here(events[0]):
+                free = len(events) == 1 and not self.congested()
+                if free and self.dispatcher.may_run_here(events[0]):
                     request = events[0]
                 else:
                     self._deliver(events)
@@ -332,8 +341,9 @@ class Link(Flowing):
         """
         result = self.send_async(op, target, path, args, kwargs, timeout)
         self.flush()
-        while self.writer.congested() and not self.ended and not self.reads_here():
-            self._await_room()
+        if self.writer.congested():
+            deadlines = [scope.get().deadline, None if timeout is None else monotonic() + timeout]
+            self._await_written(min([one for one in deadlines if one is not None], default=None))
         return result
 
     def send_async(
@@ -412,15 +422,44 @@ class Link(Flowing):
         self.session.cancel(seq, interrupt)
         self.flush()
 
+    def _await_written(self, deadline: float | None) -> None:
+        """Wait while too much waits to be written, at most until *deadline*."""
+        while self.writer.congested() and not self.ended and not self.reads_here():
+            if deadline is not None and monotonic() >= deadline:
+                return
+            waiter = Waiter(self)
+            self.writer.when_room(waiter.finish)
+            self.wait_for(waiter, deadline)
+
+    def _admit(self, seq: int, chain: int | None) -> None:
+        """Wait until the peer admits the bytes of another request; see Session.admit."""
+        if chain is not None and self._is_within(chain, seq):
+            return
+        self._await(lambda: self.session.bytes_in_flight() < self._most_bytes())
+
+    def _most_bytes(self) -> int:
+        return self.session.peer_limits[Limit.REQUEST_BYTES]
+
+    def _is_within(self, chain: int, seq: int) -> bool:
+        """Whether the other side waits in *chain*, so that its answer may need the request *seq*."""
+        here = scope.get()
+        if here.connection is self and here.chain == chain:
+            return True
+        waiters = waiting.chains.get(chain, ())
+        return any(one.connection is self and one.seq != seq for one in waiters)
+
     def _await_credit(self) -> None:
         """Wait, while the peer admits no more calls at once, for an answer to any of them."""
+        self._await(self.session.has_room)
+
+    def _await(self, has_room: Callable[[], bool]) -> None:
         session = self.session
-        if len(session.pending) < session.most_pending:
+        if has_room():
             return
         self.flush()  # what a batch has gathered may be all that can be answered
         patience = time.monotonic() + CREDIT_PATIENCE
         pending = len(session.pending)
-        while pending >= session.most_pending and not self.ended:
+        while not has_room() and not self.ended:
             self._await_room()
             if len(session.pending) < pending:
                 patience = time.monotonic() + CREDIT_PATIENCE
@@ -496,7 +535,15 @@ class Link(Flowing):
         if self.session.fault is not None:
             self._broken(self.session.fault)
         if self.session.out:
+            if self.writer.blocked and self.writer.congested():
+                self._owe_more()
             self.flush()
+
+    def _owe_more(self) -> None:
+        """What the peer sends makes this side answer, and it takes none of the answers."""
+        self._owed += 1
+        if self._owed > MOST_OWED:
+            self.lose(f"{self.stream.name} asks for answers and does not take them")
 
     def _handle(self, event: Any) -> None:
         if isinstance(event, Dropped):
@@ -560,6 +607,9 @@ class Link(Flowing):
         self.lose(f"writing to {self.stream.name} failed: {exc}")
 
     def _on_blocked(self, reads: bool) -> None:
+        if not self._write_timed:
+            self._write_timed = True
+            self._watch()
         if not reads:
             self.want_write()
         elif not self._rest_noted:
@@ -571,6 +621,18 @@ class Link(Flowing):
         self._rest_noted = False  # before the look: whoever leaves something after it notes it
         if self.writer.blocked and not self.ended:
             self._on_blocked(self.reader_writes())
+
+    def _watch(self) -> None:
+        """Let the I/O thread look at the clock before long."""
+        self._io.look_at(self)
+
+    def congested(self) -> bool:
+        """Too much waits to be written: nothing new is to begin."""
+        return self.writer.blocked and self.writer.congested()
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, when that has changed, or at the end."""
+        self.writer.when_room(callback)
 
     def want_write(self) -> None:
         """Let the I/O thread write what is left."""
@@ -586,15 +648,25 @@ class Link(Flowing):
         self._io.soon((Link.flush_releases, self))
 
     def tick(self, now: float) -> float | None:
-        """Heartbeat, from the I/O thread."""
+        """Heartbeat and time limits, from the I/O thread."""
         try:
-            due = self.session.tick(now)
-        except ConnectionLost as exc:
-            self.lose(str(exc))
-            return None
+            due = self._tick(now)
+        except ConnectionLost:
+            super().io_read()  # it may be this process that has rested
+            try:
+                due = self._tick(now)
+            except ConnectionLost as exc:
+                self.lose(str(exc))
+                return None
         if self.session.out:
             self.flush()
         return due
+
+    def _tick(self, now: float) -> float | None:
+        stuck_since = self.writer.stuck_since()
+        if self._write_timed and stuck_since is None:
+            self._write_timed = False
+        return self.session.tick(now, stuck_since)
 
     def note_left(self) -> None:
         """A reader has left: the I/O thread is to look whether another comes."""
@@ -649,6 +721,7 @@ class Link(Flowing):
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, LOST, False)
         self.lose_flows(self.session.lost or reason)
+        self.writer.let_go()
         if self.is_read() and not self.reads_here():  # who comes later sees that it has ended
             self.stream.shutdown()
             self.wake_reader()

@@ -41,6 +41,12 @@ class Host(Protocol):
     def flush(self, reads: bool = False) -> None:
         """Write what is queued; *reads*: this thread will read next, so it can write the rest."""
 
+    def congested(self) -> bool:
+        """Too much waits to be written: no call is to begin."""
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, when that has changed, or at the end."""
+
     def flush_soon(self) -> None:
         """Have what is queued written in some milliseconds, should nobody do so before."""
 

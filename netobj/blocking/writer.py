@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from threading import get_ident
+from time import monotonic
 from typing import Final
 
 from netobj.blocking.streams import Stream, Wire
+from netobj.core.consts import DEFAULT_LIMITS, Limit
 
-MAX_QUEUED: Final = 8 * 1024 * 1024
-"""Bytes waiting to be written above which the callers of asynchronous calls wait."""
+_AT_ONCE: Final = 64  # pieces
 
 
 class Writer:
@@ -21,19 +23,27 @@ class Writer:
     that finds it taken leaves its message to the other, which looks at the queue again after it
     has let go. What does not fit stays in ``_backlog``, of which the lock's holder is the owner,
     and the front-end is told, once, to call :meth:`resume` when there is room: by *on_blocked*,
-    which gets what :meth:`flush` got.
+    which gets what :meth:`flush` got. Above *most* bytes that wait nothing new is to begin.
     """
 
     def __init__(
-        self, stream: Stream, out: deque[Wire], on_blocked: Callable[[bool], None]
+        self,
+        stream: Stream,
+        out: deque[Wire],
+        on_blocked: Callable[[bool], None],
+        most: int = DEFAULT_LIMITS[Limit.QUEUED],
     ) -> None:
         self._stream = stream
         self._out = out
         self._on_blocked = on_blocked
+        self._most = most
         self._lock = threading.Lock()
         self.owner = 0  # the thread that writes
-        self._backlog: list[Wire] = []
+        self._backlog: deque[Wire] = deque()
+        self._size = 0  # bytes of the backlog
         self.blocked = False  # the stream took less than there was
+        self._moved = 0.0  # when it took anything last, if it is blocked
+        self._waiting: dict[Callable[[], object], None] = {}  # for room
 
     def write(self, data: bytes, reads: bool = False) -> None:
         """As :meth:`flush`, of *data* in its turn."""
@@ -48,8 +58,7 @@ class Writer:
                 return
             sent = self._stream.send(data)
             if sent < len(data):
-                self._backlog.append(memoryview(data)[sent:])
-                self.blocked = True
+                self._keep(data, sent)
         finally:
             self.owner = 0
             self._lock.release()
@@ -73,8 +82,7 @@ class Writer:
                     data = out.popleft()
                     sent = self._stream.send(data)
                     if sent < len(data):
-                        self._backlog.append(memoryview(data)[sent:])
-                        self.blocked = True
+                        self._keep(data, sent)
                 else:
                     self._write()
             finally:
@@ -100,42 +108,84 @@ class Writer:
             finally:
                 self.owner = 0
                 self._lock.release()
+            if self._waiting and not self.congested():
+                self.let_go()
         return self.blocked
 
     def interrupted_here(self) -> bool:
         """True in a thread that is in the midst of writing: a finalizer or signal handler."""
         return self.owner == get_ident()
 
-    def congested(self) -> bool:
-        """True while more than MAX_QUEUED bytes wait."""
-        return self.blocked and sum(map(len, list(self._out))) + self._left() > MAX_QUEUED
+    def stuck_since(self) -> float | None:
+        """Since when the stream has taken nothing; None unless something waits."""
+        return self._moved if self.blocked else None
 
-    def _left(self) -> int:
-        return sum(map(len, list(self._backlog)))
+    def congested(self) -> bool:
+        """True while too many bytes wait."""
+        if not self.blocked:
+            return False
+        if self._out and self._lock.acquire(False):
+            self._gather()
+            self._lock.release()
+        return self._size > self._most
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, once: when there is room, or the end."""
+        self._waiting[callback] = None
+        if not self.congested():  # it came to that before anybody knew of the callback
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Call those that wait for room."""
+        while self._waiting:
+            try:
+                callback = self._waiting.popitem()[0]
+            except KeyError:  # another thread was faster
+                return
+            callback()
 
     def retire(self) -> bool:
         """Take the lock for good, so that nobody writes any more; False if somebody writes."""
         return self._lock.acquire(blocking=False)
 
+    # --- with the lock -------------------------------------------------------------------------
+
+    def _keep(self, data: Wire, sent: int) -> None:
+        self._backlog.append(memoryview(data)[sent:])
+        self._size += len(data) - sent
+        self._moved = monotonic()
+        self.blocked = True
+
+    def _gather(self) -> None:
+        out, backlog = self._out, self._backlog
+        while out:
+            data = out.popleft()
+            self._size += len(data)
+            backlog.append(data)
+
     def _write(self) -> None:
         backlog, out = self._backlog, self._out
         while out or backlog:
-            while out:
-                backlog.append(out.popleft())
-            if not self._advance(self._stream.send_now(list(backlog))):
-                self.blocked = True
+            self._gather()
+            if not self._advance(self._stream.send_now(list(islice(backlog, _AT_ONCE)))):
+                if not self.blocked:
+                    self._moved = monotonic()
+                    self.blocked = True
                 return
         self.blocked = False
 
     def _advance(self, sent: int) -> bool:
         """Forget *sent* bytes; False if nothing was sent."""
-        progress = sent > 0
+        if not sent:
+            return False
+        backlog = self._backlog
+        self._size -= sent
+        if self.blocked:
+            self._moved = monotonic()
         while sent:
-            first = self._backlog[0]
-            if len(first) <= sent:
-                sent -= len(first)
-                del self._backlog[0]
-            else:
-                self._backlog[0] = memoryview(first)[sent:]
-                sent = 0
-        return progress
+            first = backlog.popleft()
+            if len(first) > sent:
+                backlog.appendleft(memoryview(first)[sent:])
+                break
+            sent -= len(first)
+        return True

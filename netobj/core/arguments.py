@@ -49,6 +49,12 @@ FILLING: Final[dict[str, str]] = {"readinto": "read", "readinto1": "read1"}
 """Methods of files that fill a buffer, and the one that gives the bytes for it."""
 
 
+SPECIAL_NAMES: Final = frozenset().union(
+    *_CONTAINER_READERS.values(), *_BUFFER_READERS.values(), FILLING
+)
+"""The names of which the next three functions can be true: a description may hold many others."""
+
+
 def reads_container(description: Description, name: str) -> bool:
     """True where the method *name* only reads the containers that it is given."""
     return name in _CONTAINER_READERS.get(description.full_name, ())

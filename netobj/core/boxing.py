@@ -28,6 +28,7 @@ import msgpack
 
 from netobj.core import values
 from netobj.core.access import Policy
+from netobj.core.bounds import SMALL, Weight, unchecked
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.flow import Flow
@@ -40,7 +41,7 @@ from netobj.core.handle import (
     RemoteResult,
 )
 from netobj.core.promises import Answer, Promise
-from netobj.core.registered import USER_TYPES, is_plain_named_tuple
+from netobj.core.registered import USER_TYPES, is_kept, is_plain_named_tuple, named_tuple
 from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
 
@@ -99,21 +100,38 @@ class Export:
 class Outgoing:
     """One message on its way out: what it exports and describes, the big values behind it."""
 
-    __slots__ = ("_boxing", "_depth", "described", "exported", "home", "pinned", "pipes", "raw")
+    __slots__ = (
+        "_boxing",
+        "_depth",
+        "described",
+        "exported",
+        "home",
+        "kinds",
+        "pinned",
+        "pipes",
+        "raw",
+    )
 
     def __init__(self, boxing: Boxing, pipes: bool = False) -> None:
         self._boxing = boxing
         self._depth = 0
         self.pipes = pipes  # it is a request, which may name answers that are not there yet
         self.raw: list[bytes | memoryview] = []
-        self.described: list[int] = []
+        self.described: dict[int, int] = {}  # classes, and how many names each has
         self.exported: list[Export] = []
+        self.kinds: dict[type, int] = {}  # of named tuples, and what making each costs the peer
         self.home: list[Handle] = []  # alive until the message is queued, in front of its release
         self.pinned: list[Any] = []  # named in the message, so not to be forgotten before it
 
     def box(self, value: Any) -> Any:
         """*value* as msgpack takes it; exports what goes by reference."""
         return self._boxing.box(value, self)
+
+    def add_kind(self, kind: Any) -> None:
+        """Named tuples of the class *kind* are in the message. Raises LimitExceeded."""
+        self.kinds[kind] = _NEW_CLASS + len(kind._fields)
+        if sum(self.kinds.values()) > MOST_MADE:
+            raise LimitExceeded("a message cannot have so many kinds of named tuples")
 
     def nest(self, encode: Callable[[Any, values.Box], Any], value: Any) -> Any:
         """*value*, which may hold others, by *encode*; LimitExceeded where they nest too deeply."""
@@ -142,6 +160,7 @@ class Outgoing:
         """The message is queued: what it described is known to the peer from here on."""
         if self.described:  # if others do so, too, at worst a class is described once more
             self._boxing.described |= frozenset(self.described)
+            self._boxing._names_described += sum(self.described.values())
         if self.pinned:
             self._boxing.unpin(self.pinned)
 
@@ -192,8 +211,10 @@ class Boxing:
         self.awaited: list[Answer] = []  # by the message being unboxed
         self.big: list[values.BigValue] = []  # of the message being unboxed
         self.deferred = False  # the message being unboxed needs values.complete()
+        self._weight: Weight | None = None  # of the message being unboxed, if it is large
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
+        self._unweighed = unchecked(limits)
         self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
@@ -202,6 +223,9 @@ class Boxing:
         self._described: dict[int, tuple[weakref.ref[Any], int, Description]] = {}
         self._last_class = 1  # as if the root's class, which the hello describes, had been 1
         self._imported_classes: dict[int, ImportedClass] = {}
+        self._names_learnt = 0
+        self._made = 0  # classes of named tuples for the message being unboxed
+        self._names_described = 0
         self._depth = 0
 
     def set_peer_limits(self, limits: tuple[int, ...]) -> None:
@@ -209,6 +233,7 @@ class Boxing:
         # Around the deepest values that can hold others there is a COPY or a RAISED, and inside
         # of them a datetime with a timezone with a timedelta.
         self.peer_nesting = limits[Limit.NESTING] - 5
+        self._peer_limits = limits
 
     # --- out -----------------------------------------------------------------------------
 
@@ -265,6 +290,8 @@ class Boxing:
         if kind in USER_TYPES:
             return out.nest(values.encode_registered, value)
         if issubclass(kind, tuple) and is_plain_named_tuple(kind):
+            if kind not in out.kinds:
+                out.add_kind(kind)
             return out.nest(values.encode_named_tuple, value)
         if out.pipes and issubclass(kind, Promise) and value.link is self.link:
             return self._box_promise(value, out)
@@ -346,12 +373,22 @@ class Boxing:
         out.exported.append(export)
         items: list[Any] = [export.id, class_id]
         if class_id not in self.described:
-            out.described.append(class_id)
+            self._check_described(out, description)
+            out.described[class_id] = description.names
             items.append(description.to_wire())
         hidden = hidden_names(obj, description, self.policy.exposed_prefix)
         if hidden:
             items += [None] * (3 - len(items)) + [hidden]
         return _make_ext(msgpack.ExtType, (_EXPORT, values.pack(items)))
+
+    def _check_described(self, out: Outgoing, description: Description) -> None:
+        classes, names = self._peer_limits[Limit.CLASSES], self._peer_limits[Limit.NAMES]
+        known = self._names_described + sum(out.described.values())
+        if len(self.described) + len(out.described) >= classes or known + description.names > names:
+            raise LimitExceeded(
+                f"the peer has been told of {len(self.described)} classes with {known} names on "
+                f"this connection, and remembers {classes} with {names} at most: see its limits"
+            )
 
     def class_of(self, obj: object) -> tuple[int, Description]:
         """The number and the description of what *obj* is described by."""
@@ -466,21 +503,48 @@ class Boxing:
             self.big = []
             self.awaited = []
             self.deferred = False
-        try:
-            message: Any = msgpack.unpackb(
-                body,
-                use_list=False,
-                ext_hook=self._ext,
-                object_pairs_hook=values.refuse_map,
-                strict_map_key=False,
-                max_array_len=self._most_items,
-                max_map_len=0,
-            )
-        except values.UNPACKING as exc:
-            raise values.malformed(exc) from exc
+        if len(body) > SMALL:
+            message: Any = self._unpack_large(body)
+        else:
+            try:
+                message = msgpack.unpackb(
+                    body,
+                    use_list=False,
+                    ext_hook=self._ext,
+                    object_pairs_hook=values.refuse_map,
+                    strict_map_key=False,
+                    max_array_len=SMALL,
+                    max_map_len=0,
+                )
+            except values.UNPACKING as exc:
+                raise values.malformed(exc) from exc
         if type(message) is not tuple or not message:
             raise ProtocolError("a message is an array that begins with its kind")
         return message
+
+    def _unpack_large(self, body: bytes) -> Any:
+        self._made = 0
+        if len(body) <= self._unweighed:
+            return self._unpack_plain(body)
+        self._weight = Weight(self._most_items, len(body))
+        try:
+            return self._unpack_plain(body)
+        finally:
+            self._weight = None
+
+    def _ext_weighed(self, code: int, data: bytes) -> Any:
+        assert self._weight is not None
+        self._weight.enter(code, data)
+        value = self._ext(code, data)
+        self._weight.leave(data)
+        return value
+
+    def _ext_in_copy_weighed(self, code: int, data: bytes) -> Any:
+        assert self._weight is not None
+        self._weight.enter(code, data)
+        value = self._ext_in_copy(code, data)
+        self._weight.leave(data)
+        return value
 
     def _ext(self, code: int, data: bytes) -> Any:
         if code == _EXPORT:
@@ -496,14 +560,24 @@ class Boxing:
         return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
 
     def _unpack_plain(self, data: bytes) -> Any:
-        return values.unpack_message(data, self._ext, self._most_items)
+        weight = self._weight
+        if weight is None:
+            return values.unpack_message(data, self._ext, self._most_items)
+        return values.unpack_message(data, self._ext_weighed, self._most_items, weight.count)
 
     def _unpack_copied(self, data: bytes) -> Any:
-        return values.unpack_copy(data, self._ext_in_copy, self._most_items)
+        weight = self._weight
+        most = (self._most_items, self._limits[Limit.KEYS])
+        if weight is None:
+            return values.unpack_copy(data, self._ext_in_copy, *most)
+        return values.unpack_copy(data, self._ext_in_copy_weighed, *most, weight.count)
 
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
-        return values.unpack_copy(blob, _blob_hook(self._limits[Limit.NESTING]), len(blob))
+        most_keys = len(blob)  # it was asked for, and runs where it is waited for
+        weight = Weight(MOST_IN_COPY, len(blob))
+        hook = _blob_hook(self._limits[Limit.NESTING], self._limits[Limit.INTEGER], weight)
+        return values.unpack_copy(blob, hook, len(blob), most_keys, weight.count)
 
     def _nested(self, code: int, data: bytes, unpack: values.Unpack) -> Any:
         self._depth += 1
@@ -519,21 +593,36 @@ class Boxing:
         decoder = values.DECODERS.get(code)
         if decoder is not None:
             return decoder(data, unpack)
+        if code in values.HASHING:
+            return values.build_members(code, unpack(data), self._limits[Limit.KEYS])
         special = _DECODERS.get(code)
         if special is None:
             raise ProtocolError(f"the extension code {code} is not one of the protocol's")
         return special(self, data)
+
+    def _decode_integer(self, data: bytes) -> int:
+        return values.decode_integer(data, self._limits[Limit.INTEGER])
+
+    def _decode_named_tuple(self, data: bytes) -> Any:
+        name, fields, items = self._unpack_plain(data)
+        if not is_kept(name, fields):
+            self._made += _NEW_CLASS + len(fields)
+            if self._made > MOST_MADE:
+                raise ProtocolError("a message has too many kinds of named tuples")
+        return named_tuple(name, fields, items)
 
     def _decode_copy(self, data: bytes) -> Any:
         return self._unpack_copied(data)
 
     def _decode_big(self, data: bytes) -> values.BigValue:
         size = _number(data)
-        if size > self._limits[Limit.RAW]:
+        if size + sum(value.size for value in self.big) > self._limits[Limit.RAW]:
             raise ProtocolError(
                 f"the peer announced a value of {size} bytes; this side accepts "
-                f"{self._limits[Limit.RAW]}"
+                f"{self._limits[Limit.RAW]} in a message"
             )
+        if len(self.big) >= MOST_BIG:
+            raise ProtocolError(f"a message has at most {MOST_BIG} big values")
         value = values.BigValue(size)
         self.big.append(value)
         self.deferred = True
@@ -593,17 +682,22 @@ class Boxing:
             return handle
 
     def _export_fields(self, data: bytes) -> tuple[int, ImportedClass, tuple[str, ...]]:
-        items = values.unpack_message(data, _ext_in_reference, self._most_items)
+        weight = self._weight
+        count = None if weight is None else weight.count
+        items = values.unpack_message(data, _ext_in_reference, self._most_items, count)
         number, class_id = items[:2]
         if (
             type(number) is not int
             or not ROOT_ID < number < MAX_NUMBER
             or type(class_id) is not int
+            or not 0 <= class_id < MAX_NUMBER
         ):
             raise ProtocolError("a reference carries the numbers of an object and of a class")
         hidden = ()
         if len(items) > 2:
             if items[2] is not None:
+                if weight is not None:
+                    weight.describe(items[2])
                 self.learn_class(class_id, Description.from_wire(items[2]))
             hidden = items[3] if len(items) > 3 else ()
             if type(hidden) is not tuple or not _TEXT.issuperset(map(type, hidden)):
@@ -614,11 +708,25 @@ class Boxing:
         return number, imported, hidden
 
     def learn_class(self, number: int, description: Description) -> None:
-        """Remember a class that the peer has described; the first description stays."""
-        self._imported_classes.setdefault(number, ImportedClass(description))
+        """Remember a class that the peer has described; the first description stays.
+
+        Raises ProtocolError where it is one too many, or has too many names.
+        """
+        if number in self._imported_classes:
+            return
+        self._names_learnt += description.names
+        classes, names = self._limits[Limit.CLASSES], self._limits[Limit.NAMES]
+        if len(self._imported_classes) >= classes or self._names_learnt > names:
+            raise ProtocolError(
+                f"the peer described more than {classes} classes, or more than {names} names in "
+                "them"
+            )
+        self._imported_classes[number] = ImportedClass(description)
 
 
 _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
+    Ext.BIG_INT: Boxing._decode_integer,
+    Ext.NAMED_TUPLE: Boxing._decode_named_tuple,
     Ext.COPY: Boxing._decode_copy,
     Ext.BIG_BYTES: Boxing._decode_big,
     Ext.BIG_STR: Boxing._decode_big_str,
@@ -644,17 +752,38 @@ def _ext_in_reference(code: int, data: bytes) -> Any:
     return values.DECODERS[code](data, bytes)
 
 
-def _blob_hook(levels_left: int) -> values.ExtHook:
+def _blob_hook(levels_left: int, most_bits: int, weight: Weight) -> values.ExtHook:
+    def unpack(data: bytes) -> Any:
+        hook = _blob_hook(levels_left - 1, most_bits, weight)
+        return values.unpack_copy(data, hook, len(data), len(data), weight.count)
+
     def ext(code: int, data: bytes) -> Any:
+        if code == Ext.BIG_INT:
+            return values.decode_integer(data, most_bits)
         decoder = values.DECODERS.get(code)
-        if decoder is None:
+        if decoder is None and code not in values.HASHING:
             raise ProtocolError(f"the extension code {code} cannot occur in a copied value")
         if not levels_left:
             raise ProtocolError("a copied value is nested too deeply")
-        hook = _blob_hook(levels_left - 1)
-        return decoder(data, lambda nested: values.unpack_copy(nested, hook, len(nested)))
+        weight.enter(code, data)
+        if decoder is None:
+            value = values.build_members(code, unpack(data), len(data))
+        else:
+            value = decoder(data, unpack)
+        weight.leave(data)
+        return value
 
     return ext
+
+
+MOST_IN_COPY: Final = 16_000_000
+"""Items in what ``copy_of`` fetches, which is no message."""
+MOST_BIG: Final = 1000
+"""Big values behind one message."""
+MOST_MADE: Final = 6000
+_NEW_CLASS: Final = 10
+"""A class of named tuples is made in the time of so many of its fields, and takes 10 us for each;
+so all that one message can ask for take less than 100 ms."""
 
 
 def is_numpy_scalar(kind: type) -> bool:

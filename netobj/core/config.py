@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from netobj.core.consts import DEFAULT_LIMITS, SPECIALS
+from netobj.core.consts import DEFAULT_LIMITS, SPECIALS, Limit
 
 if TYPE_CHECKING:
     import logging
@@ -65,7 +65,12 @@ class Config(NamedTuple):
     before_closed: Callable[[Any], object] | None = None  # called with the root before close
     close_catchall: bool = False  # swallow what before_closed raises
     bind_threads: bool = True  # accepted for old programs: it is simply how calls run
-    limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit
+    limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit; set by name: {"frame": 10**6}
+
+    # Time that a peer has, in seconds; None: for ever
+    handshake_timeout: float | None = 10.0  # TLS, the login, the hello: each of them
+    frame_timeout: float | None = 10.0  # a frame that has begun: its end, or 16 KiB more of it
+    write_timeout: float | None = 20.0  # what waits to be written: to take any of it
 
     # Set at run time
     connid: str | None = None  # by default a number of this process's
@@ -84,10 +89,36 @@ class Config(NamedTuple):
             changes["safe_attrs"] = frozenset(changes["safe_attrs"])
         if "serve" in changes and type(changes["serve"]) is not Serve:
             changes["serve"] = Serve(changes["serve"])
+        if "limits" in changes:
+            changes["limits"] = _limits(self.limits, changes["limits"])
         return self._replace(**changes)
 
 
 _KEYS: Final = frozenset(Config._fields)
+_LIMIT_NAMES: Final = {limit.name.lower(): limit for limit in Limit}
+_LEAST: Final = {Limit.FRAME: 1024, Limit.ITEMS: 64, Limit.GREETING: 1024}
+"""What each side may rely on; of every other limit, 1 is the least."""
+
+
+def _limits(limits: tuple[int, ...], changes: Mapping[str, int] | tuple[int, ...]) -> Any:
+    """*limits* with *changes*: by name, or all of them by place. Raises ValueError, TypeError."""
+    if isinstance(changes, Mapping):
+        if not changes.keys() <= _LIMIT_NAMES.keys():
+            unknown = ", ".join(sorted(set(changes) - _LIMIT_NAMES.keys()))
+            raise ValueError(f"unknown limits {unknown}: there are {', '.join(_LIMIT_NAMES)}")
+        changed = list(limits)
+        for name, number in changes.items():
+            changed[_LIMIT_NAMES[name]] = number
+        changes = tuple(changed)
+    if len(changes) != len(Limit):
+        raise ValueError("limits are given by name: {'frame': 1_000_000}, say")
+    for limit, number in zip(Limit, changes, strict=True):
+        if type(number) is not int:
+            raise TypeError(f"the limit {limit.name.lower()} is an int, not {number!r}")
+        least = _LEAST.get(limit, 1)
+        if not least <= number < 2**63:
+            raise ValueError(f"the limit {limit.name.lower()} is {least} at the least: {number}")
+    return changes
 
 
 class ConfigMapping(MutableMapping[str, Any]):

@@ -163,15 +163,30 @@ class Described(IntEnum):
 
 
 class Limit(IntEnum):
-    """The limits that a hello announces, by their place in its array; bytes, counts, levels."""
+    """What one side takes from the other: bytes, counts, levels.
+
+    The hello announces the first :data:`ANNOUNCED`, by their place in its array. The names in
+    lower case are those of the setting ``limits``.
+    """
 
     FRAME = 0  # bytes of one message frame
-    RAW = 1  # bytes of one big value
+    RAW = 1  # bytes of the big values of one message
     NESTING = 2  # extension values inside one another
-    ITEMS = 3  # items of one array or map
+    ITEMS = 3  # items of one message, those in its tuples included; an extension value is 4
     REQUESTS = 4  # requests in flight, chains excepted
     DEPTH = 5  # calls of one chain inside one another
+    INTEGER = 6  # bits of one integer
+    KEYS = 7  # entries of one set or dict whose keys are neither str nor bytes
+    CLASSES = 8  # classes that one side has described
+    NAMES = 9  # names in all these descriptions
+    REQUEST_BYTES = 10  # bytes of the requests in flight, above which no other begins
+    GREETING = 11  # bytes of one frame before the hello has come
+    CHUNK = 12  # items of an iterator that one request fetches
+    QUEUED = 13  # bytes that wait to be written, above which nothing new begins
 
+
+ANNOUNCED: Final = 11
+"""How many limits a hello announces; the others concern only who has them."""
 
 DEFAULT_LIMITS: Final[tuple[int, ...]] = (
     16 * 1024 * 1024,
@@ -180,6 +195,17 @@ DEFAULT_LIMITS: Final[tuple[int, ...]] = (
     250_000,
     1024,
     200,
+    1024 * 1024,
+    65_536,
+    10_000,
+    250_000,
+    32 * 1024 * 1024,
+    64 * 1024,
+    1000,
+    8 * 1024 * 1024,
 )
+
+EXT_WEIGHT: Final = 4
+"""Items as which an extension value counts."""
 BIG_VALUE: Final = 64 * 1024
 """bytes and str from this length on (in bytes, characters) travel as raw frames."""

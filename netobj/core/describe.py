@@ -53,6 +53,11 @@ class Description(NamedTuple):
         return cls(kind, module, name, methods, specials, bases, unhashable, buffer)
 
     @property
+    def names(self) -> int:
+        """How many names are in it."""
+        return len(self.methods) + len(self.bases) + 2
+
+    @property
     def full_name(self) -> str:
         """``module.qualname``."""
         return f"{self.module}.{self.name}"

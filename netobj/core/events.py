@@ -27,6 +27,7 @@ class Request:
     kept: Answer | None = None  # where the answer is to be kept
     awaits: tuple[Answer, ...] = ()
     cancelled = False
+    size = 0  # in bytes, where they are many
     run: Any = None  # the front-end's, while it can be stopped
     where: str | int | None = None  # what runs it: a task's name, or a thread's name or number
 

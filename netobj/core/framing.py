@@ -59,12 +59,14 @@ class FrameReader:
         "_raw",
         "_raw_frame_left",
         "filled",
+        "fresh",
         "max_frame",
     )
 
     def __init__(self, max_frame: int, preamble: bool = True) -> None:
         self.max_frame = max_frame
         self.filled = preamble  # something is left of what was fed, or the preamble is due
+        self.fresh = False  # what is left has begun since this was cleared
         self._data: bytes | bytearray = b""
         self._position = 0
         self._preamble_due = preamble
@@ -76,6 +78,12 @@ class FrameReader:
         """True when part of a frame has arrived and the rest has not."""
         return self._position < len(self._data) or self._raw is not None
 
+    @property
+    def arrived(self) -> int:
+        """How many bytes there are of what has begun."""
+        raw = self._raw
+        return len(self._data) - self._position + (0 if raw is None else raw.filled)
+
     def take(self, data: bytes) -> bytes | None:
         """Take what the stream delivered, and return the next message: feed and next_message."""
         if not self.filled:
@@ -83,7 +91,7 @@ class FrameReader:
             if 0 < length <= self.max_frame and _read_header(data)[0] == length:
                 return data[HEADER_SIZE:]  # one whole message, as most often
             self._data = data
-            self.filled = True
+            self.fresh = self.filled = True
             return self.next_message()
         self.feed(data)
         return self.next_message()
@@ -127,6 +135,7 @@ class FrameReader:
         body = data[start:end]
         if end < len(data):
             self._position = end
+            self.fresh = True
         else:  # an idle connection holds no buffer
             self._data, self._position = b"", 0
             self.filled = False

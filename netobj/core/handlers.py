@@ -18,7 +18,7 @@ from typing import Any, Final
 from netobj.core import arrays, values
 from netobj.core.access import Policy
 from netobj.core.boxing import ByValue, Contents, is_numpy_array, is_numpy_scalar
-from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Op
+from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Limit, Op
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
 from netobj.core.exposure import PLAIN, Exposure, any_concurrent, exposure_of
@@ -41,8 +41,8 @@ from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 _CALL: Final = int(Op.CALL)
 _SPECIAL: Final = int(Op.SPECIAL)
 _COPYABLE: Final = (list, dict, tuple, set, frozenset, bytearray)
-MAX_FETCH: Final = 10_000
-"""How many items of an iterator one request may ask for."""
+MOST_STEPS: Final = 1000
+"""Steps of the path of one request."""
 
 
 def perform(
@@ -197,6 +197,8 @@ def walk(policy: Policy, target: object, path: object) -> Any:
         return _opened(policy, path, target) or policy.getattr(target, path)
     if type(path) is not tuple:
         raise ProtocolError("a path is None, a name or a tuple of steps")
+    if len(path) > MOST_STEPS:
+        raise ProtocolError(f"a path has at most {MOST_STEPS} steps")
     if path:
         _opened(policy, path[0], target)
     for step in path:
@@ -525,8 +527,9 @@ def _fetch(session: Session, target: object, path: object, args: Args, kwargs: K
     With *begin* the target is what to iterate, and its iterator comes after these two.
     """
     count, only_ready, *begin = args
-    if type(count) is not int or not 0 < count <= MAX_FETCH:
-        raise ProtocolError(f"between 1 and {MAX_FETCH} items can be fetched at once")
+    if type(count) is not int or count < 1:
+        raise ProtocolError("one item at the least can be fetched")
+    count = min(count, session.config.limits[Limit.CHUNK])
     items: Iterator[Any] = walk(session.policy, target, path)
     if begin:
         items = session.policy.special_method(items, "__iter__")()

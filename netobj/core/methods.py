@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from netobj.core.arguments import (
     FILLING,
+    SPECIAL_NAMES,
     buffers_copied,
     containers_copied,
     fills_buffer,
@@ -226,7 +227,7 @@ def method_class(description: Description, name: str) -> type[BoundMethod]:
     """How the method *name* of what *description* describes passes its arguments."""
     if name in ("throw", "athrow"):
         return _ThrowMethod
-    if description.kind == Described.INSTANCE:
+    if name in SPECIAL_NAMES and description.kind == Described.INSTANCE:
         if reads_container(description, name):
             return _ContainerReader
         if reads_buffer(description, name):

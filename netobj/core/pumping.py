@@ -48,7 +48,14 @@ class Batch:
     def may_go_on(self) -> bool:
         """There is credit for an item, or no more are to be made."""
         flow = self.flow
-        return self._produced < flow.granted or flow.refused or self.failure is not None
+        if flow.refused or self.failure is not None:
+            return True
+        if self._produced >= flow.granted:
+            return False
+        if self._items or not flow.link.congested():
+            return True
+        flow.link.when_room(flow.notify)
+        return flow.lost is not None
 
     def add(self, item: Any) -> bool:
         """One item more, for which there is credit; True if a message left."""

@@ -6,14 +6,15 @@ All of it belongs to whoever reads the connection at the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, overload
 
 from netobj.core import values
+from netobj.core.bounds import unchecked
 from netobj.core.boxing import MAX_NUMBER, Boxing
 from netobj.core.config import Config
-from netobj.core.consts import DEFAULT_LIMITS, ROOT_ID, Kind, Limit
+from netobj.core.consts import ANNOUNCED, DEFAULT_LIMITS, ROOT_ID, Kind, Limit
 from netobj.core.describe import Description
 from netobj.core.events import (
     Cancel,
@@ -47,10 +48,13 @@ _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALL_HELLO: Final = 4096  # bytes of a hello that may be remembered when its connection has ended
 _SMALLEST_FRAME: Final = 1024
 _FEWEST_ITEMS: Final = 64
+_FEWEST_LIMITS: Final = 6  # in a hello; those behind are the defaults then
 
+HEAVY: Final = 16 * 1024
+"""Bytes from which on a request counts among the bytes in flight."""
 _CHAIN_ROOM: Final = 16
-"""Calls inside of chains are exempt from the sender's count of calls in flight. The receiver
-cannot tell them apart for sure, so it ends a connection only far above that count."""
+"""Calls of chains in which this side waits are exempt from the count of calls in flight, but for
+one that is so far above it."""
 
 
 class Receiving:
@@ -63,6 +67,13 @@ class Receiving:
     peer_process: bytes = b""
     peer_features: tuple[str, ...] = ()
     root_class: ImportedClass | None = None
+    begun: float | None = None  # since when there is a part of a frame, or of a big value
+    timed = False  # the front-end's clock will look at that
+    _was_there = 0  # bytes of it, at the last look
+    watch: Callable[[], None] = staticmethod(lambda: None)
+    """Let the front-end's clock look sooner than it has been told to; in the thread that reads."""
+    waits_in: Callable[[int], bool] = staticmethod(lambda chain: False)
+    """Whether somebody on this side waits in a chain; the front-end says so."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -73,15 +84,21 @@ class Receiving:
         self.peer_limits = DEFAULT_LIMITS
         self.most_pending = DEFAULT_LIMITS[Limit.REQUESTS]  # calls that the peer admits at once
         self.last_heard: float | None = None
-        self._unchecked = _smallest(DEFAULT_LIMITS)
+        self._unchecked = unchecked(DEFAULT_LIMITS)
+        self._admitted = config.limits[Limit.REQUESTS]
         self._most_running = _CHAIN_ROOM * config.limits[Limit.REQUESTS]
         self._now = 0.0
-        self._reader = FrameReader(config.limits[Limit.FRAME])
+        self._reader = FrameReader(config.limits[Limit.GREETING])
         self._size = 0  # bytes of the message being applied
         self.arriving: tuple[tuple[Any, ...], list[values.BigValue]] | None = None
-        self._pongs: dict[Any, None] = {}  # what to echo, once however often it came at once
+        # What to echo, once however often it came at once, and requests that are to be refused.
+        self._pongs: dict[Any, None] = {}
 
     def _queue(self, message: list[Any]) -> None:
+        raise NotImplementedError
+
+    def _refuse(self, request: Request) -> None:
+        """Answer *request*, which comes at a time when there are too many, with an error."""
         raise NotImplementedError
 
     def has_greeted(self) -> bool:
@@ -125,8 +142,10 @@ class Receiving:
                 kind = message[0]
                 if boxing.deferred or type(kind) is not int or not self.greeted:
                     if boxing.big:
+                        self._check_big(message)
                         self._size = len(body)
                         self.arriving = (message, boxing.big)
+                        reader.fresh = True
                         body = self._go_on_with_big(b"", events)
                         continue
                     self._check_kind(kind)
@@ -135,13 +154,17 @@ class Receiving:
                     if type(seq) is int and seq == wanted and self.pending.pop(seq, None):
                         return message
                 if kind in _REQUESTS:
-                    events.append(self._receive_request(message, boxing.deferred))
+                    events.append(self._receive_request(message, boxing.deferred, len(body)))
                 elif kind == _REPLY:
                     events.append(self._receive_reply(message, boxing.deferred))
                 else:
                     self._size = len(body)
                     self._receive(message, boxing.deferred, events)
-                body = reader.next_message() if reader.filled else None
+                if not reader.filled:
+                    break
+                body = reader.next_message()
+            else:
+                self._look_at_rest(now)
             if self._pongs:
                 self._answer_pings()
         except ProtocolError as exc:
@@ -151,6 +174,16 @@ class Receiving:
                 raise
             self.fault = exc
         return events
+
+    def _look_at_rest(self, now: float) -> None:
+        """What is left of what has come is the beginning of something: from when on?"""
+        reader = self._reader
+        if self.begun is None or reader.fresh:
+            self.begun, self._was_there = now, 0  # in this order: the clock may look meanwhile
+            reader.fresh = False
+            if not self.timed:
+                self.timed = True
+                self.watch()
 
     def _go_on_with_big(self, data: Arrived, events: list[Event]) -> bytes | None:
         """Receive the big values of the message that waits for them, then apply it.
@@ -181,7 +214,10 @@ class Receiving:
     def _answer_pings(self) -> None:
         try:
             for token in self._pongs:
-                self._queue([int(Kind.PONG), token])
+                if type(token) is Request:
+                    self._refuse(token)
+                else:
+                    self._queue([int(Kind.PONG), token])
         except LimitExceeded as exc:
             raise ProtocolError(f"the peer does not accept what its own ping holds: {exc}") from exc
         self._pongs.clear()
@@ -226,7 +262,31 @@ class Receiving:
         except KeyError:
             raise ProtocolError(f"the peer answered the request {seq}, never made") from None
 
-    def _receive_request(self, message: tuple[Any, ...], deferred: bool) -> Request:
+    def _check_big(self, message: tuple[Any, ...]) -> None:
+        """Raise ProtocolError where there is no room for a request with big values."""
+        kind, chain = message[0], message[2] if len(message) > 2 else None
+        if type(kind) is int and kind in _REQUESTS and not self._is_within(kind, chain):
+            if bytes_of(self.running) >= self.config.limits[Limit.REQUEST_BYTES]:
+                raise ProtocolError("the requests in flight have more bytes than this side allows")
+
+    def _is_within(self, kind: int, chain: Any) -> bool:
+        """Whether a thread or task of this side waits in the chain of the request."""
+        return kind == _REQUEST and type(chain) is int and self.waits_in(chain)
+
+    def _admits(self, kind: int, chain: int) -> bool:
+        """Whether another request may begin. Raises ProtocolError far above the limit."""
+        running, limits = self.running, self.config.limits
+        if len(running) >= self._most_running:
+            raise ProtocolError("more requests are in flight than this side's limit allows")
+        if self._is_within(kind, chain):
+            return True
+        if len(running) >= limits[Limit.REQUESTS]:
+            return False
+        return bytes_of(running) < limits[Limit.REQUEST_BYTES]
+
+    def _receive_request(
+        self, message: tuple[Any, ...], deferred: bool, size: int = 0
+    ) -> Request | Dropped:
         extras = len(message) - 7
         if not 0 <= extras <= 4:
             raise ProtocolError("a request has 7 to 11 fields")
@@ -238,8 +298,10 @@ class Receiving:
         running = self.running
         if seq in running:
             raise ProtocolError(f"the request {seq} is running already")
-        if len(running) >= self._most_running:
-            raise ProtocolError("more requests are in flight than this side's limit allows")
+        admitted = True
+        size = size or self._size
+        if size > HEAVY or len(running) >= self._admitted:
+            admitted = self._admits(kind, thread)
         if type(number) is int:
             target = self.boxing.root if number == ROOT_ID else self.boxing.home(number)
             given = False
@@ -256,6 +318,11 @@ class Receiving:
             request.awaits = tuple(self.boxing.awaited)
             if extras:
                 self._receive_extras(request, message[7:])
+        if size > HEAVY:
+            request.size = size
+        if not admitted:
+            self._pongs[request] = None
+            return Dropped([])
         running[seq] = request
         return request
 
@@ -306,7 +373,9 @@ class Receiving:
             raise ProtocolError("a hello has at least 7 fields")
         _, minor, process, _session, limits, features, description = message[:7]
         numbers = (minor, *limits) if type(limits) is tuple else ()
-        if len(numbers) <= len(Limit) or any(type(n) is not int or n < 0 for n in numbers):
+        if len(numbers) <= _FEWEST_LIMITS or any(
+            type(n) is not int or not 0 <= n < MAX_NUMBER for n in numbers
+        ):
             raise ProtocolError("a hello carries the limits as integers")
         if limits[Limit.FRAME] < _SMALLEST_FRAME:
             raise ProtocolError(f"a peer accepts frames of {_SMALLEST_FRAME} bytes at the least")
@@ -316,15 +385,17 @@ class Receiving:
             raise ProtocolError("a hello carries the process as bytes and a tuple of features")
         self.root_class = _root_class(Description.from_wire(description), self._size)
         self.peer_process = process
+        limits = limits[:ANNOUNCED] + DEFAULT_LIMITS[min(len(limits), ANNOUNCED) :]
         if limits == self.config.limits:
             limits = self.config.limits  # idle connections are to be small
         self.peer_limits = limits
         self.most_pending = limits[Limit.REQUESTS]
-        self._unchecked = _smallest(limits)
+        self._unchecked = unchecked(limits)
         self.boxing.set_peer_limits(limits)
         self.flows.set_peer_limit(limits[Limit.REQUESTS])
         self.peer_features = tuple(name for name in features if type(name) is str)
         self.boxing.peer_has_numpy = "numpy" in self.peer_features
+        self._reader.max_frame = self.config.limits[Limit.FRAME]
         self.greeted = True
         return Hello()
 
@@ -347,6 +418,8 @@ class Receiving:
     def _receive_ping(self, message: tuple[Any, ...], deferred: bool) -> None:
         if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
             raise ProtocolError("a ping carries one small value")
+        if type(message[1]) is int and not abs(message[1]) <= MAX_NUMBER:
+            raise ProtocolError("a ping carries an integer of 64 bits at most")
         self._pongs[message[1]] = None  # equal pings that came at once get one answer
 
     def _receive_pong(self, message: tuple[Any, ...], deferred: bool) -> Pong:
@@ -363,6 +436,11 @@ class Receiving:
         return Goodbye(message[1], [token for token in not_started if token is not None])
 
 
+def bytes_of(requests: Mapping[int, Request]) -> int:
+    """The bytes of *requests* in flight, of those that have many."""
+    return sum([request.size for request in list(requests.values())])
+
+
 def _unknown(kind: int) -> ProtocolError:
     shown = kind if 0 <= kind < 256 else "beyond all"
     return ProtocolError(f"the kind of message {shown} is not one of the protocol's")
@@ -376,11 +454,6 @@ def _root_class(description: Description, size: int) -> ImportedClass:
 def _recent_root(description: Description) -> ImportedClass:
     """What stands for the class of a root; connections to roots that look alike share it."""
     return ImportedClass(description)
-
-
-def _smallest(limits: tuple[int, ...]) -> int:
-    """The bytes of a message which breaks no limit, whatever is in it."""
-    return min(limits[Limit.FRAME], limits[Limit.ITEMS])
 
 
 def _metadata(pairs: Any) -> dict[str, Any]:

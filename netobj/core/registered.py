@@ -72,8 +72,15 @@ def _defaults(
     names = tuple(field for field, spec in fields.items() if spec.init)
     return (
         lambda obj: tuple((field, getattr(obj, field)) for field in names),
-        lambda state: cls(**dict(state)),
+        lambda state: cls(**_fields_in(state)),
     )
+
+
+def _fields_in(state: Any) -> dict[str, Any]:
+    pairs = tuple(state)
+    if any(type(name) is not str for name, _ in pairs):
+        raise TypeError("the fields of a dataclass are named by str")
+    return dict(pairs)
 
 
 _new_class: Final[Callable[..., Any]] = namedtuple  # by names that are known only when it runs
@@ -98,6 +105,21 @@ def named_tuple_class(name: Any, fields: tuple[Any, ...]) -> Any:
         if len(name) + sum(map(len, fields)) <= _MAX_KEPT:  # a peer's names, and kept for good
             _named_tuples[key] = cls
     return cls
+
+
+def is_kept(name: Any, fields: Any) -> bool:
+    """Whether :func:`named_tuple_class` has that class already. Raises ValueError."""
+    if type(fields) is not tuple or {type(name), *map(type, fields)} != {str}:
+        raise ValueError("a named tuple's name and fields are str")
+    return (name, fields) in _named_tuples
+
+
+def named_tuple(name: str, fields: tuple[str, ...], items: Any) -> Any:
+    """The named tuple of these *items*; raises ``ValueError``."""
+    cls = named_tuple_class(name, fields)
+    if len(items) != len(fields):
+        raise ValueError("a named tuple has as many items as fields")
+    return cls._make(items)
 
 
 def is_plain_named_tuple(cls: type) -> bool:

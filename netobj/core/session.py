@@ -20,9 +20,19 @@ from typing import Any, Final
 
 from netobj.core import values
 from netobj.core.access import policy_for
-from netobj.core.boxing import Boxing, ByValue, Outgoing, Raised
+from netobj.core.bounds import check_message
+from netobj.core.boxing import MOST_BIG, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
-from netobj.core.consts import BIG_VALUE, HEADER_SIZE, MINOR_VERSION, PREAMBLE, ROOT_ID, Kind, Limit
+from netobj.core.consts import (
+    ANNOUNCED,
+    BIG_VALUE,
+    HEADER_SIZE,
+    MINOR_VERSION,
+    PREAMBLE,
+    ROOT_ID,
+    Kind,
+    Limit,
+)
 from netobj.core.copies import copied
 from netobj.core.describe import Description, describe_class
 from netobj.core.events import Request
@@ -32,11 +42,11 @@ from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
 from netobj.core.keeping import Left
-from netobj.core.receiving import LONGEST, MOST_METADATA, Receiving
+from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
-from netobj.errors import AsyncResultTimeout, ConnectionLost, LimitExceeded, NotEncodable
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, LimitExceeded, NotEncodable
 
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
@@ -46,6 +56,8 @@ _FORGET: Final = int(Kind.FORGET)
 _RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
 _ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
 _NUMBER: Final = 9  # bytes of a number, at the most
+PROGRESS: Final = 16 * 1024
+"""Bytes of a long frame or a big value that have to come in the time for a whole short one."""
 _LONGEST_REASON: Final = 200  # characters of a goodbye, so that it fits the smallest frame
 
 _ORIGIN: Final = "__netobj_origin__"  # in an exception: which session it came over, its number
@@ -77,6 +89,7 @@ class Session(Receiving):
     where the peer may do anything."""
     _loader: Loader | None = None
     _pinged_at: float | None = None
+    _since: float | None = None  # when the clock was first looked at
 
     def __init__(
         self,
@@ -108,6 +121,9 @@ class Session(Receiving):
         )
         self.flows = Flows(link, self._tell, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
+        self.heavy: dict[int, int] = {}  # our requests that have many bytes: seq -> how many
+        self.admit: Callable[[int, int | None], None] | None = None
+        """Called with the number and the chain of such a request before it is queued; may wait."""
         self.out: deque[Wire] = deque()
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
@@ -193,14 +209,21 @@ class Session(Receiving):
         if time_left is not None or metadata or (kept and lane is None):
             _add_extras(message, time_left, metadata, kept)
         self.pending[seq] = token
+        mine = seq
+
+        def admit(size: int) -> None:
+            if self.admit is not None:
+                self.admit(mine, chain)
+            self.heavy[mine] = size
+
         try:
             if not (plain and values.is_plain(args)):
-                self._queue_boxed(message)
+                self._queue_boxed(message, admit)
             else:
                 try:
-                    self._queue(message)
+                    self._queue(message, None, admit)
                 except NotPlain:
-                    self._queue_boxed(message)
+                    self._queue_boxed(message, admit)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -236,7 +259,7 @@ class Session(Receiving):
         except NotPlain:
             return None
         size = len(body)
-        if size > self._unchecked:
+        if size > self._unchecked or size > HEAVY:
             return None
         self.pending[seq] = token
         # As in request(): the end may have come just now.
@@ -315,6 +338,15 @@ class Session(Receiving):
             if request.kept is not None:
                 request.kept.settle(None, exc)
 
+    def _refuse(self, request: Request) -> None:
+        busy = Busy(
+            f"{self.side} runs {len(self.running)} calls of this connection, which is as many, or "
+            "as many bytes, as it takes at once"
+        )
+        self._send_error(request.seq, busy, None, self.config._replace(log_exceptions=False))
+        if request.kept is not None:
+            request.kept.settle(None, busy)
+
     def _send_error(
         self, seq: int, exc: BaseException, keep: list[int] | None, config: Config
     ) -> None:
@@ -378,7 +410,8 @@ class Session(Receiving):
 
     def _releases(self) -> bytes:
         frames = b""
-        most = min(_RELEASES_AT_ONCE, (self._unchecked - _ENVELOPE) // (2 * _NUMBER))
+        room = min(self.peer_limits[Limit.FRAME], self.peer_limits[Limit.ITEMS] * 3 // 4)
+        most = min(_RELEASES_AT_ONCE, (room - _ENVELOPE) // (2 * _NUMBER))
         while self.boxing.dead:
             released, answered, abandoned = self.boxing.take_dead(most)
             if released:
@@ -420,7 +453,21 @@ class Session(Receiving):
         else:
             self._queue([int(kind), number])
 
-    def _queue_boxed(self, request: list[Any]) -> None:
+    def bytes_in_flight(self) -> int:
+        """The bytes of our requests that are not answered yet, of those that have many."""
+        heavy = self.heavy
+        for seq in list(heavy):
+            if seq not in self.pending:
+                heavy.pop(seq, None)
+        return sum(list(heavy.values()))
+
+    def has_room(self) -> bool:
+        """Whether the peer admits another request that begins a chain."""
+        if len(self.pending) >= self.most_pending:
+            return False
+        return not self.heavy or self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
+
+    def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
         """Box what of *request* may be more than plain values, pack and queue it."""
         out = Outgoing(self.boxing, pipes=True)
         try:
@@ -430,19 +477,28 @@ class Session(Receiving):
             if type(path) is list:
                 request[5] = [out.box(step) for step in path]
             request[6] = [out.box(item) for item in args]
-            self._queue(request, out.raw)
+            self._queue(request, out.raw, admit)
         except BaseException:
             out.roll_back()
             raise
         out.commit()
 
-    def _queue(self, message: list[Any], raw: list[bytes | memoryview] | None = None) -> None:
+    def _queue(
+        self,
+        message: list[Any],
+        raw: list[bytes | memoryview] | None = None,
+        admit: Callable[[int], None] | None = None,
+    ) -> None:
         body = values.pack(message)
         size = len(body)
         if size > self._unchecked:
             self._check_size(body)
         data = size.to_bytes(HEADER_SIZE, "big") + body
         behind = self._raw_frames(raw) if raw else ()
+        if admit is not None:
+            total = size + sum(map(len, raw)) if raw else size
+            if total > HEAVY:
+                admit(total)
         if self.boxing.dead:  # nothing may fail from here on: what was taken has to leave
             data = self._releases() + data
         if behind:
@@ -452,9 +508,12 @@ class Session(Receiving):
 
     def _raw_frames(self, raw: list[bytes | memoryview]) -> list[Wire]:
         behind: list[Wire] = []
+        size = sum(map(len, raw))
+        if size > self.peer_limits[Limit.RAW]:
+            raise LimitExceeded(f"a value of {size} bytes is above the peer's limit")
+        if len(raw) > MOST_BIG:
+            raise LimitExceeded(f"a message has at most {MOST_BIG} big values, and not {len(raw)}")
         for value in raw:
-            if len(value) > self.peer_limits[Limit.RAW]:
-                raise LimitExceeded(f"a value of {len(value)} bytes is above the peer's limit")
             behind += raw_frames(value)
         return behind
 
@@ -465,7 +524,7 @@ class Session(Receiving):
                 f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
                 "limit of their own"
             )
-        values.check_items(body, self.peer_limits[Limit.ITEMS])
+        check_message(body, self.peer_limits)
 
     # --- exceptions that may come home -----------------------------------------------------
 
@@ -501,13 +560,61 @@ class Session(Receiving):
 
     # --- time and end ----------------------------------------------------------------------
 
-    def tick(self, now: float) -> float | None:
-        """Do what is due at *now*; returns when to call again, or None (no heartbeat).
+    def tick(self, now: float, stuck_since: float | None = None) -> float | None:
+        """Do what is due at *now*; returns when to call again, or None (there is no time limit).
 
-        Raises ConnectionLost when the peer did not answer a ping in time.
+        *stuck_since*: when the peer last took anything of what waits to be written, if anything
+        does. Raises ConnectionLost when the peer has let a time pass.
         """
+        if self.lost is not None:
+            return None
+        dues = (
+            self._tick_hello(now),
+            self._tick_frame(now),
+            self._tick_written(now, stuck_since),
+            self._tick_heartbeat(now),
+        )
+        return min([due for due in dues if due is not None], default=None)
+
+    def _tick_hello(self, now: float) -> float | None:
+        patience = self.config.handshake_timeout
+        if self.greeted or patience is None:
+            return None
+        if self._since is None:
+            self._since = now
+        if now >= self._since + patience:
+            raise ConnectionLost(f"the peer did not say hello within {patience:g} s")
+        return self._since + patience
+
+    def _tick_frame(self, now: float) -> float | None:
+        begun, patience = self.begun, self.config.frame_timeout
+        if begun is None:
+            return None
+        if patience is None or not (self._reader.mid_frame or self.arriving):
+            self.begun = None
+            self.timed = False
+            return None
+        if now < begun + patience or self._reader.fresh:
+            return (now if self._reader.fresh else begun) + patience
+        there = self._reader.arrived
+        if there < self._was_there + PROGRESS:
+            raise ConnectionLost(
+                f"the peer began a message and did not go on with it within {patience:g} s"
+            )
+        self.begun, self._was_there = now, there
+        return now + patience
+
+    def _tick_written(self, now: float, stuck_since: float | None) -> float | None:
+        patience = self.config.write_timeout
+        if stuck_since is None or patience is None:
+            return None
+        if now >= stuck_since + patience:
+            raise ConnectionLost(f"the peer took nothing of what was sent for {patience:g} s")
+        return stuck_since + patience
+
+    def _tick_heartbeat(self, now: float) -> float | None:
         interval, patience = self.config.heartbeat_interval, self.config.heartbeat_timeout
-        if interval is None or self.lost is not None:
+        if interval is None:
             return None
         if self.last_heard is None:
             self.last_heard = now
@@ -568,7 +675,7 @@ def _hello(
     process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
 ) -> bytes:
     """The preamble and the frame of a hello."""
-    fields = [list(limits), list(features), root.to_wire()]
+    fields = [list(limits[:ANNOUNCED]), list(features), root.to_wire()]
     return PREAMBLE + frame(values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields]))
 
 

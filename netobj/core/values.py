@@ -24,12 +24,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgpack
 
+from netobj.core.bounds import SMALL, check_hashes, check_integer, check_keys, check_whole
 from netobj.core.consts import BIG_VALUE, Ext
 from netobj.core.registered import (
     REGISTERED,
     USER_TYPES,
     is_plain_named_tuple,
-    named_tuple_class,
 )
 from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
@@ -197,7 +197,17 @@ def _pack_zone(value: ZoneInfo, _box: Box) -> msgpack.ExtType:
 
 
 def _text(code: Ext) -> Callable[[Any, Box], msgpack.ExtType]:
-    return lambda value, _box: msgpack.ExtType(code, str(value).encode("utf-8", "surrogatepass"))
+    def encode(value: Any, _box: Box) -> msgpack.ExtType:
+        text = str(value).encode("utf-8", "surrogatepass")
+        if len(text) > MOST_TEXT:
+            raise LimitExceeded(f"the text of a {type(value).__name__} has {len(text)} bytes")
+        return msgpack.ExtType(code, text)
+
+    return encode
+
+
+MOST_TEXT: Final = 16 * 1024
+"""Bytes of a path or a Decimal: a path is cut into its parts, a Decimal into its digits."""
 
 
 def _pack_range(value: range, box: Box) -> msgpack.ExtType:
@@ -214,7 +224,7 @@ def _bounded(*numbers: int) -> tuple[int, ...]:
     return numbers
 
 
-MOST_BITS: Final = 2**16
+MOST_BITS: Final = 2**10
 """Of an integer in a range or a Fraction: building these takes time that grows with the square,
 and nothing else runs in the process meanwhile."""
 
@@ -264,36 +274,6 @@ def encode_registered(value: object, box: Box) -> msgpack.ExtType:
 def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
     """A numpy scalar of a plain dtype."""
     return msgpack.ExtType(Ext.NUMPY_SCALAR, pack([value.dtype.str, value.tobytes()]))
-
-
-_FLAT: Final = frozenset(
-    (Ext.BIG_INT, Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.ZONE_INFO, Ext.DECIMAL)
-    + (Ext.UUID, Ext.POSIX_PATH, Ext.WINDOWS_PATH, Ext.BYTEARRAY, Ext.BIG_BYTES, Ext.BIG_STR)
-    + (Ext.HOME, Ext.PROMISE)
-)
-"""Extension values whose payload is no msgpack."""
-
-
-def check_items(packed: bytes, most: int) -> None:
-    """Raise LimitExceeded where an array or a map in *packed* has more than *most* items."""
-
-    def look_inside(code: int, payload: bytes) -> None:
-        if len(payload) > most and code not in _FLAT:
-            check_items(payload, most)
-
-    try:
-        msgpack.unpackb(
-            packed,
-            raw=True,
-            use_list=False,
-            ext_hook=look_inside,
-            object_pairs_hook=len,
-            strict_map_key=False,
-            max_array_len=most,
-            max_map_len=most,
-        )
-    except ValueError:
-        raise LimitExceeded(f"a tuple or container has more than {most} items") from None
 
 
 # --- unpacking -------------------------------------------------------------------------------
@@ -348,34 +328,64 @@ def _waits(item: Any) -> bool:
     return issubclass(kind, tuple) and any(map(_waits, item))
 
 
-def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any] | Deferred:
-    late = [key for key, _ in pairs if type(key) is not str and _is_late_key(key)]
-    return Deferred(_complete_dict, (pairs,)) if late else dict(pairs)
+def _build_dict(pairs: list[tuple[Any, Any]], most_keys: int) -> dict[Any, Any] | Deferred:
+    others = [key for key, _ in pairs if type(key) is not str]
+    if others:
+        check_keys(others, most_keys)
+        if any(list(map(_is_late_key, others))):  # of each: some raise
+            return Deferred(_complete_dict, (pairs,))
+        check_hashes(others)
+    return dict(pairs)
 
 
 def _complete_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    return {complete(key): complete(item) for key, item in pairs}
+    keys = [complete(key) for key, _ in pairs]
+    _check_completed(keys)
+    return dict(zip(keys, [complete(item) for _, item in pairs], strict=True))
 
 
-def _build_members(kind: Callable[[Any], Any], items: Any) -> Any:
-    late = [item for item in items if _is_late_key(item)]
-    return Deferred(_complete_members, (kind, items)) if late else kind(items)
+def build_members(code: int, items: Any, most_keys: int) -> Any:
+    """The set or frozenset of *items*. Raises ProtocolError."""
+    kind = HASHING[code]
+    check_keys(items, most_keys)
+    if any(list(map(_is_late_key, items))):  # of each: some raise
+        return Deferred(_complete_members, (kind, items))
+    check_hashes(items)
+    return kind(items)
+
+
+HASHING: Final[dict[int, Callable[[Any], Any]]] = {Ext.FROZENSET: frozenset, Ext.SET: set}
+"""Extension values whose items the receiver must hash."""
 
 
 def _complete_members(kind: Callable[[Any], Any], items: Any) -> Any:
-    return kind(map(complete, items))
+    members = [complete(item) for item in items]
+    _check_completed(members)
+    return kind(members)
+
+
+def _check_completed(keys: list[Any]) -> None:
+    check_hashes([key for key in keys if is_hashable(key)])
 
 
 ExtHook = Callable[[int, bytes], Any]
 
 
-def unpack_message(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
-    """The msgpack *data* with arrays as tuples; raises ProtocolError, nothing else."""
+def unpack_message(
+    data: bytes, ext_hook: ExtHook, max_items: int, count: Callable[[Any], Any] | None = None
+) -> Any:
+    """The msgpack *data* with arrays as tuples; raises ProtocolError, nothing else.
+
+    *count* is called with each array and returns it.
+    """
     try:
+        if len(data) > SMALL:
+            check_whole(data)
         return msgpack.unpackb(
             data,
             use_list=False,
             ext_hook=ext_hook,
+            list_hook=count,
             object_pairs_hook=refuse_map,
             strict_map_key=False,
             max_array_len=max_items,
@@ -385,14 +395,32 @@ def unpack_message(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
         raise malformed(exc) from exc
 
 
-def unpack_copy(data: bytes, ext_hook: ExtHook, max_items: int) -> Any:
-    """The msgpack *data* with arrays as lists and maps as dicts; raises ProtocolError."""
+def unpack_copy(
+    data: bytes,
+    ext_hook: ExtHook,
+    max_items: int,
+    max_keys: int,
+    count: Callable[[Any], Any] | None = None,
+) -> Any:
+    """The msgpack *data* with arrays as lists and maps as dicts; raises ProtocolError.
+
+    *count* is called with each array, and twice with the pairs of each map.
+    """
+
+    def build_dict(pairs: list[tuple[Any, Any]]) -> Any:
+        if count is not None:
+            count(count(pairs))
+        return _build_dict(pairs, max_keys)
+
     try:
+        if len(data) > SMALL:
+            check_whole(data)
         return msgpack.unpackb(
             data,
             use_list=True,
             ext_hook=ext_hook,
-            object_pairs_hook=_build_dict,
+            list_hook=count,
+            object_pairs_hook=build_dict,
             strict_map_key=False,
             max_array_len=max_items,
             max_map_len=max_items,
@@ -455,7 +483,7 @@ def _replace_zone(value: Any, key: str) -> object:
 
 def _zone(key: str) -> ZoneInfo:
     """The zone of that name, if this machine knows it; a name from a peer opens no other file."""
-    if key not in _zones:
+    if not _zones:
         _zones.update(available_timezones())  # reads a directory of hundreds of files
     if key not in _zones:
         raise NotEncodable(f"the time zone {key!r} is not known on this machine: install tzdata")
@@ -472,21 +500,13 @@ def _decode_timezone(data: bytes, unpack: Unpack) -> timezone:
     return timezone(offset, name)
 
 
-def _decode_named_tuple(data: bytes, unpack: Unpack) -> object:
-    name, fields, items = unpack(data)
-    cls = named_tuple_class(name, tuple(fields))
-    if len(items) != len(fields):
-        raise ValueError("a named tuple has as many items as fields")
-    return cls._make(items)
-
-
 def _decode_user(data: bytes, unpack: Unpack) -> Deferred:
     name, state = unpack(data)
     return Deferred(_build_registered, (name, state))
 
 
 def _build_registered(name: str, state: object) -> object:
-    registration = REGISTERED.get(name)
+    registration = REGISTERED.get(name) if type(name) is str else None
     if registration is None:
         raise NotEncodable(
             f"the peer sent a {name!r} by value and no class of that name is registered on this "
@@ -514,12 +534,22 @@ def _fixed(size: int, data: bytes) -> bytes:
     return data
 
 
-def _decode_text(cls: Callable[[str], object]) -> Callable[[bytes, Unpack], object]:
-    return lambda data, _unpack: cls(data.decode("utf-8", "surrogatepass"))
+def _decode_surrogates(data: bytes, _unpack: Unpack) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _decode_path(cls: Callable[[str], object]) -> Callable[[bytes, Unpack], object]:
+    return lambda data, _unpack: cls(_short(data).decode("utf-8", "surrogatepass"))
 
 
 def _decode_decimal(data: bytes, _unpack: Unpack) -> Decimal:
-    return Decimal(data.decode("ascii"))
+    return Decimal(_short(data).decode("ascii"))
+
+
+def _short(data: bytes) -> bytes:
+    if len(data) > MOST_TEXT:
+        raise ValueError(f"the text of a path or a Decimal has at most {MOST_TEXT} bytes")
+    return data
 
 
 def _slice_parts(data: bytes, unpack: Unpack) -> slice:
@@ -527,17 +557,20 @@ def _slice_parts(data: bytes, unpack: Unpack) -> slice:
     return slice(start, stop, step)
 
 
+def decode_integer(data: bytes, most_bits: int) -> int:
+    """The integer beyond 64 bits in *data*. Raises ProtocolError."""
+    check_integer(data, most_bits)
+    return int.from_bytes(data, "big", signed=True)
+
+
 Decoder = Callable[[bytes, Unpack], Any]
 
 DECODERS: Final[dict[int, Decoder]] = {
-    Ext.BIG_INT: lambda data, _: int.from_bytes(data, "big", signed=True),
     Ext.COMPLEX: lambda data, _: complex(*_COMPLEX.unpack(data)),
-    Ext.SURROGATE_STR: _decode_text(str),
+    Ext.SURROGATE_STR: _decode_surrogates,
     Ext.SINGLETON: lambda data, _: _SINGLETONS[_fixed(1, data)[0]],
     Ext.SLICE: _slice_parts,
     Ext.RANGE: lambda data, unpack: range(*_ints(unpack(data), 3)),
-    Ext.FROZENSET: lambda data, unpack: _build_members(frozenset, unpack(data)),
-    Ext.NAMED_TUPLE: _decode_named_tuple,
     Ext.DATE: lambda data, unpack: date(*_ints(unpack(data), 3)),
     Ext.TIME: _decode_time,
     Ext.DATETIME: _decode_datetime,
@@ -547,12 +580,11 @@ DECODERS: Final[dict[int, Decoder]] = {
     Ext.DECIMAL: _decode_decimal,
     Ext.FRACTION: lambda data, unpack: Fraction(*_ints(unpack(data), 2)),
     Ext.UUID: lambda data, _: UUID(bytes=_fixed(16, data)),
-    Ext.POSIX_PATH: _decode_text(PurePosixPath),
-    Ext.WINDOWS_PATH: _decode_text(PureWindowsPath),
+    Ext.POSIX_PATH: _decode_path(PurePosixPath),
+    Ext.WINDOWS_PATH: _decode_path(PureWindowsPath),
     Ext.NUMPY_SCALAR: _decode_numpy_scalar,
     Ext.USER: _decode_user,
     Ext.TUPLE: lambda data, unpack: tuple(unpack(data)),
-    Ext.SET: lambda data, unpack: _build_members(set, unpack(data)),
     Ext.BYTEARRAY: lambda data, _: bytearray(data),
 }
 

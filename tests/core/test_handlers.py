@@ -21,7 +21,6 @@ from netobj.core.events import Request
 from netobj.core.exposure import Exposure, exposed
 from netobj.core.handle import RemoteObject
 from netobj.core.handlers import (
-    MAX_FETCH,
     is_concurrent,
     is_slow,
     perform,
@@ -389,10 +388,10 @@ class TestFetch:
         assert (items, end) == ((1, 2), False)
         assert next(iterator) == 3
 
-    @pytest.mark.parametrize("number", [0, -1, MAX_FETCH + 1, True, None])
+    @pytest.mark.parametrize("number", [0, -1, True, None])
     def test_a_count_has_bounds(self, number: Any) -> None:
         wire = make(root=Holder(count()))
-        with pytest.raises(ProtocolError, match="items can be fetched at once"):
+        with pytest.raises(ProtocolError, match="can be fetched"):
             ask(wire, Op.FETCH, "it", number, False)
 
     def test_where_it_is_allowed(self) -> None:
