@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from typing import Any, Final
 
-from netobj.auth.authenticator import Authenticator, log_in
+from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator, log_in
 from netobj.auth.tls import File, certificate, client_context, connect_tls, connecting_context
 from netobj.auth.users import login_for
 from netobj.blocking.channel import Channel
@@ -120,11 +120,13 @@ def _open_socket(
 ) -> Connection:
     """The connection over *sock*, once TLS is there and this side has logged in."""
     try:
+        limit = config.get("handshake_timeout", LOGIN_TIME) or FOREVER
         if ssl_context is not None:
+            sock.settimeout(limit)
             sock = connect_tls(sock, ssl_context, hostname)
         found = certificate(sock)
         if isinstance(authenticator, Authenticator):
-            log_in(sock, authenticator)
+            log_in(sock, authenticator, 3 * limit)
         elif authenticator is not None:
             sock, found = authenticator(sock)
     except BaseException:
@@ -382,6 +384,7 @@ def connect_subproc(
     The process is the connection's ``proc`` (a ``subprocess.Popen``).
     """
     proc = subprocess.Popen(list(args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    config = {"handshake_timeout": None, **config}  # its end would be seen, and it may start slowly
     connection = connect_pipes(proc.stdout, proc.stdin, service, config)
     connection.proc = proc
     return connection

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
 from netobj.aio.threads import as_blocking
+from netobj.aio.workers import Workers
 from netobj.calls import Scope, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
@@ -74,11 +75,11 @@ class Host(Protocol):
 class Dispatcher:
     """*executor*: where plain functions run; None: on the loop, unless they are marked slow."""
 
-    def __init__(self, link: Host, executor: ThreadPoolExecutor | None) -> None:
+    def __init__(self, link: Host, executor: Executor | None) -> None:
         self._link = link
         self._session = link.session
         self._executor = executor
-        self._own_executor: ThreadPoolExecutor | None = None
+        self._own_executor: Executor | None = None
         self._lanes: dict[int, deque[Request]] = {}
         self._held: deque[Request] | None = None
         self._tasks: dict[Any, asyncio.Task[None]] = {}  # by request, or by stream
@@ -199,12 +200,12 @@ class Dispatcher:
         """A thread that was to run *request* has gone; from any thread."""
         self._soon_on_loop(self._run, request)
 
-    def _slow_executor(self) -> ThreadPoolExecutor:
+    def _slow_executor(self) -> Executor:
         if self._own_executor is None:
-            self._own_executor = ThreadPoolExecutor(_CLIENT_WORKERS, "netobj callback")
+            self._own_executor = Workers(_CLIENT_WORKERS, "netobj callback").share()
         return self._own_executor
 
-    def _submit(self, executor: ThreadPoolExecutor, request: Request) -> None:
+    def _submit(self, executor: Executor, request: Request) -> None:
         try:
             executor.submit(copy_context().run, self.run_in_thread, request)
         except RuntimeError as exc:  # it is being shut down
@@ -467,9 +468,7 @@ class Dispatcher:
     def _soon_from_thread(self, batch: Batch) -> None:
         self._soon_on_loop(self._link.loop.call_later, FLUSH_SOON, batch.flush)
 
-    async def _pump_in_threads(
-        self, batch: Batch, items: Any, executor: ThreadPoolExecutor
-    ) -> None:
+    async def _pump_in_threads(self, batch: Batch, items: Any, executor: Executor) -> None:
         """Let a worker produce as much as there is credit for, again and again.
 
         So a consumer that rests occupies no worker. Steps do not overlap.
@@ -486,9 +485,7 @@ class Dispatcher:
                 await self._step(executor, pump_some, batch, items, True)
             raise
 
-    async def _step(
-        self, executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any
-    ) -> Any:
+    async def _step(self, executor: Executor, function: Callable[..., Any], *args: Any) -> Any:
         """What *function* returns in a worker; waited for also by a task that is cancelled."""
         work = copy_context().run
         step = self._link.loop.run_in_executor(executor, work, function, *args)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from netobj.aio.connection import Connection
 from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
-from netobj.auth.authenticator import Authenticator
+from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator
 from netobj.auth.tls import (
-    HANDSHAKE_TIME,
     File,
     certificate,
     client_context,
@@ -155,6 +154,7 @@ class _Security(NamedTuple):
     tls: ssl_module.SSLContext | None = None
     hostname: str | None = None
     authenticator: Authenticator | None = None
+    limit: float = LOGIN_TIME  # seconds for each of them
 
 
 def connect(
@@ -190,7 +190,8 @@ def connect(
     >>> asyncio.run(main())
     42
     """
-    security = _security(one_context(ssl_context, ssl), server_hostname or host, authenticator)
+    tls = one_context(ssl_context, ssl)
+    security = _security(tls, server_hostname or host, authenticator, config)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC)
@@ -200,20 +201,21 @@ def connect(
 
 
 def _security(
-    tls: ssl_module.SSLContext | None, hostname: str | None, authenticator: Any
+    tls: ssl_module.SSLContext | None, hostname: str | None, authenticator: Any, config: Settings
 ) -> _Security:
     if authenticator is not None and not isinstance(authenticator, Authenticator):
         raise TypeError(
             "on an event loop an authenticator is a netobj.auth.TokenAuthenticator or UserLogin; "
             "log in over a socket of your own otherwise, and give it to connect_socket()"
         )
-    return _Security(tls, None if tls is None else hostname, authenticator)
+    limit = config.get("handshake_timeout", LOGIN_TIME) or FOREVER
+    return _Security(tls, None if tls is None else hostname, authenticator, limit)
 
 
 async def _over(sock: socket.socket, wire: Callable[[], Wire], security: _Security) -> None:
-    tls, hostname, authenticator = security
+    tls, hostname, authenticator, _ = security
     first: Callable[[], asyncio.BaseProtocol] = wire if authenticator is None else LoginWire
-    limit = None if tls is None else HANDSHAKE_TIME
+    limit = None if tls is None else security.limit
     try:
         _, login = await asyncio.get_running_loop().create_connection(
             first, sock=sock, ssl=tls, server_hostname=hostname, ssl_handshake_timeout=limit
@@ -227,7 +229,7 @@ async def _over(sock: socket.socket, wire: Callable[[], Wire], security: _Securi
     if authenticator is not None:
         assert isinstance(login, LoginWire)
         try:
-            await log_in(login, authenticator)
+            await log_in(login, authenticator, 3 * security.limit)
             login.hand_over(wire())
         finally:
             login.abandon()
@@ -288,7 +290,7 @@ def unix_connect(
     ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
-    security = _security(one_context(ssl_context, ssl), server_hostname, authenticator)
+    security = _security(one_context(ssl_context, ssl), server_hostname, authenticator, config)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         try:
@@ -353,7 +355,7 @@ async def _through_ssh(
     authenticator: Authenticator | None,
     extend: Callable[[Connection], object] | None,
 ) -> Connection:
-    security = _security(None, None, authenticator)
+    security = _security(None, None, authenticator, config)
     opening = asyncio.ensure_future(
         asyncio.to_thread(open_to, target.host, target.user, target.port, ssl_context)
     )

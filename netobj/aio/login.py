@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from netobj.aio.wire import Wire
+from netobj.aio.workers import in_thread
 from netobj.auth.authenticator import (
     LEFT,
     LOGIN_TIME,
@@ -160,7 +161,7 @@ class LoginWire(asyncio.Protocol):
         return cast("socket.socket", taken)
 
 
-async def admit(wire: LoginWire, authenticator: Authenticator) -> Any:
+async def admit(wire: LoginWire, authenticator: Authenticator, limit: float = LOGIN_TIME) -> Any:
     """The server's half; returns the credentials, or raises AuthenticationError, ConnectionLost.
 
     The client has been told then.
@@ -170,13 +171,14 @@ async def admit(wire: LoginWire, authenticator: Authenticator) -> Any:
     nonce = os.urandom(NONCE_SIZE)
     wire.transport.write(challenge(authenticator.method, nonce))
     try:
-        answer = await wire.read(read_answer(), LOGIN_TIME)
+        answer = await wire.read(read_answer(), limit)
     except TimeoutError:
-        raise AuthenticationError(f"no login came within {LOGIN_TIME:g} s") from None
+        raise AuthenticationError(f"no login came within {limit:g} s") from None
     came = loop.time()
     try:
         if authenticator.slow:
-            judged = await loop.run_in_executor(None, authenticator.judge, nonce, answer)
+            judging = in_thread(authenticator.judge, nonce, answer)
+            judged = await asyncio.wrap_future(judging)
         else:
             judged = authenticator.judge(nonce, answer)
     except Exception:
@@ -188,7 +190,9 @@ async def admit(wire: LoginWire, authenticator: Authenticator) -> Any:
     return credentials
 
 
-async def log_in(wire: LoginWire, authenticator: Authenticator) -> None:
+async def log_in(
+    wire: LoginWire, authenticator: Authenticator, limit: float = VERDICT_TIME
+) -> None:
     """The client's half.
 
     Raises AuthenticationError, ConnectionLost, or TimeoutError if the server does not go on.
@@ -196,17 +200,17 @@ async def log_in(wire: LoginWire, authenticator: Authenticator) -> None:
     check_private(authenticator, wire.private)
     try:
         reading = read_challenge(authenticator.method, authenticator.title)
-        answer, proof = authenticator.answer(await wire.read(reading, VERDICT_TIME))
+        answer, proof = authenticator.answer(await wire.read(reading, limit))
         wire.transport.write(framed(answer))
-        proven(await wire.read(read_verdict(), VERDICT_TIME), proof)
+        proven(await wire.read(read_verdict(), limit), proof)
     except TimeoutError:
-        raise TimeoutError(
-            f"the server did not log this side in within {VERDICT_TIME:g} s"
-        ) from None
+        raise TimeoutError(f"the server did not log this side in within {limit:g} s") from None
 
 
 async def authenticate_by_callable(
-    authenticator: Callable[[socket.socket], tuple[socket.socket, Any]], sock: socket.socket
+    authenticator: Callable[[socket.socket], tuple[socket.socket, Any]],
+    sock: socket.socket,
+    limit: float = LOGIN_TIME,
 ) -> tuple[socket.socket, Any]:
     """RPyC's kind of authenticator, which blocks: in a thread, over *sock*.
 
@@ -224,8 +228,8 @@ async def authenticate_by_callable(
             answer[0].close()
         return answer
 
-    sock.settimeout(LOGIN_TIME)
-    working = asyncio.get_running_loop().run_in_executor(None, work)
+    sock.settimeout(limit)
+    working = asyncio.wrap_future(in_thread(work))
     try:
         found, credentials = await asyncio.shield(working)
         if isinstance(found, ssl.SSLSocket):

@@ -9,7 +9,6 @@ import socket
 import ssl as ssl_module
 import time
 from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,9 +16,10 @@ from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.wire import Wire, new_wire
-from netobj.auth.authenticator import REFUSALS, Authenticator, serving
+from netobj.aio.workers import Workers
+from netobj.auth.authenticator import FOREVER, REFUSALS, Authenticator, serving
 from netobj.auth.exposure import check_reach
-from netobj.auth.tls import HANDSHAKE_TIME, SSLAuthenticator, one_context, serving_context
+from netobj.auth.tls import SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
 from netobj.core.config import settings_for
 from netobj.core.service import instance_of
@@ -39,9 +39,9 @@ class Server:
 
     *service*: a :class:`~netobj.core.service.Service` class (an instance for each connection) or
     instance (shared). ``async def`` methods run as tasks on the loop, plain ones in at most
-    *workers* threads. *host* is the address to bind, by default all; *port* 0 lets the system
-    choose; *path*: a Unix socket instead; *sock*: a socket that is bound already. *config*:
-    settings of each connection.
+    *workers* threads, of which one connection has three quarters at the most. *host* is the address
+    to bind, by default all; *port* 0 lets the system choose; *path*: a Unix socket instead;
+    *sock*: a socket that is bound already. *config*: settings of each connection.
 
     *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
     :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
@@ -107,7 +107,7 @@ class Server:
         self._arriving: set[asyncio.Task[None]] = set()  # in their login
         self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect
         self._ending: set[asyncio.Task[None]] = set()  # until its on_disconnect has returned
-        self._executor = ThreadPoolExecutor(workers, "netobj worker")
+        self._executor = Workers(workers, "netobj worker")
         self._server: asyncio.Server | None = None
         self._started = False
         self._stop = asyncio.Event()
@@ -147,7 +147,10 @@ class Server:
         host, port, path, sock = self._where
         options: dict[str, Any] = {"backlog": self._backlog, "start_serving": False}
         if self._ssl is not None:
-            options |= {"ssl": self._ssl, "ssl_handshake_timeout": HANDSHAKE_TIME}
+            options |= {
+                "ssl": self._ssl,
+                "ssl_handshake_timeout": self._config.handshake_timeout or FOREVER,
+            }
         if path is not None:
             sock = bind_unix(path)
         if sock is None:
@@ -206,11 +209,13 @@ class Server:
         await wire.leave()
 
     async def _admit_by_login(self, wire: LoginWire) -> None:
-        credentials = await admit(wire, self._authenticator)
+        limit = self._config.handshake_timeout or FOREVER
+        credentials = await admit(wire, self._authenticator, limit)
         wire.hand_over(self._new_wire(credentials))
 
     async def _admit_by_callable(self, sock: socket.socket) -> None:
-        sock, credentials = await authenticate_by_callable(self._authenticator, sock)
+        limit = self._config.handshake_timeout or FOREVER
+        sock, credentials = await authenticate_by_callable(self._authenticator, sock, limit)
         try:
             loop = asyncio.get_running_loop()
             await loop.connect_accepted_socket(lambda: self._new_wire(credentials), sock)
@@ -230,7 +235,7 @@ class Server:
             config = config.merge({"credentials": credentials})
         try:
             service = instance_of(self.service)
-            connection = make_connection(transport, service, config, self._executor)
+            connection = make_connection(transport, service, config, self._executor.share())
         except Exception:
             self.logger.exception("accepting a connection failed")
             transport.abort()
@@ -306,7 +311,7 @@ class Server:
                 self.logger.error("closing a connection raised", exc_info=result)
         if self._ending:
             await asyncio.wait(set(self._ending))
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown()
         return cut
 
     async def _let_calls_end(self, grace: float) -> None:

@@ -23,10 +23,13 @@ from netobj.auth.messages import (
     refusal,
     welcome,
 )
+from netobj.core.config import Config
 from netobj.errors import AuthenticationError, ConnectionLost
 
-LOGIN_TIME: Final = 10.0
-"""Seconds that a client has to log in."""
+LOGIN_TIME: Final = Config().handshake_timeout or 10.0
+"""Seconds that a client has to log in, unless its socket has a timeout, which then is that."""
+FOREVER: Final = 1e6
+"""Seconds that stand for no limit."""
 VERDICT_TIME: Final = 30.0
 """Seconds that a client waits for a server in the midst of its login."""
 WRONG: Final = "wrong credentials"
@@ -117,7 +120,8 @@ def admit(sock: socket.socket, authenticator: Authenticator) -> Any:
 
     Raises AuthenticationError, after having told the client, or OSError.
     """
-    deadline = time.monotonic() + LOGIN_TIME
+    limit = sock.gettimeout() or LOGIN_TIME
+    deadline = time.monotonic() + limit
     check_private(authenticator, is_private(sock))
     nonce = os.urandom(NONCE_SIZE)
     try:
@@ -127,36 +131,34 @@ def admit(sock: socket.socket, authenticator: Authenticator) -> Any:
         _discard(sock, deadline)
         raise
     except TimeoutError:
-        raise AuthenticationError(f"no login came within {LOGIN_TIME:g} s") from None
+        raise AuthenticationError(f"no login came within {limit:g} s") from None
     came = time.monotonic()
     try:
         credentials, proof = authenticator.judge(nonce, answer)
     except Exception:
         time.sleep(max(0.0, came + authenticator.delay - time.monotonic()))
         with suppress(OSError):
-            _send(sock, refusal(WRONG), time.monotonic() + LOGIN_TIME)
+            _send(sock, refusal(WRONG), time.monotonic() + limit)
         raise
-    _send(sock, welcome(proof), time.monotonic() + LOGIN_TIME)
+    _send(sock, welcome(proof), time.monotonic() + limit)
     sock.settimeout(None)
     return credentials
 
 
-def log_in(sock: socket.socket, authenticator: Authenticator) -> None:
+def log_in(sock: socket.socket, authenticator: Authenticator, limit: float = VERDICT_TIME) -> None:
     """The client's half, over a socket that blocks.
 
     Raises AuthenticationError, ConnectionLost, or TimeoutError if the server does not go on.
     """
     check_private(authenticator, is_private(sock))
-    deadline = time.monotonic() + VERDICT_TIME
+    deadline = time.monotonic() + limit
     try:
         nonce = _read(sock, read_challenge(authenticator.method, authenticator.title), deadline)
         answer, proof = authenticator.answer(nonce)
         _send(sock, framed(answer), deadline)
         proven(_read(sock, read_verdict(), deadline), proof)
     except TimeoutError:
-        raise TimeoutError(
-            f"the server did not log this side in within {VERDICT_TIME:g} s"
-        ) from None
+        raise TimeoutError(f"the server did not log this side in within {limit:g} s") from None
     sock.settimeout(None)
 
 

@@ -7,10 +7,11 @@ import socket
 import ssl
 from typing import Any, Final
 
+from netobj.core.config import Config
 from netobj.errors import AuthenticationError
 
-HANDSHAKE_TIME: Final = 10.0
-"""Seconds that a TLS handshake may take."""
+HANDSHAKE_TIME: Final = Config().handshake_timeout or 10.0
+"""Seconds that a TLS handshake may take, unless its socket has a timeout, which then is that."""
 
 File = str | os.PathLike[str]
 
@@ -140,10 +141,11 @@ def accept_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
 
     Raises AuthenticationError if it does not come to be, *sock* being closed then.
     """
+    limit = sock.gettimeout() or HANDSHAKE_TIME
     try:
         return _handshake(sock, context, server_side=True)
     except TimeoutError:
-        raise AuthenticationError(f"no TLS handshake within {HANDSHAKE_TIME:g} s") from None
+        raise AuthenticationError(f"no TLS handshake within {limit:g} s") from None
     except (OSError, ValueError) as exc:
         raise AuthenticationError(f"the TLS handshake failed: {exc}") from exc
 
@@ -154,10 +156,11 @@ def connect_tls(sock: socket.socket, context: ssl.SSLContext, hostname: str) -> 
     Raises ssl.SSLError for a certificate that is not to be trusted or where no TLS is spoken,
     TimeoutError; *sock* is closed then.
     """
+    limit = sock.gettimeout() or HANDSHAKE_TIME
     try:
         return _handshake(sock, context, server_hostname=hostname)
     except TimeoutError:
-        raise TimeoutError(f"{hostname}: no TLS handshake within {HANDSHAKE_TIME:g} s") from None
+        raise TimeoutError(f"{hostname}: no TLS handshake within {limit:g} s") from None
     except ssl.SSLError as exc:
         raise no_tls(exc, hostname) from exc
 
@@ -172,7 +175,8 @@ def no_tls(exc: ssl.SSLError, hostname: str) -> ssl.SSLError:
 def _handshake(sock: socket.socket, context: ssl.SSLContext, **how: Any) -> ssl.SSLSocket:
     tls = None
     try:
-        sock.settimeout(HANDSHAKE_TIME)
+        limit = sock.gettimeout() or HANDSHAKE_TIME
+        sock.settimeout(limit)
         tls = context.wrap_socket(sock, do_handshake_on_connect=False, **how)
         tls.do_handshake()  # all of it within the timeout
         tls.settimeout(None)

@@ -34,6 +34,17 @@ SLOW: Final = 0.0005
 RESTING: Final = 0.01
 """Seconds between looks at connections that another thread reads."""
 _MOST_NAMES: Final = 1000
+_FEW: Final = 4
+"""Of fewer threads than these none is kept for other connections."""
+
+
+def most_for_one(limit: int) -> int:
+    """How many of *limit* threads one connection may have at a time.
+
+    >>> most_for_one(20), most_for_one(1)
+    (15, 1)
+    """
+    return limit if limit < _FEW else limit - limit // 4
 
 
 class _Member:
@@ -63,6 +74,7 @@ class Crew:
 
     def __init__(self, limit: int, log: logging.Logger) -> None:
         self._limit = limit
+        self._most = most_for_one(limit)
         self._log = log
         self._io = io_thread()
         self._waker = Waker()
@@ -93,6 +105,7 @@ class Crew:
         """Serve *link* until it ends."""
         link.crew = self
         link.dispatcher.workers = self
+        link.dispatcher.most_busy = self._most
         self._commands.append(link)
         if not self._wake():
             link.crew = None
@@ -227,6 +240,16 @@ class Crew:
         return request is None or self._call(link, request)
 
     def _call(self, link: Link, request: Request) -> bool:
+        run = link.dispatcher.run
+        if not link.dispatcher.begin():  # it has its share of the threads
+            link.dispatcher.put_off((run, request))
+            return True
+        try:
+            return self._call_begun(link, request)
+        finally:
+            link.dispatcher.finish()
+
+    def _call_begun(self, link: Link, request: Request) -> bool:
         run = link.dispatcher.run
         if self._count > self._limit and not self._idle:  # the others run calls; who is to read?
             self.submit((run, request))

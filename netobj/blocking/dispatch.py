@@ -54,6 +54,8 @@ class Dispatcher(Runner):
         self._signal: Any = None
         self.overflow: list[Job] = []
         self.workers: Workers | None = None  # in place of the process's
+        self.most_busy: int | None = None  # of these, how many may be busy for this connection
+        self._busy = 0
         self._worker_called = False
         self._closed = False  # no call begins any more
 
@@ -177,15 +179,45 @@ class Dispatcher(Runner):
 
     def _work_off_overflow(self, _: None) -> None:
         self._worker_called = False  # before the look: who adds a job after it calls a worker
-        while (job := self._next_overflow()) is not None:
+        while self.overflow:
             if self._connection.congested():
-                self.overflow.insert(0, job)
                 self._connection.when_room(self._call_worker)
                 return
-            if self.overflow:
-                self._call_worker()
-            function, argument = job
-            function(argument)
+            if not self.begin():  # who ends one of those that run comes for it
+                return
+            try:
+                job = self._next_overflow()
+                if job is None:
+                    return
+                if self.overflow:
+                    self._call_worker()
+                function, argument = job
+                function(argument)
+            finally:
+                self.finish()
+
+    def put_off(self, job: Job) -> None:
+        """Have *job* run when one of those that run has ended."""
+        self.overflow.append(job)
+        self._call_worker()
+
+    def begin(self) -> bool:
+        """Whether another job may begin; then :meth:`finish` is called when it has ended."""
+        if self.most_busy is None:
+            return True
+        with self._lock:
+            free = self._busy < self.most_busy
+            self._busy += free
+        return free
+
+    def finish(self) -> None:
+        """See :meth:`begin`."""
+        if self.most_busy is None:
+            return
+        with self._lock:
+            self._busy -= 1
+        if self.overflow:
+            self._call_worker()
 
     def _next_overflow(self) -> Job | None:
         try:

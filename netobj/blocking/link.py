@@ -441,7 +441,7 @@ class Link(Flowing):
         return self.session.peer_limits[Limit.REQUEST_BYTES]
 
     def _is_within(self, chain: int, seq: int) -> bool:
-        """Whether the other side waits in *chain*, so that its answer may need the request *seq*."""
+        """Whether the other side waits in *chain*, so that its answer may need request *seq*."""
         here = scope.get()
         if here.connection is self and here.chain == chain:
             return True

@@ -59,6 +59,7 @@ class Writer:
             sent = self._stream.send(data)
             if sent < len(data):
                 self._keep(data, sent)
+                self.blocked = True
         finally:
             self.owner = 0
             self._lock.release()
@@ -83,6 +84,7 @@ class Writer:
                     sent = self._stream.send(data)
                     if sent < len(data):
                         self._keep(data, sent)
+                        self.blocked = True
                 else:
                     self._write()
             finally:
@@ -154,7 +156,6 @@ class Writer:
         self._backlog.append(memoryview(data)[sent:])
         self._size += len(data) - sent
         self._moved = monotonic()
-        self.blocked = True
 
     def _gather(self) -> None:
         out, backlog = self._out, self._backlog

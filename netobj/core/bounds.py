@@ -20,9 +20,11 @@ SMALL: Final = 512
 MOST_COPIED: Final = 4
 """How many times the bytes of a message may stand in the payloads of extension values that are
 unpacked at a time: each level of them is a copy."""
+_COPIED_ANYWAY: Final = 1024 * 1024
+_FIELDS: Final = 16  # of the message itself
 MOST_ALIKE: Final = 64
 """Entries of one container that may share their hash with others: each is compared with each."""
-_FLAT: Final = frozenset(
+FLAT: Final = frozenset(
     (Ext.BIG_INT, Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.ZONE_INFO, Ext.DECIMAL)
     + (Ext.UUID, Ext.POSIX_PATH, Ext.WINDOWS_PATH, Ext.BYTEARRAY, Ext.BIG_BYTES, Ext.BIG_STR)
     + (Ext.HOME, Ext.PROMISE)
@@ -65,13 +67,14 @@ class Weight:
     """Counts the items of one message of *size* bytes while it is unpacked; see EXT_WEIGHT."""
 
     def __init__(self, most: int, size: int) -> None:
-        self._most = self._left = most
-        self._room = MOST_COPIED * size
+        self._most = most
+        self._left = most + _FIELDS
+        self._room = MOST_COPIED * size + _COPIED_ANYWAY
 
     def count(self, array: Any) -> Any:
         """*array*, for msgpack's hooks. Raises ProtocolError."""
         self._left -= len(array)
-        if self._left < 0:
+        if self._left < 0 or len(array) > self._most:
             self._refuse()
         return array
 
@@ -129,7 +132,7 @@ class _Look:
         self._weight.enter(code, payload)
         if code == Ext.BIG_INT:
             check_integer(payload, self._limits[Limit.INTEGER])
-        elif code not in _FLAT:
+        elif code not in FLAT:
             items = self.into(payload)
             if code == Ext.EXPORT and len(items) > 2 and items[2] is not None:
                 self._weight.describe(items[2])

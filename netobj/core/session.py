@@ -21,7 +21,7 @@ from typing import Any, Final
 from netobj.core import values
 from netobj.core.access import policy_for
 from netobj.core.bounds import check_message
-from netobj.core.boxing import MOST_BIG, Boxing, ByValue, Outgoing, Raised
+from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import (
     ANNOUNCED,
@@ -386,7 +386,9 @@ class Session(Receiving):
         Raises NotEncodable for anything else.
         """
         small = type(token) in (str, bytes) and len(token) < BIG_VALUE  # type: ignore[arg-type]
-        if not small and type(token) not in (type(None), int):
+        if type(token) is int:
+            small = abs(token) <= MAX_NUMBER
+        if not small and token is not None:
             raise NotEncodable("a ping carries None, an int, or a short str or bytes")
         self._queue([int(Kind.PING), token])
 

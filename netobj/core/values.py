@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgpack
 
 from netobj.core.bounds import SMALL, check_hashes, check_integer, check_keys, check_whole
-from netobj.core.consts import BIG_VALUE, Ext
+from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, Ext, Limit
 from netobj.core.registered import (
     REGISTERED,
     USER_TYPES,
@@ -399,7 +399,7 @@ def unpack_copy(
     data: bytes,
     ext_hook: ExtHook,
     max_items: int,
-    max_keys: int,
+    max_keys: int = DEFAULT_LIMITS[Limit.KEYS],
     count: Callable[[Any], Any] | None = None,
 ) -> Any:
     """The msgpack *data* with arrays as lists and maps as dicts; raises ProtocolError.

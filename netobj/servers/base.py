@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
-from netobj.auth.authenticator import LOGIN_TIME, REFUSALS, serving
+from netobj.auth.authenticator import FOREVER, REFUSALS, serving
 from netobj.auth.exposure import check_reach
 from netobj.auth.tls import SSLAuthenticator, accept_tls, certificate, serving_context
 from netobj.blocking.connection import Connection
@@ -405,9 +405,11 @@ class Server:
         peer = peer_text(sock)
         try:
             with self._arrival(sock):
-                sock.settimeout(LOGIN_TIME)
+                limit = settings_for(self.service, self._settings(None)).handshake_timeout
+                sock.settimeout(limit or FOREVER)
                 if self.ssl_context is not None:
                     sock = accept_tls(sock, self.ssl_context)
+                    sock.settimeout(limit or FOREVER)
                 if self.authenticator is None:
                     return sock, certificate(sock)
                 return self.authenticator(sock)
@@ -574,7 +576,7 @@ class Server:
     ) -> None:
         self.close()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_JOIN)
 
 
 class _Workers:
@@ -591,6 +593,8 @@ class _Workers:
         return True
 
 
+_JOIN: Final = 1.0
+"""Seconds that the thread of a server has to end, which may be in a call of a client's."""
 _LOOK: Final = 0.005
 """Seconds between looks whether calls have ended."""
 _LONGEST_HELLO: Final = 4096

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 import pytest
 
-from netobj.core import consts, receiving, values
+from netobj.core import bounds, consts, receiving, values
 from netobj.core.boxing import ByValue, Outgoing
 from netobj.core.config import Config
 from netobj.core.consts import (
@@ -404,7 +404,7 @@ def readable(packed: bytes) -> Any:
 def _readable(item: Any) -> Any:
     if isinstance(item, msgpack.ExtType):
         inside: Any = item.data.hex()
-        if item.code not in values._FLAT:
+        if item.code not in bounds.FLAT:
             inside = readable(item.data)
         return {Ext(item.code).name: inside}
     if isinstance(item, list):

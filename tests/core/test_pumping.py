@@ -34,6 +34,9 @@ class Link(Side):
     def flush(self) -> None:
         self.flushes += 1
 
+    def congested(self) -> bool:
+        return False
+
     def wait_until(self, ready: Callable[[], bool], flow: Flow) -> None:
         while not ready():
             self.waits += 1

@@ -16,6 +16,7 @@ from fakewire import CLASSIC, Answer, FakeWire, Side, bodies, fields, kinds
 from netobj.core import promises, values
 from netobj.core.config import Config
 from netobj.core.consts import (
+    ANNOUNCED,
     BIG_VALUE,
     DEFAULT_LIMITS,
     MINOR_VERSION,
@@ -165,19 +166,19 @@ class TestHello:
         (body,) = bodies(bytes(session.out[0][len(PREAMBLE) :]))
         kind, minor, process, resumed, limits, features, description = fields(body)
         assert (kind, minor, process, resumed) == (Kind.HELLO, MINOR_VERSION, b"one", None)
-        assert tuple(limits) == DEFAULT_LIMITS
+        assert tuple(limits) == DEFAULT_LIMITS[:ANNOUNCED]
         assert features == ["numpy"]
         assert description[2].endswith("Root")
 
     def test_what_it_teaches(self) -> None:
         session = lone(greeted=False)
         assert not session.greeted
-        limits = [10_000, 2, 64, 70, 8, 9, 10]
+        limits = [10_000, 2, 64, 70, 8, 9, 1000]
         data = PREAMBLE + hello(limits=limits, features=["numpy", 7, "more"], process=b"x")
         (event,) = session.receive_data(data, 1.0)
         assert isinstance(event, Hello)
         assert session.greeted
-        assert session.peer_limits == tuple(limits)
+        assert session.peer_limits == (*limits, *DEFAULT_LIMITS[7:])
         assert session.peer_features == ("numpy", "more")
         assert session.peer_process == b"x"
         assert session.boxing.peer_has_numpy
@@ -471,8 +472,23 @@ class TestRequests:
         assert session.receive_data(b"\xff" * 100, 0.0) == []
 
     def test_more_in_flight_than_the_limit_allows(self) -> None:
-        """Far above it: which of them are inside of chains, the receiver cannot tell for sure."""
         session = lone(small(REQUESTS=2))
+        calls = [message(Kind.REQUEST, number, 1, Op.GET, 0, None, []) for number in range(5)]
+        events = session.receive_data(b"".join(calls), 0.0)
+        assert [event.seq for event in events if type(event) is Request] == [0, 1]
+        refusals = sent(session)
+        assert [(kind, seq) for kind, seq, _ in refusals] == [(Kind.ERROR, n) for n in (2, 3, 4)]
+        assert not session.pending
+
+    def test_a_call_of_a_chain_in_which_this_side_waits_is_never_too_many(self) -> None:
+        session = lone(small(REQUESTS=1))
+        session.waits_in = {7}.__contains__
+        calls = [message(Kind.REQUEST, number, 7, Op.GET, 0, None, []) for number in range(10)]
+        assert len(session.receive_data(b"".join(calls), 0.0)) == len(session.running) == 10
+
+    def test_far_more_than_that_end_the_connection(self) -> None:
+        session = lone(small(REQUESTS=2))
+        session.waits_in = {1}.__contains__
         requests = (message(Kind.REQUEST, number, 1, Op.GET, 0, None, []) for number in range(1000))
         session.receive_data(b"".join(requests), 0.0)
         assert "more requests are in flight" in str(session.fault)
@@ -648,7 +664,7 @@ class TestCancel:
 
 
 class TestPings:
-    @pytest.mark.parametrize("token", [None, 7, 2**70, "a", "ü\ud800", b"b"])
+    @pytest.mark.parametrize("token", [None, 7, 2**63, "a", "ü\ud800", b"b"])
     def test_the_peer_echoes_them_without_its_user(self, wire: FakeWire, token: Any) -> None:
         wire.left.session.ping(token)
         wire.settle()

@@ -128,6 +128,9 @@ class Side:
     def config(self) -> Config:
         return self.session.config
 
+    def congested(self) -> bool:
+        return False
+
     @property
     def peer(self) -> Side:
         return self.wire.right if self is self.wire.left else self.wire.left
