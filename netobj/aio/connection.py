@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Any
 
-from netobj.aio.link import Link
-from netobj.calls import Call, Pending, operation_name, report, target_name
+from netobj.aio.link import CLOSE_PATIENCE, Link
+from netobj.calls import Call, Pending, operation_name, report, scope, target_name
 from netobj.core.config import Config, ConfigMapping
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.numbers import numbers
@@ -57,9 +58,9 @@ class Connection(Link):
     async def close(self) -> None:
         """Say goodbye and end the connection; calls that wait fail with ConnectionLost.
 
-        Closing twice does no harm. The setting ``before_closed`` is called first, with the root.
-        Returns within about two seconds, whatever the peer does, after the service's
-        ``on_disconnect`` and the tasks that ran for the peer.
+        Closing twice does no harm. The setting ``before_closed`` is called first, with the root;
+        its calls have 0.4 seconds. Returns within about a second, whatever the peer does, after the
+        service's ``on_disconnect`` and the tasks that ran for the peer.
         """
         if not self.closed and not self._closing:
             self._closing = True
@@ -75,6 +76,7 @@ class Connection(Link):
         hook = self.config.before_closed
         if hook is None:
             return
+        token = scope.set(scope.get().but(deadline=time.monotonic() + CLOSE_PATIENCE))
         try:
             result = hook(self.root)
             if asyncio.iscoroutine(result):
@@ -82,6 +84,8 @@ class Connection(Link):
         except Exception:
             if not self.config.close_catchall:
                 raise
+        finally:
+            scope.reset(token)
 
     async def __aenter__(self) -> Connection:
         return self

@@ -6,7 +6,7 @@ import threading
 import time
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
@@ -18,14 +18,17 @@ from netobj.blocking.running import Server
 from netobj.blocking.safepoint import call_user, wait_event
 from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import Waiter
-from netobj.calls import Call, Pending, operation_name, report, target_name, thread_name
+from netobj.calls import Call, Pending, operation_name, report, scope, target_name, thread_name
 from netobj.core.config import Config, ConfigMapping, Serve
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
-from netobj.errors import ConnectionLost, PingError
+from netobj.errors import AsyncResultTimeout, ConnectionLost, PingError
+
+LAST_CALLS: Final = 0.4
+"""Seconds that calls of ``before_closed`` have."""
 
 
 class Connection(Link):
@@ -81,8 +84,10 @@ class Connection(Link):
         self._hello_waiters.append(waiter)
         if not self.session.has_greeted() and not self.closed:  # else nobody will complete it
             warn_on_loop()
-            self.wait_for(waiter, None)
+            self.wait_for(waiter, scope.get().deadline)
         if not self.session.has_greeted():
+            if not self.closed:
+                raise AsyncResultTimeout("the deadline passed before the peer said hello")
             raise ConnectionLost(self.session.lost)
 
     @property
@@ -94,7 +99,8 @@ class Connection(Link):
         """Say goodbye and end the connection; calls that wait fail with ConnectionLost.
 
         Closing twice does no harm. Returns within about a second, whatever the peer does, after
-        the service's ``on_disconnect`` and, first of all, the setting ``before_closed``.
+        the service's ``on_disconnect`` and, first of all, the setting ``before_closed``, whose
+        calls have 0.4 seconds.
         """
         try:
             if not self.ended and self.config.before_closed is not None and self._closes_first():
@@ -114,12 +120,15 @@ class Connection(Link):
             return first
 
     def _call_before_closed(self) -> None:
+        token = scope.set(scope.get().but(deadline=time.monotonic() + LAST_CALLS))
         try:
             assert self.config.before_closed is not None
             call_user(self.config.before_closed, self.root)
         except Exception:
             if not self.config.close_catchall:
                 raise
+        finally:
+            scope.reset(token)
 
     def __enter__(self) -> Connection:
         return self

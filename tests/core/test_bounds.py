@@ -1,0 +1,394 @@
+"""What a message may cost: each bound is checked by the receiver, and by the sender before."""
+
+from __future__ import annotations
+
+import re
+import time
+import tracemalloc
+from collections import namedtuple
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgpack
+import pytest
+
+from fakewire import FakeWire, Side
+from netobj.core import bounds, values
+from netobj.core.boxing import MOST_BIG, ByValue
+from netobj.core.config import Config
+from netobj.core.consts import ANNOUNCED, DEFAULT_LIMITS, PREAMBLE, Ext, Kind, Limit, Op
+from netobj.core.describe import NOTHING
+from netobj.core.framing import frame
+from netobj.core.session import Session
+from netobj.errors import ConnectionLost, FrameTooLarge, LimitExceeded, ProtocolError
+
+X = msgpack.ExtType
+PAGE = Path(__file__).parents[2] / "docs" / "security.rst"
+
+
+def hello() -> bytes:
+    limits = list(DEFAULT_LIMITS[:ANNOUNCED])
+    return frame(values.pack([Kind.HELLO, 0, b"p", None, limits, [], NOTHING.to_wire()]))
+
+
+def lone(**limits: int) -> Session:
+    """A session whose peer the test plays."""
+    session = Side("lone", object(), Config().merge({"limits": limits}), ()).session
+    session.receive_data(PREAMBLE + hello(), 0.0)
+    return session
+
+
+def request(*args: Any) -> bytes:
+    return frame(values.pack([Kind.REQUEST, 1, 1, Op.CALL, 0, "m", list(args)]))
+
+
+def ext(code: Ext, *items: Any) -> msgpack.ExtType:
+    return X(code, values.pack(list(items)))
+
+
+def alike(count: int) -> list[msgpack.ExtType]:
+    """Integers of one hash."""
+    return [values.big_int(number * (2**61 - 1)) for number in range(100, 100 + count)]
+
+
+class Root:
+    def exposed_echo(self, value: Any) -> Any:
+        return value
+
+
+def export(number: int, *names: str) -> msgpack.ExtType:
+    described = [0, "m", f"C{number}", list(names), b"\0" * 16, [], False, False]
+    return ext(Ext.EXPORT, number, number + 10, described)
+
+
+# --- refused by the receiver ---------------------------------------------------------------------
+
+BIG_ARRAY = b"\xdd\x00\x03\xd0\x90"  # it announces 250 000 items
+WORST: dict[str, Callable[[], tuple[bytes, str]]] = {
+    "lengths that lie": lambda: (frame(BIG_ARRAY * 500), "ends before"),
+    "lengths that lie in extension values": lambda: (
+        request(X(Ext.SLICE, BIG_ARRAY * 500)),
+        "ends before",
+    ),
+    "many tuples": lambda: (
+        frame(BIG_ARRAY[:-1] + b"\x8f" + b"\xdc\0\x20" + (b"\xc0" * 32) * 249_000),
+        "items|ends before|malformed",
+    ),
+    "many items in few tuples": lambda: (request(*[[0] * 200] * 1300), "250000 items"),
+    "copies of copies": lambda: (frame(_nested(b"\xc0" * (15 * 2**20), 60)), "nested too deeply"),
+    "a huge integer": lambda: (request(X(Ext.BIG_INT, b"\x01" * 200_000)), "1048576 bits"),
+    "one hash": lambda: (request(ext(Ext.FROZENSET, *alike(5000))), "share one hash"),
+    "one hash in a dict": lambda: (
+        request(X(Ext.COPY, _map(alike(1000)))),
+        "share one hash",
+    ),
+    "one hash in a set of a copy": lambda: (
+        request(ext(Ext.COPY, ext(Ext.SET, *alike(1000)))),
+        "share one hash",
+    ),
+    "many keys": lambda: (request(ext(Ext.FROZENSET, *range(65_537))), "65536 are the most"),
+    "kinds of named tuples": lambda: (
+        request(*[ext(Ext.NAMED_TUPLE, f"N{n}", ["a"], [0]) for n in range(5000)]),
+        "kinds of named tuples",
+    ),
+    "classes": lambda: (
+        request(*[export(number) for number in range(1, 9000)]),
+        "250000 items",
+    ),
+    "names": lambda: (
+        request(export(1, *[f"name{number}" for number in range(150_000)])),
+        "too many|250000 items",
+    ),
+    "long fractions": lambda: (
+        request(*[ext(Ext.FRACTION, *[values.big_int(3**6000)] * 2)] * 9000),
+        "1024 bits",
+    ),
+    "fractions": lambda: (
+        request(*[ext(Ext.FRACTION, values.big_int(3**600), values.big_int(5**400))] * 12_000),
+        "250000 items",
+    ),
+    "long paths": lambda: (request(*[X(Ext.POSIX_PATH, b"a/" * 8000)] * 900), "250000 items"),
+    "a very long path": lambda: (request(X(Ext.POSIX_PATH, b"a/" * 9000)), "16384 bytes"),
+    "a very long decimal": lambda: (request(X(Ext.DECIMAL, b"1" * 17_000)), "16384 bytes"),
+    "big values": lambda: (
+        request(*[X(Ext.BIG_BYTES, (2**30).to_bytes(8, "big"))] * 2),
+        "accepts 1073741824 in a message",
+    ),
+    "many big values": lambda: (
+        request(*[X(Ext.BIG_BYTES, (1).to_bytes(8, "big"))] * (MOST_BIG + 1)),
+        "at most 1000 big values",
+    ),
+    "a frame": lambda: ((2**24 + 1).to_bytes(4, "big"), "accepts 16777216"),
+    "a ping": lambda: (frame(values.pack([Kind.PING, 2**70])), "64 bits"),
+}
+
+
+def _nested(inner: bytes, levels: int) -> bytes:
+    for _ in range(levels):
+        inner = values.pack([X(Ext.SLICE, inner)])
+    return inner
+
+
+def _map(keys: list[Any]) -> bytes:
+    data: bytes = msgpack.Packer().pack_map_pairs([(key, 1) for key in keys])
+    return data
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_the_worst_messages_are_refused(name: str) -> None:
+    data, reason = WORST[name]()
+    session = lone()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match=reason):
+            session.receive_data(data, 0.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(data) + 48_000_000
+
+
+MOST: dict[str, Callable[[], list[Any]]] = {
+    "tuples": lambda: [[0]] * 120_000,
+    "dates": lambda: [ext(Ext.DATETIME, 2024, 1, 1, 0, 0, 0, 0, 0, None)] * 18_000,
+    "uuids": lambda: [X(Ext.UUID, b"\1" * 16)] * 60_000,
+    "decimals": lambda: [X(Ext.DECIMAL, b"1E+999999999")] * 60_000,
+    "slices": lambda: [ext(Ext.SLICE, 0, 1, 1)] * 34_000,
+    "home": lambda: [X(Ext.HOME, bytes(8))] * 60_000,
+    "alike": lambda: [ext(Ext.FROZENSET, *alike(64))] * 900,
+}
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_what_is_not_refused_takes_memory_by_its_items(name: str) -> None:
+    data = request(*MOST[name]())
+    session = lone()
+    tracemalloc.start()
+    try:
+        session.receive_data(data, 0.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(data) + 250_000 * 128
+
+
+def test_methods_of_a_class_are_not_compared_with_one_another() -> None:
+    """As many names as one class may have: this took 15 s once."""
+    session = lone()
+    began = time.process_time()
+    session.receive_data(request(export(1, *[f"name{number}" for number in range(19_000)])), 0.0)
+    assert time.process_time() - began < 5
+
+
+# --- known to the sender -----------------------------------------------------------------------
+
+Point = namedtuple("Point", "x y")
+TOO_MUCH: dict[str, Callable[[], Any]] = {
+    "items": lambda: tuple([(n,) for n in range(130_000)]),
+    "items of extension values": lambda: tuple([Decimal(1)] * 70_000),
+    "bits": lambda: 1 << 2**20,
+    "keys": lambda: frozenset(range(70_000)),
+    "keys of a copy": lambda: ByValue(dict.fromkeys(range(70_000))),
+    "kinds": lambda: tuple([namedtuple(f"N{n}", "a b c d")(1, 2, 3, 4) for n in range(500)]),
+    "path": lambda: PurePosixPath("a/" * 9000),
+    "fraction": lambda: Fraction(1, 3**2000),
+    "big values": lambda: tuple([b"x" * 65_536] * (MOST_BIG + 1)),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_the_sender_is_told(name: str) -> None:
+    wire = FakeWire(Root(), Root())
+    with pytest.raises(LimitExceeded):
+        wire.left.root.echo(TOO_MUCH[name]())
+    assert wire.left.root.echo(1) == 1
+    assert not wire.left.session.pending
+
+
+LAWFUL: dict[str, Callable[[], Any]] = {
+    "items": lambda: tuple([(n,) for n in range(120_000)]),
+    "extension values": lambda: tuple([Decimal(1)] * 62_000),
+    "bits": lambda: 1 << (2**20 - 9),
+    "keys": lambda: frozenset(range(65_536)),
+    "texts": lambda: frozenset(map(str, range(100_000))),
+    "named tuples": lambda: tuple([Point(n, 1) for n in range(15_000)]),
+    "dates": lambda: tuple([datetime(2024, 1, 1, 1, n % 60) for n in range(15_000)]),
+    "fractions": lambda: tuple([Fraction(n, 7**50) for n in range(1, 5000)]),
+    "paths": lambda: tuple([PurePosixPath(f"a/{n}") for n in range(20_000)]),
+}
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+def test_what_the_sender_may_send_is_taken(name: str) -> None:
+    value = LAWFUL[name]()
+    assert FakeWire(Root(), Root()).left.root.echo(value) == value
+
+
+def test_a_copy_may_be_larger_than_a_message() -> None:
+    wire = FakeWire(Root(), Root())
+    wire.right.session.boxing.root.exposed_held = held = dict.fromkeys(range(200_000), (1,))
+    assert wire.left.copy_of(wire.left.root.held) == held
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def test_classes_and_names_that_are_remembered() -> None:
+    for limits in ({"classes": 3}, {"names": 15}):
+        session = lone(**limits)
+        for number in range(1, 4):
+            data = values.pack(
+                [Kind.REQUEST, number, 1, Op.CALL, 0, "m", [export(number, "a", "b", "c")]]
+            )
+            session.receive_data(frame(data), 0.0)
+        with pytest.raises(ProtocolError, match="classes"):
+            session.receive_data(
+                frame(values.pack([Kind.REQUEST, 9, 1, Op.CALL, 0, "m", [export(9, "a")]])), 0.0
+            )
+
+
+def test_the_sender_describes_no_more_than_the_peer_remembers() -> None:
+    wire = FakeWire(Root(), Root())
+    limits = list(DEFAULT_LIMITS)
+    limits[Limit.CLASSES] = 2
+    wire.left.root.echo(1)
+    wire.left.session.boxing.set_peer_limits(tuple(limits))
+    classes = [type(f"C{number}", (), {}) for number in range(3)]
+    for cls in classes[:2]:
+        wire.left.root.echo(cls())
+    with pytest.raises(LimitExceeded, match="remembers 2"):
+        wire.left.root.echo(classes[2]())
+    wire.left.root.echo(classes[0]())
+
+
+# --- before the hello ----------------------------------------------------------------------------
+
+
+def test_a_frame_before_the_hello() -> None:
+    session = Side("lone", object(), Config(), ()).session
+    with pytest.raises(FrameTooLarge, match="accepts 65536"):
+        session.receive_data(PREAMBLE + (65_537).to_bytes(4, "big"), 0.0)
+
+
+def test_a_long_frame_right_behind_the_hello() -> None:
+    session = Side("lone", object(), Config(), ()).session
+    assert (
+        len(session.receive_data(PREAMBLE + hello() + request("x" * 65_000, "y" * 9000), 0.0)) == 2
+    )
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+class TestClock:
+    def test_the_hello(self) -> None:
+        session = Side("lone", object(), Config(), ()).session
+        assert session.tick(100.0) == 110.0
+        with pytest.raises(ConnectionLost, match="did not say hello within 10 s"):
+            session.tick(110.0)
+
+    def test_a_frame(self) -> None:
+        session = lone()
+        told: list[None] = []
+        session.watch = lambda: told.append(None)
+        data = request("x" * 1000)
+        session.receive_data(data, 100.0)
+        assert not told
+        session.receive_data(data[:50], 100.0)
+        session.receive_data(data[50:60], 105.0)
+        assert len(told) == 1
+        assert session.tick(105.0) == 110.0
+        with pytest.raises(ConnectionLost, match="began a message"):
+            session.tick(110.0)
+
+    def test_a_frame_that_comes_to_its_end(self) -> None:
+        session = lone()
+        data = request("x" * 1000)
+        session.receive_data(data[:50], 100.0)
+        session.receive_data(data[50:], 109.0)
+        assert session.tick(110.0) == 129.0  # the heartbeat
+        session.running.clear()
+        session.receive_data(data[:50], 200.0)
+        assert session.tick(209.0) == 210.0
+
+    def test_one_frame_after_the_other(self) -> None:
+        session = lone()
+        data = request("x" * 1000)
+        session.receive_data(data[:50], 100.0)
+        for number in range(1, 10):
+            session.running.clear()
+            session.receive_data(data[50:] + data[:50], 100.0 + number)
+        assert session.tick(110.0) == 119.0
+
+    def test_a_long_frame_that_goes_on(self) -> None:
+        session = lone()
+        data = request("x" * 60_000)
+        for step in range(3):
+            session.receive_data(data[step * 17_000 : (step + 1) * 17_000], 100.0 + 10 * step)
+            assert session.tick(100.0 + 10 * step) == 110.0 + 10 * step
+        with pytest.raises(ConnectionLost, match="began a message"):
+            session.tick(130.0)
+
+    def test_what_is_written(self) -> None:
+        session = lone()
+        session.last_heard = 100.0
+        assert session.tick(100.0, 95.0) == 115.0
+        with pytest.raises(ConnectionLost, match="took nothing of what was sent for 20 s"):
+            session.tick(115.0, 95.0)
+
+    def test_none_of_it(self) -> None:
+        off = dict.fromkeys(("handshake_timeout", "frame_timeout", "write_timeout"))
+        config = Config().merge({**off, "heartbeat_interval": None})
+        session = Side("lone", object(), config, ()).session
+        session.receive_data(PREAMBLE[:3], 0.0)
+        assert session.tick(1e9, 0.0) is None
+
+
+# --- the settings -----------------------------------------------------------------------------
+
+
+def test_the_defaults_are_those_of_the_page() -> None:
+    page = PAGE.read_text()
+    for limit, number in zip(Limit, DEFAULT_LIMITS, strict=True):
+        row = re.search(rf"^``{limit.name.lower()}`` +([\d ]+?)  ", page, re.M)
+        assert row is not None, limit
+        assert int(row[1].replace(" ", "")) == number
+    for name in ("handshake_timeout", "frame_timeout", "write_timeout", "heartbeat_interval"):
+        row = re.search(rf"^``{name}`` +(\d+) s ", page, re.M)
+        assert row is not None, name
+        assert int(row[1]) == getattr(Config(), name)
+
+
+def test_limits_by_name() -> None:
+    config = Config().merge({"limits": {"frame": 5000, "nesting": 16}})
+    assert config.limits[:3] == (5000, DEFAULT_LIMITS[1], 16)
+    assert config.merge({"limits": {"items": 100}}).limits[:4] == (5000, DEFAULT_LIMITS[1], 16, 100)
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "text"),
+    [
+        ({"frames": 1}, ValueError, "unknown limits frames: there are frame, raw"),
+        ({"frame": 10}, ValueError, "the limit frame is 1024 at the least"),
+        ({"keys": 0}, ValueError, "the limit keys is 1 at the least"),
+        ({"keys": 2**63}, ValueError, "keys"),
+        ({"keys": 1.5}, TypeError, "the limit keys is an int"),
+        ((1, 2), ValueError, "by name"),
+    ],
+)
+def test_wrong_limits(limits: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        Config().merge({"limits": limits})
+
+
+def test_no_message_is_below_what_is_checked() -> None:
+    """Three bytes may be an extension value, and so four items."""
+    limits = tuple([64] * len(Limit))
+    body = values.pack([X(0, b"")] * 20)
+    assert len(body) > bounds.unchecked(limits)
+    with pytest.raises(LimitExceeded):
+        bounds.check_message(body, limits)
