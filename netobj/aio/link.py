@@ -123,8 +123,6 @@ class Link:
         self._taken = -1  # of which the peer had taken so many ...
         self._moved = 0.0  # ... when that was found to have grown last
         self._owed = 0  # how often what came was to be answered while too much was to be written
-        self.session.watch = self._tick
-        self.session.waits_in = _waits_in
         self._finished: asyncio.Future[None] = self.loop.create_future()
         self.flush()
         self._tick()
@@ -560,6 +558,17 @@ class Link:
         held = session.boxing.imports or session.boxing.dead or len(session.flows)
         return bool(held) and session.lost is None
 
+    def watch(self) -> None:
+        """Look at the clock now, and so again when it is due."""
+        self._tick()
+
+    def waits_in(self, chain: int) -> bool:
+        """Whether a task or a thread of this process waits in *chain*."""
+        return chain in outermost or chain in waiting
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        """A task has waited for room before; a thread serves a call of a chain."""
+
     def _tick(self) -> None:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
@@ -668,11 +677,6 @@ class Link:
         """
         await asyncio.shield(self._finished)
         await self.dispatcher.wait_ended(CLOSE_PATIENCE)
-
-
-def _waits_in(chain: int) -> bool:
-    """Whether a task or a thread of this process waits in *chain*."""
-    return chain in outermost or chain in waiting
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any, Final
+from weakref import WeakSet
 
 from netobj.blocking.crew import most_for_one
 
@@ -32,6 +33,7 @@ class Workers:
         self._name = name
         self._lock = threading.Condition()
         self._ready: deque[Share] = deque()  # as often as each may begin something more
+        self._shares: WeakSet[Share] = WeakSet()
         self._count = 0
         self._idle = 0
         self._numbers = count()
@@ -39,13 +41,15 @@ class Workers:
 
     def share(self) -> Share:
         """An executor of one connection."""
-        return Share(self)
+        share = Share(self)
+        self._shares.add(share)
+        return share
 
     def shutdown(self) -> None:
         """Begin nothing any more; what runs is left to end by itself."""
         with self._lock:
             self._closed = True
-            waiting = [work[0] for share in self._ready for work in share.queue]
+            waiting = [work[0] for share in self._shares for work in share.queue]
             self._ready.clear()
             self._lock.notify_all()
         for future in waiting:
@@ -78,6 +82,8 @@ class Workers:
             raise
 
     def _let_begin(self, share: Share) -> None:
+        if self._closed:
+            return
         if len(share.queue) > share.ready and share.ready + share.running < self._most:
             share.ready += 1
             self._ready.append(share)

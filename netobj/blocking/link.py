@@ -126,9 +126,6 @@ class Link(Flowing):
         self.dispatcher = Dispatcher(self)
         most = config.limits[Limit.QUEUED]
         self.writer = Writer(stream, self.session.out, self._on_blocked, most)
-        self.session.watch = self._watch
-        self.session.waits_in = waiting.chains.__contains__
-        self.session.admit = self._admit
         live.add(self)
         self._io.add(self)
         self.flush()
@@ -431,8 +428,12 @@ class Link(Flowing):
             self.writer.when_room(waiter.finish)
             self.wait_for(waiter, deadline)
 
-    def _admit(self, seq: int, chain: int | None) -> None:
-        """Wait until the peer admits the bytes of another request; see Session.admit."""
+    def waits_in(self, chain: int) -> bool:
+        """Whether a thread of this process waits in *chain*."""
+        return chain in waiting.chains
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        """Wait until the peer takes the bytes of the request *seq*, which has many."""
         if chain is not None and self._is_within(chain, seq):
             return
         self._await(lambda: self.session.bytes_in_flight() < self._most_bytes())
@@ -609,7 +610,7 @@ class Link(Flowing):
     def _on_blocked(self, reads: bool) -> None:
         if not self._write_timed:
             self._write_timed = True
-            self._watch()
+            self.watch()
         if not reads:
             self.want_write()
         elif not self._rest_noted:
@@ -622,7 +623,7 @@ class Link(Flowing):
         if self.writer.blocked and not self.ended:
             self._on_blocked(self.reader_writes())
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         """Let the I/O thread look at the clock before long."""
         self._io.look_at(self)
 

@@ -127,7 +127,7 @@ class Reader(ABC):
                     self.receive(data, waiter)
                     if self._garbage and not waiter.has_news():
                         self._drop_in_worker()  # this thread goes on reading, perhaps for ever
-                elif deadline is not None and time.monotonic() >= deadline:
+                if deadline is not None and time.monotonic() >= deadline:
                     return
         except OSError as exc:
             self._reading_failed(exc)

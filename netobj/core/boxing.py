@@ -179,6 +179,13 @@ class Boxing:
     its dumped form; *accept_stream* makes what stands for a stream that the peer announces.
     """
 
+    # An object with more than 30 attributes of its own is slower at each of them (CPython's
+    # SHARED_KEYS_MAX_SIZE): what many connections do without is in the class.
+    _weight: Weight | None = None  # of the message being unboxed, if it is large
+    _made = 0  # classes of named tuples for the message being unboxed
+    _names_learnt = 0
+    _names_described = 0
+
     def __init__(
         self,
         *,
@@ -211,10 +218,8 @@ class Boxing:
         self.awaited: list[Answer] = []  # by the message being unboxed
         self.big: list[values.BigValue] = []  # of the message being unboxed
         self.deferred = False  # the message being unboxed needs values.complete()
-        self._weight: Weight | None = None  # of the message being unboxed, if it is large
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
-        self._unweighed = unchecked(limits)
         self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
@@ -223,9 +228,6 @@ class Boxing:
         self._described: dict[int, tuple[weakref.ref[Any], int, Description]] = {}
         self._last_class = 1  # as if the root's class, which the hello describes, had been 1
         self._imported_classes: dict[int, ImportedClass] = {}
-        self._names_learnt = 0
-        self._made = 0  # classes of named tuples for the message being unboxed
-        self._names_described = 0
         self._depth = 0
 
     def set_peer_limits(self, limits: tuple[int, ...]) -> None:
@@ -523,8 +525,9 @@ class Boxing:
         return message
 
     def _unpack_large(self, body: bytes) -> Any:
-        self._made = 0
-        if len(body) <= self._unweighed:
+        if self._made:
+            self._made = 0
+        if len(body) <= unchecked(self._limits):
             return self._unpack_plain(body)
         self._weight = Weight(self._most_items, len(body))
         try:

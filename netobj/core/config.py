@@ -110,6 +110,7 @@ def _limits(limits: tuple[int, ...], changes: Mapping[str, int] | tuple[int, ...
         for name, number in changes.items():
             changed[_LIMIT_NAMES[name]] = number
         changes = tuple(changed)
+    changes = (*changes, *limits[len(changes) :])
     if len(changes) != len(Limit):
         raise ValueError("limits are given by name: {'frame': 1_000_000}, say")
     for limit, number in zip(Limit, changes, strict=True):

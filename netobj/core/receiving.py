@@ -70,10 +70,7 @@ class Receiving:
     begun: float | None = None  # since when there is a part of a frame, or of a big value
     timed = False  # the front-end's clock will look at that
     _was_there = 0  # bytes of it, at the last look
-    watch: Callable[[], None] = staticmethod(lambda: None)
-    """Let the front-end's clock look sooner than it has been told to; in the thread that reads."""
-    waits_in: Callable[[int], bool] = staticmethod(lambda chain: False)
-    """Whether somebody on this side waits in a chain; the front-end says so."""
+    link: Any
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -183,7 +180,7 @@ class Receiving:
             reader.fresh = False
             if not self.timed:
                 self.timed = True
-                self.watch()
+                self.link.watch()
 
     def _go_on_with_big(self, data: Arrived, events: list[Event]) -> bytes | None:
         """Receive the big values of the message that waits for them, then apply it.
@@ -271,7 +268,7 @@ class Receiving:
 
     def _is_within(self, kind: int, chain: Any) -> bool:
         """Whether a thread or task of this side waits in the chain of the request."""
-        return kind == _REQUEST and type(chain) is int and self.waits_in(chain)
+        return kind == _REQUEST and type(chain) is int and self.link.waits_in(chain)
 
     def _admits(self, kind: int, chain: int) -> bool:
         """Whether another request may begin. Raises ProtocolError far above the limit."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from netobj.core import values
 from netobj.core.access import policy_for
@@ -74,6 +74,19 @@ NOT_STARTED: Final = object()
 """The same, and the other side has said that it did not run the call."""
 
 
+class Front(Protocol):
+    """What a session needs of the front-end's connection."""
+
+    def watch(self) -> None:
+        """Let the clock look sooner than it has been told to; in the thread that reads."""
+
+    def waits_in(self, chain: int) -> bool:
+        """Whether somebody on this side waits in *chain*."""
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        """Wait until the peer takes the bytes of the request *seq*, which has many."""
+
+
 class Session(Receiving):
     """One side of one connection.
 
@@ -96,7 +109,7 @@ class Session(Receiving):
         config: Config,
         root: object,
         *,
-        link: object,
+        link: Front,
         make_proxy: Callable[[Handle], object],
         make_end: Callable[[Flow], object],
         guard: AbstractContextManager[object],
@@ -122,8 +135,6 @@ class Session(Receiving):
         self.flows = Flows(link, self._tell, self._failed, guard, config.limits[Limit.REQUESTS])
         self.link = link
         self.heavy: dict[int, int] = {}  # our requests that have many bytes: seq -> how many
-        self.admit: Callable[[int, int | None], None] | None = None
-        """Called with the number and the chain of such a request before it is queued; may wait."""
         self.out: deque[Wire] = deque()
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
@@ -212,8 +223,7 @@ class Session(Receiving):
         mine = seq
 
         def admit(size: int) -> None:
-            if self.admit is not None:
-                self.admit(mine, chain)
+            self.link.admit(mine, chain)
             self.heavy[mine] = size
 
         try:

@@ -40,7 +40,8 @@ def test_a_call_that_is_put_off_as_a_thread_becomes_free_is_run(crew: Crew) -> N
     crew.submit((gate.wait, HANG))
     wait_until(lambda: crew._count == 2 and not crew._jobs)
     crew._jobs = Late()
-    link: Any = SimpleNamespace(dispatcher=SimpleNamespace(run=lambda _: ran.set()))
+    dispatcher = SimpleNamespace(run=lambda _: ran.set(), begin=lambda: True, finish=lambda: None)
+    link: Any = SimpleNamespace(dispatcher=dispatcher)
     request: Any = SimpleNamespace(path="method")
     assert crew._call(link, request)
     assert ran.wait(HANG)
@@ -65,7 +66,9 @@ class Peer:
     def __init__(self, run: Callable[[Any], object], *requests: Any) -> None:
         self.ends = socket.socketpair()
         self.stream = SimpleNamespace(read_fd=self.ends[0].fileno(), pending=lambda: False)
-        self.dispatcher = SimpleNamespace(run=run, workers=None)
+        self.dispatcher = SimpleNamespace(
+            run=run, workers=None, begin=lambda: True, finish=lambda: None
+        )
         self.reader_is_there = lambda: False
         self.requests = list(requests)
         self.reads = threading.Semaphore(0)

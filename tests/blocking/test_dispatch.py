@@ -182,7 +182,7 @@ def test_what_was_held_back_runs_before_what_came_later(pair: Pair) -> None:
     routed: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
 
-        def route_freely(request: Any) -> None:
+        def route_freely(request: Any, _later: bool) -> None:
             if not routed:  # it arrives in the midst of the opening
                 dispatcher.route(later)
             routed.append(request)

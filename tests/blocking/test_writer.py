@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from netobj.blocking import writer as writer_module
 from netobj.blocking.streams import SocketStream, Wire
 from netobj.blocking.writer import Writer
 
@@ -41,10 +40,10 @@ def stream() -> Iterator[Trickle]:
     other.close()
 
 
-def make(stream: Trickle) -> tuple[Writer, deque[Wire], list[int]]:
+def make(stream: Trickle, most: int = 2**23) -> tuple[Writer, deque[Wire], list[int]]:
     out: deque[Wire] = deque()
     blocked: list[int] = []
-    return Writer(stream, out, lambda reads: blocked.append(int(reads))), out, blocked
+    return Writer(stream, out, lambda reads: blocked.append(int(reads)), most), out, blocked
 
 
 def test_what_is_queued_leaves_in_one_call(stream: Trickle) -> None:
@@ -93,9 +92,8 @@ def test_a_single_message_cut_short(stream: Trickle) -> None:
     assert stream.written == b"abcdef"
 
 
-def test_congested_counts_all_that_waits(stream: Trickle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "MAX_QUEUED", 10)
-    writer, out, _ = make(stream)
+def test_congested_counts_all_that_waits(stream: Trickle) -> None:
+    writer, out, _ = make(stream, 10)
     out.append(b"x" * 100)
     assert not writer.congested()  # nobody has tried to write it
     writer.flush()
@@ -105,6 +103,43 @@ def test_congested_counts_all_that_waits(stream: Trickle, monkeypatch: pytest.Mo
     assert not writer.congested()
     out.append(b"x" * 6)
     assert writer.congested()
+
+
+def test_who_waits_for_room_is_told_once(stream: Trickle) -> None:
+    writer, out, _ = make(stream, 10)
+    told: list[str] = []
+    out.append(b"x" * 100)
+    writer.flush()
+    writer.when_room(lambda: told.append("one"))
+    stream.takes = [50]
+    writer.resume()
+    assert not told
+    stream.takes = [45, 0, 0]
+    writer.resume()
+    writer.resume()
+    assert told == ["one"]
+    writer.when_room(lambda: told.append("at once"))
+    assert told == ["one", "at once"]
+
+
+def test_since_when_nothing_was_taken(stream: Trickle) -> None:
+    writer, out, _ = make(stream)
+    assert writer.stuck_since() is None
+    out.append(b"x" * 100)
+    writer.flush()
+    since = writer.stuck_since()
+    assert since is not None
+    stream.takes = [0]
+    writer.resume()
+    assert writer.stuck_since() == since
+    stream.takes = [1, 0]
+    writer.resume()
+    moved = writer.stuck_since()
+    assert moved is not None
+    assert moved > since
+    stream.takes = [99]
+    writer.resume()
+    assert writer.stuck_since() is None
 
 
 def test_one_thread_writes_and_another_leaves_its_message_to_it(stream: Trickle) -> None:

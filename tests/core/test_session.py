@@ -482,13 +482,13 @@ class TestRequests:
 
     def test_a_call_of_a_chain_in_which_this_side_waits_is_never_too_many(self) -> None:
         session = lone(small(REQUESTS=1))
-        session.waits_in = {7}.__contains__
+        session.link.chains.add(7)
         calls = [message(Kind.REQUEST, number, 7, Op.GET, 0, None, []) for number in range(10)]
         assert len(session.receive_data(b"".join(calls), 0.0)) == len(session.running) == 10
 
     def test_far_more_than_that_end_the_connection(self) -> None:
         session = lone(small(REQUESTS=2))
-        session.waits_in = {1}.__contains__
+        session.link.chains.add(1)
         requests = (message(Kind.REQUEST, number, 1, Op.GET, 0, None, []) for number in range(1000))
         session.receive_data(b"".join(requests), 0.0)
         assert "more requests are in flight" in str(session.fault)

@@ -23,8 +23,6 @@ from netobj.auth import (
     TokenAuthenticator,
     UserAuthenticator,
     UserLogin,
-    authenticator,
-    tls,
 )
 from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE
 from netobj.errors import AuthenticationError, ConnectionLost
@@ -363,14 +361,13 @@ def test_who_says_nothing_is_dropped(
     serve: Any,
     certificates: Certificates,
     secured: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_TIME", 0.05)
-    monkeypatch.setattr("netobj.aio.server.HANDSHAKE_TIME", 0.05)
-    monkeypatch.setattr(authenticator, "LOGIN_TIME", 0.05)
-    monkeypatch.setattr("netobj.aio.login.LOGIN_TIME", 0.05)
     context = certificates.server if secured == "tls" else None
-    server = serve(ssl_context=context, authenticator=TOKEN if secured == "token" else None)
+    server = serve(
+        ssl_context=context,
+        authenticator=TOKEN if secured == "token" else None,
+        protocol_config={"handshake_timeout": 0.05},
+    )
     with socket.create_connection(("localhost", server.port)) as sock:
         sock.settimeout(HANG)
         while sock.recv(4096):

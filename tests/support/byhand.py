@@ -49,6 +49,16 @@ class PeerByHand:
         )
         self.send()
 
+    def watch(self) -> None:
+        """There is no clock."""
+
+    def waits_in(self, chain: int) -> bool:
+        """It waits for nothing."""
+        return False
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        """The test knows how much it sends."""
+
     def taken(self) -> bytes:
         """What is to be sent, and is not: the test sends it."""
         data = b"".join(map(bytes, self.session.out))

@@ -105,6 +105,8 @@ class Side:
         self.events: deque[Event] = deque()
         self.other_events: list[Event] = []
         self.waiting = 0
+        self.watched = 0  # how often the clock was to look
+        self.chains: set[int] = set()  # in which this side waits
         self.kept: list[int] = []
         self.raw_due = False
         self.tasks: list[Task] = []
@@ -130,6 +132,15 @@ class Side:
 
     def congested(self) -> bool:
         return False
+
+    def watch(self) -> None:
+        self.watched += 1
+
+    def waits_in(self, chain: int) -> bool:
+        return chain in self.chains
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        pass
 
     @property
     def peer(self) -> Side:
