@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rawpeer import RawPeer, call, hello
+from rawpeer import RawPeer, call, frame, hello
 from slow import Busy
 
 import netobj
-from netobj.core.consts import PREAMBLE
+from netobj.core.consts import PREAMBLE, Kind
 from patience import wait_until
 
 Serve = Callable[..., int]
@@ -92,9 +94,23 @@ def test_who_takes_no_answers_is_let_go(serve: Serve, peer: Peer, service: Busy,
         assert service.begun < 1000
 
 
+def test_who_asks_for_a_stream_without_end_and_takes_nothing_is_let_go(
+    serve: Serve, peer: Peer, service: Busy, kind: Any
+) -> None:
+    port = serve(write_timeout=0.3, limits={"queued": 500_000})
+    mute = peer(port)
+    mute.send(call(1, "count"))
+    assert mute.answers(1) == {1: "REPLY"}
+    mute.send(frame(Kind.CREDIT, -1, 2**62))
+    assert_others_are_served(port)
+    wait_until(lambda: _is_over(mute))
+    if kind is not netobj.ForkingServer:
+        assert service.begun < 50_000
+
+
 def _is_over(mute: RawPeer) -> bool:
     try:
-        mute.sock.sendall(b"\0")
+        mute.sock.sendall(frame(Kind.PING, None))
     except OSError:
         return True
     return False
@@ -155,3 +171,23 @@ def test_who_floods_with_pings_and_takes_no_pongs_is_let_go(serve: Serve, peer: 
         pass
     assert_others_are_served(port)
     wait_until(lambda: _is_over(mute))
+
+
+def test_a_client_lets_a_mute_server_go() -> None:
+    with socket.create_server(("localhost", 0)) as listener:
+        port = listener.getsockname()[1]
+        conn = netobj.connect("localhost", port, config={"handshake_timeout": 0.05})
+        with pytest.raises(netobj.ConnectionLost, match=r"did not say hello within 0\.05 s"):
+            conn.root.echo(1)
+        conn.close()
+
+
+def test_a_client_on_a_loop_lets_a_mute_server_go() -> None:
+    async def main(port: int) -> None:
+        config = {"handshake_timeout": 0.05}
+        async with netobj.aio.connect("localhost", port, config=config) as conn:
+            with pytest.raises(netobj.ConnectionLost, match=r"did not say hello within 0\.05 s"):
+                await conn.root.echo(1)
+
+    with socket.create_server(("localhost", 0)) as listener:
+        asyncio.run(main(listener.getsockname()[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import netobj
@@ -25,6 +26,12 @@ class Busy(netobj.Service):
         with self.lock:
             self.begun += 1
         return "x" * 60_000
+
+    @netobj.exposed(stream=True)
+    def count(self) -> Iterator[str]:
+        while True:
+            self.begun += 1
+            yield "x" * 1000
 
     @netobj.exposed
     def wait(self, _value: Any = None) -> None:
