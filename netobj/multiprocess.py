@@ -66,6 +66,7 @@ def connect_multiprocess(
         raise
     finally:
         theirs.close()
+    config = {"handshake_timeout": None, **config}  # its end would be seen, and it may start slowly
     connection = open_connection(stream_for(here), service, config)
     connection.proc = process
     _end_at_exit(connection)

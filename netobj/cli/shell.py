@@ -125,7 +125,8 @@ def _connected(address: str, share: bool, security: dict[str, Any]) -> Iterator[
     with ExitStack() as stack:
         if not address:
             server = stack.enter_context(EmbeddedServer())
-            conn = connect_stream(SocketStream(server.socket), service)
+            own = {"handshake_timeout": None}  # it may start slowly
+            conn = connect_stream(SocketStream(server.socket), service, own)
         elif "://" in address:
             conn = connect_url(address, service, **security)
         else:

@@ -374,7 +374,7 @@ class Boxing:
             export.count += 1
         out.exported.append(export)
         items: list[Any] = [export.id, class_id]
-        if class_id not in self.described:
+        if class_id not in self.described and class_id not in out.described:
             self._check_described(out, description)
             out.described[class_id] = description.names
             items.append(description.to_wire())

@@ -26,6 +26,7 @@ from netobj.core.config import Config
 from netobj.core.consts import (
     ANNOUNCED,
     BIG_VALUE,
+    DEFAULT_LIMITS,
     HEADER_SIZE,
     MINOR_VERSION,
     PREAMBLE,
@@ -686,9 +687,15 @@ def goodbye(reason: str) -> bytes:
 def _hello(
     process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
 ) -> bytes:
-    """The preamble and the frame of a hello."""
+    """The preamble and the frame of a hello.
+
+    Of a root with very many names none is told: they are found when they are asked for.
+    """
     fields = [list(limits[:ANNOUNCED]), list(features), root.to_wire()]
-    return PREAMBLE + frame(values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields]))
+    body = values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields])
+    if len(body) > DEFAULT_LIMITS[Limit.GREETING] and root.methods:
+        return _hello(process, limits, features, root._replace(methods=(), bases=()))
+    return PREAMBLE + frame(body)
 
 
 _STREAM_NAMED: Final = "a stream cannot be used or passed on before it has come: wait for it"

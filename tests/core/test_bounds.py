@@ -268,6 +268,15 @@ def test_the_sender_describes_no_more_than_the_peer_remembers() -> None:
 # --- before the hello ----------------------------------------------------------------------------
 
 
+def test_a_root_with_very_many_names_says_hello_without_them() -> None:
+    many = {f"exposed_method{number}": lambda self: 7 for number in range(9000)}
+    wide = type("Wide", (Root,), many)
+    session = Side("wide", wide(), Config(), ()).session
+    assert max(map(len, session.out)) < 1000
+    wire = FakeWire(Root(), wide())
+    assert wire.left.root.method8999() == 7
+
+
 def test_a_frame_before_the_hello() -> None:
     session = Side("lone", object(), Config(), ()).session
     with pytest.raises(FrameTooLarge, match="accepts 65536"):

@@ -196,6 +196,7 @@ def test_a_numpy_scalar() -> None:
 def lone(greeted: bool = True) -> Session:
     """A session that has heard the same hello as it has sent."""
     link: Any = SimpleNamespace(guard=nullcontext(), config=Config(), admit=lambda *_: None)
+    link.waits_in, link.watch = lambda _: False, lambda: None
     session = Session(
         Config(log_exceptions=False),
         Root(),

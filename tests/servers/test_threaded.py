@@ -148,6 +148,9 @@ class MadeElsewhere(netobj.Service):
         return object.__new__(Made)
 
 
+Wide = type("Wide", (Plain,), {f"exposed_{number}": lambda self: None for number in range(1000)})
+
+
 def let_in(sock: socket.socket) -> tuple[socket.socket, None]:
     return sock, None
 
@@ -161,7 +164,7 @@ def let_in(sock: socket.socket) -> tuple[socket.socket, None]:
         (Made, {}, False),
         (MadeElsewhere, {}, False),
         (Plain, {"authenticator": let_in}, False),
-        (Plain, {"protocol_config": {"limits": (2**24,) * 2000}}, False),
+        (Wide, {}, False),
     ],
 )
 def test_the_hello_leaves_before_a_thread_serves_where_all_is_known(
