@@ -6,6 +6,8 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, repeat
 from typing import Any
 
 import pytest
@@ -78,18 +80,8 @@ def test_a_long_frame_may_take_its_time(serve: Serve, peer: Peer) -> None:
 def test_who_takes_no_answers_is_let_go(serve: Serve, peer: Peer, service: Busy, kind: Any) -> None:
     port = serve(write_timeout=0.3, limits={"queued": 500_000, "requests": 100})
     mute = peer(port)
-    mute.sock.settimeout(0.05)
-    sent = 0
-    end = time.monotonic() + 20
-    try:
-        while time.monotonic() < end:
-            mute.sock.sendall(call(sent, "big"))
-            sent += 1
-    except OSError:  # it does not read on, or has let us go
-        pass
+    mute.flood(call(seq, "big") for seq in count(1))
     assert_others_are_served(port)
-    mute.sock.settimeout(20)
-    wait_until(lambda: _is_over(mute))
     if kind is not netobj.ForkingServer:  # what it has done for one that takes nothing
         assert service.begun < 1000
 
@@ -162,15 +154,8 @@ def test_no_more_bytes_are_held_than_are_allowed(
 def test_who_floods_with_pings_and_takes_no_pongs_is_let_go(serve: Serve, peer: Peer) -> None:
     port = serve(write_timeout=0.2, limits={"queued": 1000})
     mute = peer(port)
-    mute.sock.settimeout(0.05)
-    pings = b"".join(b"\0\0\0\x04\x92\x07\xcc" + bytes((n,)) for n in range(128, 256)) * 50
-    try:
-        for _ in range(100_000):
-            mute.sock.sendall(pings)
-    except OSError:
-        pass
+    mute.flood(repeat(b"".join(frame(Kind.PING, number) for number in range(3000))))
     assert_others_are_served(port)
-    wait_until(lambda: _is_over(mute))
 
 
 def test_a_client_lets_a_mute_server_go() -> None:
@@ -191,3 +176,26 @@ def test_a_client_on_a_loop_lets_a_mute_server_go() -> None:
 
     with socket.create_server(("localhost", 0)) as listener:
         asyncio.run(main(listener.getsockname()[1]))
+
+
+def test_who_keeps_to_the_bytes_in_flight_never_hears_of_them(serve: Serve) -> None:
+    port = serve(limits={"request_bytes": 150_000, "requests": 4})
+    texts = [str(number) * 60_000 for number in range(10)]
+    with netobj.connect("localhost", port) as conn:
+        root = conn.root
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(root.echo, texts * 3)) == texts * 3
+        results = [netobj.async_(root.echo)(text) for text in texts]
+        assert [result.value for result in results] == texts
+
+
+def test_so_it_is_on_a_loop(serve: Serve) -> None:
+    texts = [str(number) * 60_000 for number in range(10)]
+
+    async def main(port: int) -> list[str]:
+        async with netobj.aio.connect("localhost", port) as conn:
+            await conn.root.echo()
+            return list(await asyncio.gather(*map(conn.root.echo, texts * 3)))
+
+    port = serve(limits={"request_bytes": 150_000, "requests": 4})
+    assert asyncio.run(main(port)) == texts * 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgpack
@@ -37,8 +39,10 @@ class RawPeer:
     """A connected socket that has said hello, unless it is not to."""
 
     def __init__(self, port: int, greets: bool = True) -> None:
-        self.sock = socket.create_connection(("localhost", port))
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what it does not read
         self.sock.settimeout(HANG)
+        self.sock.connect(("localhost", port))
         self._data = b""
         self._greeted = False
         if greets:
@@ -50,6 +54,20 @@ class RawPeer:
             self.sock.sendall(data)
         except OSError:
             pass
+
+    def flood(self, pieces: Iterator[bytes]) -> None:
+        """Send *pieces* without end, reading nothing, until the other side ends it."""
+        end = time.monotonic() + HANG
+        left = memoryview(next(pieces))
+        self.sock.settimeout(0.05)
+        while time.monotonic() < end:
+            try:
+                left = left[self.sock.send(left) :] or memoryview(next(pieces))
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+        raise AssertionError("the connection was not ended")
 
     def messages(self, most: int = 10**9) -> list[list[Any]]:
         """What comes until the end of the connection, or *most* messages."""
