@@ -6,7 +6,7 @@ import threading
 import time
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
@@ -26,6 +26,9 @@ from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.errors import ConnectionLost, PingError
+
+PATIENCE: Final = 0.5
+"""Seconds that closing waits for the threads that use the descriptors."""
 
 
 class Connection(Link):
@@ -97,6 +100,18 @@ class Connection(Link):
         the service's ``on_disconnect`` and, first of all, the setting ``before_closed``.
         """
         try:
+            self.begin_close()
+        finally:
+            self.finish()
+            self.await_released(PATIENCE)
+
+    def begin_close(self) -> None:
+        """The first part of :meth:`close`: ``before_closed``, and goodbye; then calls fail.
+
+        Followed by ``finish`` and ``await_released``, so that who closes many connections can tell
+        all of them before it waits for one.
+        """
+        try:
             if not self.ended and self.config.before_closed is not None and self._closes_first():
                 self._call_before_closed()
         finally:
@@ -104,9 +119,6 @@ class Connection(Link):
                 self._closing = True
                 self.say_goodbye("the other side closed the connection")
             self.lose(CLOSED_HERE, finish=False)
-            self.finish()
-            if not self._io.is_current() and self._released.wait(0.5):
-                self.dispatcher.close()  # not before: a select() loop may be at its descriptor
 
     def _closes_first(self) -> bool:
         with self._end_lock:  # before_closed may close, too, and so may another thread

@@ -694,6 +694,11 @@ class Link(Flowing):
         self._released.set()
         return True
 
+    def await_released(self, timeout: float) -> None:
+        """After the end: wait at most *timeout* seconds until the descriptors are given back."""
+        if not self._io.is_current() and self._released.wait(timeout):
+            self.dispatcher.close()  # not before: a select() loop may be at its descriptor
+
     def abandon_after_fork(self) -> None:
         """In a child: this connection is the parent's; nothing is sent or shut down."""
         self.ended = self._finished = True

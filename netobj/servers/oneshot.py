@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 
-from netobj.servers.base import Server, close_listener
+from netobj.servers.base import Server
 
 
 class OneShotServer(Server):
@@ -25,9 +25,7 @@ class OneShotServer(Server):
     """
 
     def _accept_method(self, sock: socket.socket) -> None:
-        listener = self._listener
-        if listener is not None:  # it stays the server's, so that its port is not bound anew
-            close_listener(listener)
+        self._listening.stop()
         try:
             self._authenticate_and_serve_client(sock, self._greet(sock))
             for connection in self.connections:  # its calls run on another thread, an executor's

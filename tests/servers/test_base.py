@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 import netobj
-from netobj.servers import base
+from netobj.servers import listening
 from netobj.servers.base import Server
+from netobj.servers.guests import Guests
 from patience import wait_until
 
 
@@ -268,7 +269,7 @@ def test_who_connects_and_goes_at_once_is_no_error(caplog: pytest.LogCaptureFixt
 def test_accepting_goes_on_when_the_system_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
+    monkeypatch.setattr(listening, "ACCEPT_PAUSE", 0.001)
     server = netobj.ThreadedServer(EchoService, hostname="localhost")
     listener = server.listener
 
@@ -293,7 +294,7 @@ def test_accepting_goes_on_when_the_system_fails(
 def test_who_comes_when_there_are_descriptors_again_is_served(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
+    monkeypatch.setattr(listening, "ACCEPT_PAUSE", 0.001)
     server = netobj.ThreadedServer(EchoService, hostname="localhost")
     listener = server.listener
 
@@ -395,12 +396,14 @@ def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
 def test_who_is_being_admitted_counts_once() -> None:
     gate = threading.Event()
 
-    class Slow(netobj.ThreadedServer):
-        def _let_go(self, sock: socket.socket) -> None:
+    class Slow(Guests):
+        def let_go(self, sock: socket.socket) -> None:
             gate.wait(20)
-            super()._let_go(sock)
+            super().let_go(sock)
 
-    with Slow(EchoService, hostname="localhost", max_connections=2) as server:
+    server = netobj.ThreadedServer(EchoService, hostname="localhost", max_connections=2)
+    server._guests = Slow()
+    with server:
         try:
             with netobj.connect("localhost", server.port) as one:
                 wait_until(lambda: len(server.clients) == 1)
@@ -424,7 +427,7 @@ def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFi
                 sock.settimeout(20)
                 assert sock.recv(1) == b""
             wait_until(lambda count=number: caplog.text.count("not you") == count)
-            wait_until(lambda: not server._admitting)
+            wait_until(lambda: not server._guests.admitted)
 
 
 def test_other_errors_of_accept_end_the_server() -> None:

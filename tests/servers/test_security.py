@@ -443,14 +443,16 @@ def test_many_come_with_and_without_credentials(
     for thread in threads:
         thread.join(60)
     assert wrong == []
-    wait_until(lambda: not server.connections and not server._arriving)
+    wait_until(lambda: not server.connections and not server._guests.arriving)
 
 
 def logging_in(server: Any) -> Any:
     """Those who are in the midst of their login, or the processes of those."""
     if isinstance(server, netobj.ForkingServer):
         return server.processes
-    return server._running._arriving if isinstance(server, netobj.AsyncServer) else server._arriving
+    if isinstance(server, netobj.AsyncServer):
+        return server._running and server._running._arriving
+    return server._guests.arriving
 
 
 def test_closing_ends_a_login_that_waits_for_its_refusal(serve: Any) -> None:
