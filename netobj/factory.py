@@ -36,11 +36,13 @@ def open_connection(
     config: Settings,
     greeted: Config | None = None,
     workers: Workers | None = None,
+    will_serve: bool = False,
 ) -> Connection:
     """The connection over *stream* that shows *service*, whose ``on_connect`` has run.
 
     *greeted*: the settings with which the peer was greeted already; then they are in force.
     *workers*: where its calls run, the first of them, too, in place of the process's threads.
+    *will_serve*: the calling thread runs ``serve_all`` next, see ``Connection.attach``.
     """
     try:
         instance = instance_of(service)
@@ -50,7 +52,7 @@ def open_connection(
         stream.close()
         raise
     connection.dispatcher.workers = workers
-    connection.attach(instance)
+    connection.attach(instance, will_serve)
     return connection
 
 
@@ -399,7 +401,8 @@ def connect_thread(
 
     def serve() -> None:
         try:
-            connection = open_connection(stream_for(there), remote_service, remote_config)
+            stream = stream_for(there)
+            connection = open_connection(stream, remote_service, remote_config, will_serve=True)
         finally:
             ready.set()
         connection.serve_all()

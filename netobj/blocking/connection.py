@@ -263,6 +263,7 @@ class Connection(Link):
         server.only_reader_gives = True
         self.dispatcher.server = server
         try:
+            self.dispatcher.thread_has_come()
             while not self.ended:
                 self.serve_straight(server)
                 self.wait_for(server, None)
@@ -321,8 +322,12 @@ class Connection(Link):
         """What a task that serves a call of the peer's uses blocking proxies through."""
         return Prompt(self, chain)
 
-    def attach(self, service: Any) -> None:
-        """Let *service* hear of the connection, then let the peer's calls run."""
+    def attach(self, service: Any, will_serve: bool = False) -> None:
+        """Let *service* hear of the connection, then let the peer's calls run.
+
+        *will_serve*: this thread calls :meth:`serve_all` next. What has come by then waits for it, as
+        it has run ``on_connect``: what that has kept in its thread is there.
+        """
         try:
             call_user(service.on_connect, self)
         except BaseException:
@@ -333,7 +338,10 @@ class Connection(Link):
             over = self._finished
         if over:  # before the service could hear of it
             self.guarded(service.on_disconnect, self)
-        self.dispatcher.open()
+        if will_serve:
+            self.dispatcher.expect_thread()
+        else:
+            self.dispatcher.open()
 
     def extend(self, extras: object) -> None:
         """The public attributes of *extras* are attributes of this connection from here on."""

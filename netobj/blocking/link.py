@@ -23,7 +23,7 @@ from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import warn_on_loop
-from netobj.blocking.pool import pool
+from netobj.blocking.pool import Job, pool
 from netobj.blocking.reader import reentrant
 from netobj.blocking.results import AsyncResult, Failed
 from netobj.blocking.running import Server
@@ -580,6 +580,10 @@ class Link(Flowing):
         """Send the releases that nothing has carried along."""
         if self.session.flush_releases():
             self.flush()
+
+    def soon(self, job: Job) -> None:
+        """Have the I/O thread run *job*, which must not wait, with its next tick."""
+        self._io.soon(job)
 
     def release_soon(self) -> None:
         """What comes late and is dropped is released before long."""

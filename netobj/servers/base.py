@@ -336,7 +336,9 @@ class Server:
         config = {} if greeted else self._config(credentials)
         service = instance_of(self.service)
         stream = stream_for(sock)
-        connection = open_connection(stream, service, config, greeted, self._workers())
+        workers = self._workers()
+        will_serve = workers is None
+        connection = open_connection(stream, service, config, greeted, workers, will_serve)
         if self._guests.enter(accepted, connection):
             return connection
         connection.close()
