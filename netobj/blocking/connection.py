@@ -325,8 +325,8 @@ class Connection(Link):
     def attach(self, service: Any, will_serve: bool = False) -> None:
         """Let *service* hear of the connection, then let the peer's calls run.
 
-        *will_serve*: this thread calls :meth:`serve_all` next. What has come by then waits for it, as
-        it has run ``on_connect``: what that has kept in its thread is there.
+        *will_serve*: this thread calls :meth:`serve_all` next. What has come by then waits for it,
+        since ``on_connect``, which it has run, may have kept something in it.
         """
         try:
             call_user(service.on_connect, self)

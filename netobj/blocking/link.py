@@ -717,6 +717,14 @@ class Link(Flowing):
         self._released.set()
 
 
+def waiting_threads() -> set[int]:
+    """The threads of this process that wait for a peer; 0 may be among them."""
+    found = set(waiting.beside)
+    for link in list(live):
+        found.update(link.waiting_threads())
+    return found
+
+
 def greeting(config: Config, root: type) -> bytes:
     """What a connection with a *root* of this class begins with."""
     side = _side(config, root)

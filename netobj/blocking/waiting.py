@@ -132,6 +132,10 @@ class Latch:
         return self.is_set
 
 
+beside: Final[set[int]] = set()
+"""Threads that wait for what another thread waits for in a connection."""
+
+
 class _ThreadContext(threading.local):
     """What belongs to the thread: its lane for ordered calls."""
 

@@ -225,10 +225,17 @@ class Slow(netobj.Service):
         return hasattr(self.of_thread, "client")
 
 
-@pytest.mark.parametrize("turn", range(5))
-def test_what_comes_while_on_connect_runs_is_run_by_its_thread(turn: int) -> None:
+class Unlucky(netobj.ThreadedServer):
+    """Its threads begin to serve when workers have taken all that they could."""
+
+    def _handle_connection(self, connection: netobj.Connection) -> None:
+        wait_until(lambda: not connection.dispatcher.overflow)
+        super()._handle_connection(connection)
+
+
+def test_what_comes_while_on_connect_runs_is_run_by_its_thread() -> None:
     with (
-        netobj.ThreadedServer(Slow, hostname="localhost") as server,
+        Unlucky(Slow, hostname="localhost") as server,
         netobj.connect("localhost", server.port) as conn,
     ):
         assert conn.root.knows()
