@@ -46,6 +46,7 @@ FLOORS = {
     "netobj.core.promises": (0, 0),
     "netobj.core.flow": (0, 0),
     "netobj.core.keeping": (0, 0),
+    "netobj.core.closing": (0, 0),
     "netobj.core.outcomes": (2, 0),
     "netobj.core.handle": (2, 3),
     "netobj.core.localclass": (2, 3),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from netobj.blocking.batch import Prompt
@@ -19,6 +18,7 @@ from netobj.blocking.safepoint import call_user, wait_event
 from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import Waiter
 from netobj.calls import Call, Pending, operation_name, report, target_name, thread_name
+from netobj.core.closing import Closing
 from netobj.core.config import Config, ConfigMapping, Serve
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.events import Request
@@ -31,7 +31,7 @@ PATIENCE: Final = 0.5
 """Seconds that closing waits for the threads that use the descriptors."""
 
 
-class Connection(Link):
+class Connection(Link, Closing):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
     *root* is what the peer reaches as its root; *stream* carries the bytes; *hello_sent*: the peer
@@ -132,17 +132,6 @@ class Connection(Link):
         except Exception:
             if not self.config.close_catchall:
                 raise
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = f"closed: {self.session.lost}" if self.closed else "open"

@@ -9,10 +9,10 @@ import socket
 import tempfile
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
+from netobj.core.closing import Closing
 from netobj.core.service import ClassicClient, VoidService
 from netobj.deploy.launch import REMOTE_GRACE, launch, near_folder
 from netobj.deploy.progress import Report, reporter
@@ -39,7 +39,7 @@ _DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _LOGGER: Final = logging.getLogger("netobj.ssh")
 
 
-class DeployedServer:
+class DeployedServer(Closing):
     """A server on another machine, which needs nothing there but Python 3.10 or later and SSH.
 
     *remote_machine*: a plumbum ``SshMachine``. Over one more ``ssh``, netobj and msgpack are
@@ -170,17 +170,6 @@ class DeployedServer:
     def let_go(self) -> None:
         """Have it end, without waiting for that; :meth:`close` waits."""
         self._ssh.let_go()
-
-    def __enter__(self) -> DeployedServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<DeployedServer on {self._ssh.name} ({'closed' if self.closed else 'open'})>"

@@ -5,41 +5,48 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import Any
 
 from netobj.blocking.sigint import on_sigint
 
+Handler = Callable[[int, FrameType | None], object]
+
 
 @contextmanager
-def on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
+def handled(number: int, handler: Handler, *defaults: Any) -> Iterator[bool]:
+    """In the block, *handler* handles the signal *number*; whether it does.
+
+    Not in other threads than the main one, nor where the program handles the signal, so that its
+    handler is none of the *defaults*.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(number)
+    if not main or before not in defaults:
+        yield False
+        return
+    signal.signal(number, handler)
+    try:
+        yield True
+    finally:
+        signal.signal(number, before)
+
+
+def on_sigterm(stop: Callable[[], object]) -> AbstractContextManager[bool]:
     """In the block, SIGTERM calls *stop*, which must not wait, in place of ending the process.
 
-    Does nothing in other threads than the main one, and where the program handles the signal.
+    As :func:`handled`.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda _number, _frame: stop())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return handled(signal.SIGTERM, lambda _number, _frame: stop(), signal.SIG_DFL)
 
 
-@contextmanager
-def on_ctrl_c(stop: Callable[[], object]) -> Iterator[None]:
+def on_ctrl_c(stop: Callable[[], object]) -> AbstractContextManager[bool]:
     """In the block, the first Ctrl-C calls *stop*, which must not wait; the next one raises.
 
-    For an event loop, in the midst of which KeyboardInterrupt would lose what it does. Does nothing
-    in other threads than the main one, and where the program handles the signal.
+    For an event loop, in the midst of which KeyboardInterrupt would lose what it does. As
+    :func:`handled`.
     """
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    if not main or before not in (signal.default_int_handler, on_sigint):
-        yield
-        return
     asked = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
@@ -49,8 +56,4 @@ def on_ctrl_c(stop: Callable[[], object]) -> Iterator[None]:
         asked = True
         stop()
 
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return handled(signal.SIGINT, ask, signal.default_int_handler, on_sigint)
