@@ -167,18 +167,21 @@ class Server:
 
     @property
     def host(self) -> str:
-        """The address that the server is bound to."""
+        """The address that the server is bound to, or was until it was closed."""
         if self.socket_path is not None:
             return self.socket_path
-        host: str = self.listener.getsockname()[0]
+        host: str = self._listening.address()[0]
         return host
 
     @property
     def port(self) -> int:
-        """The port that the server is bound to; 0 for a Unix socket."""
+        """The port that the server is bound to, or was until it was closed; 0 for a Unix socket.
+
+        Asking binds it. Raises OSError if it was closed before it was bound.
+        """
         if self.socket_path is not None:
             return 0
-        port: int = self.listener.getsockname()[1]
+        port: int = self._listening.address()[1]
         return port
 
     @property

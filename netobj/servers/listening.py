@@ -26,8 +26,8 @@ class Listening:
     Who comes when there is no descriptor for it is accepted with a spare one, for *refuse* to
     tell why, and to close. *path*: the file of a Unix socket, removed at the end.
 
-    ``_lock`` protects the making and the end of the socket, and the spare descriptor, which
-    belongs to whoever has taken it out; nothing waits while it is held.
+    ``_lock`` protects the making and the end of the socket, its address, and the spare descriptor,
+    which belongs to whoever has taken it out; nothing waits while it is held.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Listening:
     ) -> None:
         self.sock: socket.socket | None = None  # while it is bound
         self.closed = False
+        self._address: Any = None  # what it is or was bound to
         self._bind = bind
         self._refuse = refuse
         self._log = log
@@ -53,8 +54,15 @@ class Listening:
                 raise OSError(errno.EBADF, "the server is closed")
             if self.sock is None:
                 self.sock = self._bind()
+                self._address = self.sock.getsockname()
                 self._spare = os.open(os.devnull, os.O_RDONLY)
             return self.sock
+
+    def address(self) -> Any:
+        """What it is bound to, or was until the end; bound when it is first asked for."""
+        if self._address is None:
+            self.bound()
+        return self._address
 
     def accept(self) -> Accepted | None:
         """Who comes next; waits for somebody. None where the system failed, and soon may not.

@@ -40,6 +40,21 @@ def test_a_socket_path_goes_with_nothing_else(more: dict[str, Any]) -> None:
         netobj.ThreadedServer(EchoService, socket_path="x", **more)
 
 
+def test_the_port_is_known_after_close() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.fileno()
+    port = server.port
+    server.close()
+    assert (server.host, server.port) == ("127.0.0.1", port)
+
+
+def test_a_server_that_was_closed_before_it_was_bound_has_no_port() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.close()
+    with pytest.raises(OSError, match="the server is closed"):
+        _ = server.port
+
+
 def test_with_serves_and_closing_ends_the_connections() -> None:
     with netobj.ThreadedServer(EchoService, hostname="localhost") as server:
         port = server.port
