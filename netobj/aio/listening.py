@@ -41,6 +41,7 @@ class Listening:
         self._logger = logger
         self._loop = asyncio.get_running_loop()
         self._spare = Spare()
+        self._watched: set[socket.socket] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -55,11 +56,8 @@ class Listening:
 
     def close(self) -> None:
         """Accept nobody from here on."""
-        for listener in self.listeners:
-            try:
-                self._loop.remove_reader(listener)
-            except NotImplementedError:
-                pass
+        for listener in self._watched:
+            self._loop.remove_reader(listener)
         for pause in self._pauses.values():
             pause.cancel()
         for task in self._tasks:
@@ -75,6 +73,8 @@ class Listening:
             task = self._loop.create_task(self._accept_in_task(listener))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        else:
+            self._watched.add(listener)
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_AT_ONCE):
@@ -84,6 +84,7 @@ class Listening:
                 return
             except OSError as exc:
                 self._loop.remove_reader(listener)  # or it would be asked again at once
+                self._watched.discard(listener)
                 if self._passes(listener, exc):
                     watch = self._loop.call_later(ACCEPT_PAUSE, self._watch, listener)
                     self._pauses[listener] = watch
