@@ -24,7 +24,7 @@ from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
-from netobj.aio.wire import sweeper
+from netobj.aio.wire import sweeper, unread
 from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
@@ -553,6 +553,8 @@ class Link:
 
     def wire_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
+        if isinstance(exc, ConnectionError) and self.session.lost is None:
+            self.receive(unread(self.transport))  # the peer's last words may say why
         self.lose(f"the connection to {self.peer_name} broke: {exc}" if exc else CLOSED_HERE)
         assert self._abort is not None
         self._abort.cancel()
