@@ -23,7 +23,7 @@ NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 def full(count: int) -> str:
     """Why a server that may have *count* connections refuses the next one."""
-    return f"it has {count} connections, and takes no more"
+    return f"it has {count} connection{'s' * (count != 1)}, and takes no more"
 
 
 def refuse(sock: socket.socket, reason: str, hello: bytes | None) -> None:

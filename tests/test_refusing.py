@@ -28,6 +28,10 @@ def test_the_peer_learns_why() -> None:
         assert text in str(info.value)
 
 
+def test_one_is_no_plural() -> None:
+    assert full(1) == "it has 1 connection, and takes no more"
+
+
 def test_who_expects_something_else_first_is_told_nothing() -> None:
     here, there = socket.socketpair()
     with there:
