@@ -92,6 +92,7 @@ class Listening:
             self._host.accepted(sock, address)
 
     async def _accept_in_task(self, listener: socket.socket) -> None:
+        # Who comes in the very turn in which this is cancelled is closed by the collector alone.
         while True:
             try:
                 sock, address = await self._loop.sock_accept(listener)

@@ -106,6 +106,7 @@ class Server:
         self._where = (host, port, path, sock)
         self._ssl = context
         self._authenticator = serving(authenticator, context is not None or unix)
+        self._asks = self._authenticator is not None or context is not None
         self._insecure = insecure
         self._config = settings_for(service, {"logger": self.logger, **config})
         self._backlog = backlog
@@ -193,7 +194,7 @@ class Server:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
         hello = None
-        if self._authenticator is None and self._ssl is None:
+        if not self._asks:
             service = self.service
             root = service if isinstance(service, type) else type(service)
             hello = greeting(self._config, root)
@@ -221,11 +222,12 @@ class Server:
             self._admitting.discard(sock)
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
+        what = "authentication" if self._asks else "accepting"
         peer = address_text(address)
         if isinstance(exc, REFUSALS):
-            self.logger.warning("authentication failed: %s: %s", peer, exc)
+            self.logger.warning("%s failed: %s: %s", what, peer, exc)
         else:
-            self.logger.error("authentication failed: %s", peer, exc_info=exc)
+            self.logger.error("%s failed: %s", what, peer, exc_info=exc)
 
     async def _admit_by_login(self, sock: socket.socket, address: Any) -> None:
         wire = LoginWire()

@@ -273,6 +273,25 @@ def test_a_handshake_that_fails_is_logged(
     assert "127.0.0.1:" in caplog.text
 
 
+def test_a_transport_that_cannot_be_made_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOBUFS, "no room")
+
+    async def main() -> None:
+        async with aio.Server(Echo, "127.0.0.1") as server:
+            sock = comes(server)
+            with monkeypatch.context() as full:
+                full.setattr(asyncio.get_running_loop(), "connect_accepted_socket", fails)
+                assert await heard(sock) == b""
+            assert await is_served(server.port)
+
+    run(main())
+    assert "accepting failed: 127.0.0.1:" in caplog.text
+    assert "no room" in caplog.text
+
+
 def count_descriptors() -> int:
     gc.collect()
     return len(os.listdir("/proc/self/fd"))

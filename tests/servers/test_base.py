@@ -367,23 +367,25 @@ def test_who_is_being_admitted_counts_once() -> None:
             gate.set()
 
 
-def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_who_does_not_authenticate_itself_makes_room(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(sock: socket.socket) -> Any:
         raise netobj.AuthenticationError("not you")
 
-    with netobj.ThreadedServer(
-        EchoService, hostname="localhost", max_connections=1, authenticator=refuse
-    ) as server:
+    with kind(EchoService, hostname="localhost", max_connections=1, authenticator=refuse) as server:
         for number in range(1, 4):
             with socket.create_connection(("localhost", server.port)) as sock:
                 sock.settimeout(20)
                 assert sock.recv(1) == b""
             wait_until(lambda count=number: caplog.text.count("not you") == count)
-            wait_until(lambda: not server._admitting)
+            wait_until(lambda: not getattr(server, "_running", server)._admitting)
 
 
-def test_other_errors_of_accept_end_the_server() -> None:
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_other_errors_of_accept_end_the_server(kind: Any) -> None:
+    server = kind(EchoService, hostname="localhost")
     listener = server.listener
 
     class Broken:
@@ -393,8 +395,11 @@ def test_other_errors_of_accept_end_the_server() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(listener, name)
 
-    server._listener = Broken()  # type: ignore[assignment]
-    with pytest.raises(OSError, match="broken"):
+    server._listener = Broken()
+    with (
+        socket.create_connection(("localhost", server.port)),
+        pytest.raises(OSError, match="broken"),
+    ):
         server.start()
     assert listener.fileno() == -1
 
