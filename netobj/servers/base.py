@@ -19,23 +19,23 @@ from netobj.auth.exposure import check_reach
 from netobj.auth.tls import SSLAuthenticator, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
-from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
 from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.factory import open_connection
+from netobj.greetings import greeting
+from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
 from netobj.servers.closing import close_with_grace
 from netobj.servers.guests import Guests
-from netobj.servers.listening import Listening, close, find_address, listen_at, listen_at_path
+from netobj.servers.listening import Listening, find_address, listen_at, listen_at_path
 from netobj.servers.pump import Executor, Pump
 from netobj.servers.signals import on_sigterm
-from netobj.servers.welcoming import Authenticator, find_out, greet, say_no
+from netobj.servers.welcoming import Authenticator, find_out, greet
 
-MAX_CONNECTIONS: Final = 10_000
 GRACE: Final = 3.0
 """Seconds that calls have to end when a signal ends the server."""
 
@@ -263,20 +263,16 @@ class Server:
             self.logger.info("accepted %s", address)
             self._accept_method(sock)
         else:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            self._refuse(sock, full(self.max_connections))
 
     def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
-        try:
-            if self.authenticator is None and self.ssl_context is None:
-                hello = b""
-                if greeted is None:
-                    hello = greeting(self._settings(), self._service_class())
-                say_no(sock, reason, hello)
-        finally:
-            self._guests.let_go(sock)
-            close(sock)
+        hello = None
+        if self.authenticator is None and self.ssl_context is None:
+            hello = b"" if greeted else greeting(self._settings(), self._service_class())
+        self._guests.let_go(sock)
+        refuse(sock, reason, hello)
 
     def _accept_method(self, sock: socket.socket) -> None:
         """Let something run :meth:`_authenticate_and_serve_client` for *sock*."""

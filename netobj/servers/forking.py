@@ -20,6 +20,7 @@ from netobj.blocking.connection import Connection
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
+from netobj.refusing import full
 from netobj.servers.base import Server
 from netobj.servers.closing import close_with_grace
 from netobj.servers.guests import Guests
@@ -96,7 +97,7 @@ class ForkingServer(Server):
             if stream is not None:
                 stream.flush()  # else the child would write it, too
         if len(self.processes) >= self.max_connections:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            self._refuse(sock, full(self.max_connections))
             return
         with self._children_lock:
             if self._ended:

@@ -9,12 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
+from netobj.refusing import ACCEPT_PAUSE, NO_DESCRIPTOR, PASSING, Spare, close_quietly
 from netobj.sockets import bind_unix, unlink
-
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds before accepting again when the system gave no descriptor or thread."""
 
 Accepted = tuple[socket.socket, Any]
 """The socket of who has come, and its address."""
@@ -26,8 +24,8 @@ class Listening:
     Who comes when there is no descriptor for it is accepted with a spare one, for *refuse* to
     tell why, and to close. *path*: the file of a Unix socket, removed at the end.
 
-    ``_lock`` protects the making and the end of the socket, its address, and the spare descriptor,
-    which belongs to whoever has taken it out; nothing waits while it is held.
+    ``_lock`` protects the making, the address and the end of the socket; nothing waits while it is
+    held.
     """
 
     def __init__(
@@ -44,7 +42,7 @@ class Listening:
         self._refuse = refuse
         self._log = log
         self._path = path
-        self._spare: int | None = None
+        self.spare = Spare()
         self._lock = threading.RLock()
 
     def bound(self) -> socket.socket:
@@ -55,7 +53,7 @@ class Listening:
             if self.sock is None:
                 self.sock = self._bind()
                 self._address = self.sock.getsockname()
-                self._spare = os.open(os.devnull, os.O_RDONLY)
+                self.spare.renew()
             return self.sock
 
     def address(self) -> Any:
@@ -72,47 +70,26 @@ class Listening:
         try:
             return self.bound().accept()
         except OSError as exc:
-            if exc.errno not in _PASSING:
+            if exc.errno not in PASSING:
                 raise
             self._log.error("accepting failed, trying again soon: %s", exc)
             found = None
-            if exc.errno in _NO_DESCRIPTOR:
+            if exc.errno in NO_DESCRIPTOR:
                 found = self._accept_with_spare(f"{exc.strerror}")
         if found is None:
             time.sleep(ACCEPT_PAUSE)
         return found
 
     def _accept_with_spare(self, reason: str) -> Accepted | None:
-        """Accept who comes next, to say that there is no descriptor, unless there is one by then.
-
-        The system does not wait for somebody to come before it says that there is none.
-        """
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None:
-            self._renew_spare()
+        """Accept who comes next, to tell the *reason*, unless there is a descriptor by then."""
+        newcomer = self.spare.accept(self.bound())
+        if newcomer is None:
             return None
-        os.close(spare)
-        try:
-            sock, address = self.bound().accept()
-        except OSError:  # another thread has taken the descriptor, or the server is closed
-            self._renew_spare()
-            return None
-        if self._renew_spare():
-            return sock, address
-        self._refuse(sock, reason)
-        self._renew_spare()
+        if newcomer.welcome:
+            return newcomer.sock, newcomer.address
+        self._refuse(newcomer.sock, reason)
+        self.spare.renew()
         return None
-
-    def _renew_spare(self) -> bool:
-        """Keep a descriptor for later; False if there is none."""
-        with self._lock:
-            if self._spare is None and not self.closed:
-                try:
-                    self._spare = os.open(os.devnull, os.O_RDONLY)
-                except OSError:
-                    pass
-            return self._spare is not None
 
     def interrupt(self) -> None:
         """Let :meth:`accept` come out and fail; from a signal handler, so without the lock."""
@@ -125,41 +102,30 @@ class Listening:
         sock = self.sock
         if sock is not None:
             shutdown(sock)
-            close(sock)
+            close_quietly(sock)
 
     def close(self) -> None:
         """Nobody is accepted any more; also while a thread waits in :meth:`accept`."""
-        sock, spare = self._take()
-        if spare is not None:
-            os.close(spare)
+        sock = self._take()
         if sock is not None:
             shutdown(sock)
-            close(sock)
+            close_quietly(sock)
             if self._path is not None:
                 unlink(self._path)
 
-    def _take(self) -> tuple[socket.socket | None, int | None]:
+    def _take(self) -> socket.socket | None:
         with self._lock:
             self.closed = True
             sock, self.sock = self.sock, None
-            spare, self._spare = self._spare, None
-        return sock, spare
+        self.spare.close()
+        return sock
 
     def forget(self) -> None:
         """In the child of a fork: the socket is the parent's, which goes on listening."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
-        sock, spare = self._take()
-        if spare is not None:
-            os.close(spare)
+        sock = self._take()
         if sock is not None:
             sock.close()
-
-
-_PASSING: Final = frozenset(
-    getattr(errno, name)
-    for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")
-)
-_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
 def find_address(hostname: str | None, port: int, ipv6: bool) -> tuple[int, Any]:
@@ -192,14 +158,6 @@ def listen_at_path(path: str, backlog: int) -> socket.socket:
     listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
     listener.listen(backlog)
     return listener
-
-
-def close(sock: socket.socket) -> None:
-    """Close *sock*, whatever has become of it."""
-    try:
-        sock.close()
-    except OSError:
-        pass
 
 
 def shutdown(sock: socket.socket) -> None:

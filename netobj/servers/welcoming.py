@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from netobj.auth.authenticator import LOGIN_TIME, REFUSALS
 from netobj.auth.tls import accept_tls, certificate
-from netobj.blocking.link import greeting
 from netobj.core.config import Config
 from netobj.core.service import Service
-from netobj.core.session import goodbye
-from netobj.servers.listening import close
+from netobj.greetings import greeting
+from netobj.refusing import close_quietly
 from netobj.sockets import peer_text
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
@@ -33,16 +32,6 @@ def greet(sock: socket.socket, settings: Config, root: type[Service]) -> Config 
     except OSError:  # it is gone: the reader will see it
         pass
     return settings
-
-
-def say_no(sock: socket.socket, reason: str, hello: bytes) -> None:
-    """Tell who came as *sock* the *reason* why it is refused, after *hello*."""
-    try:
-        sock.setblocking(False)  # what does not fit is not worth waiting for
-        sock.send(hello + goodbye(f"the server refuses the connection: {reason}"))
-        sock.shutdown(socket.SHUT_WR)
-    except OSError:  # it is gone
-        pass
 
 
 def find_out(
@@ -70,5 +59,5 @@ def find_out(
         log.warning("authentication failed: %s: %s", peer, exc)
     except Exception:
         log.exception("authentication failed: %s", peer)
-    close(sock)
+    close_quietly(sock)
     return None

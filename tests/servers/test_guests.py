@@ -7,10 +7,11 @@ import threading
 from typing import Any
 
 import pytest
+from crowding import is_served
 
 import netobj
 from netobj.servers.guests import Guests
-from patience import is_served, wait_until
+from patience import wait_until
 
 
 class EchoService(netobj.Service):
@@ -18,7 +19,9 @@ class EchoService(netobj.Service):
         return value
 
 
-@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.ThreadPoolServer])
+@pytest.mark.parametrize(
+    "kind", [netobj.ThreadedServer, netobj.ThreadPoolServer, netobj.AsyncServer]
+)
 def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
     with kind(EchoService, hostname="localhost", max_connections=2) as server:
         one = netobj.connect("localhost", server.port)
@@ -56,19 +59,24 @@ def test_who_is_being_admitted_counts_once() -> None:
             gate.set()
 
 
-def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:
+def _admitted(server: Any) -> Any:
+    return server._running._admitting if hasattr(server, "_running") else server._guests.admitted
+
+
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_who_does_not_authenticate_itself_makes_room(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(sock: socket.socket) -> Any:
         raise netobj.AuthenticationError("not you")
 
-    with netobj.ThreadedServer(
-        EchoService, hostname="localhost", max_connections=1, authenticator=refuse
-    ) as server:
+    with kind(EchoService, hostname="localhost", max_connections=1, authenticator=refuse) as server:
         for number in range(1, 4):
             with socket.create_connection(("localhost", server.port)) as sock:
                 sock.settimeout(20)
                 assert sock.recv(1) == b""
             wait_until(lambda count=number: caplog.text.count("not you") == count)
-            wait_until(lambda: not server._guests.admitted)
+            wait_until(lambda: not _admitted(server))
 
 
 def test_a_guest_is_counted_until_it_is_let_go_of_or_has_left() -> None:

@@ -7,18 +7,17 @@ import logging
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crowding import check_who_is_served, few_descriptors
 
 import netobj
 from netobj.servers import listening
-from patience import HANG, is_served, wait_until
+from patience import HANG
 
 
 class EchoService(netobj.Service):
@@ -113,56 +112,17 @@ def test_who_comes_when_there_are_descriptors_againis_served(
     assert "refused" not in caplog.text
 
 
-FULL = """
-import logging, resource, sys
-import netobj
-
-class EchoService(netobj.Service):
-    def exposed_echo(self, value): return value
-
-kind, logfile = sys.argv[1:]
-logging.basicConfig(filename=logfile)
-resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-server = getattr(netobj, kind)(EchoService, hostname="localhost")
-print(server.port, flush=True)
-server.start()
-"""
-
-
-@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer"])
+@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer", "AsyncServer"])
 def test_without_a_descriptor_the_newcomer_is_told_and_others_are_served(
     kind: str, tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-    command = [sys.executable, "-c", FULL, kind, str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            clients: list[Any] = []
-
-            def fill() -> None:
-                for number in range(100):
-                    clients.append(netobj.connect("localhost", port))
-                    assert clients[-1].root.echo(number) == number
-
-            with pytest.raises(EOFError, match=r"refuses the connection: Too many open files"):
-                fill()
-            clients.pop().close()
-            assert len(clients) > 5
-            assert [conn.root.echo(1) for conn in clients] == [1] * len(clients)
-            for conn in clients[:3]:
-                conn.close()
-            wait_until(lambda: is_served(port))
-            assert [conn.root.echo(1) for conn in clients[3:]] == [1] * (len(clients) - 3)
-            for conn in clients[3:]:
-                conn.close()
-        finally:
-            process.kill()
+    with few_descriptors(kind, tmp_path / "log") as port:
+        check_who_is_served(port)
 
 
-def test_other_errors_of_accept_end_the_server() -> None:
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_other_errors_of_accept_end_the_server(kind: Any) -> None:
+    server = kind(EchoService, hostname="localhost")
     listener = server.listener
 
     class Broken:
@@ -172,8 +132,11 @@ def test_other_errors_of_accept_end_the_server() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(listener, name)
 
-    server._listener = Broken()  # type: ignore[assignment]
-    with pytest.raises(OSError, match="broken"):
+    server._listener = Broken()
+    with (
+        socket.create_connection(("localhost", server.port)),
+        pytest.raises(OSError, match="broken"),
+    ):
         server.start()
     assert listener.fileno() == -1
 

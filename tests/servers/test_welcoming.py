@@ -52,20 +52,8 @@ def test_who_cannot_be_told_is_no_error() -> None:
     one, other = socket.socketpair()
     other.close()
     with one:
-        welcoming.say_no(one, "no room", b"hello")
         settings = Config()
         assert welcoming.greet(one, settings, EchoService) is settings
-
-
-def test_who_is_refused_hears_why_after_the_hello() -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        welcoming.say_no(one, "no room", b"hello")
-        heard = b""
-        while piece := other.recv(4096):
-            heard += piece
-    assert heard.startswith(b"hello")
-    assert b"the server refuses the connection: no room" in heard
 
 
 def test_a_hello_that_may_not_fit_is_not_said_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import netobj
-
 HANG = 20.0
 """Seconds after which a test gives up, for hangs only."""
 
@@ -20,15 +18,6 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not come to hold"
         pause.wait(0.001)
-
-
-def is_served(port: int) -> bool:
-    """Whether the server at *port*, which has an ``echo``, serves who comes now."""
-    try:
-        with netobj.connect("localhost", port) as conn:
-            return bool(conn.root.echo(True))
-    except EOFError:
-        return False
 
 
 def has_ipv6_loopback() -> bool:
