@@ -211,4 +211,5 @@ def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Wa
 def after_fork_in_child() -> None:
     """A child has none of its parent's waiting threads, and numbers of its own."""
     chains.clear()
+    beside.clear()
     numbers.renew()
