@@ -297,3 +297,22 @@ def test_a_server_of_ones_own_that_serves_by_hand_runs_what_came_early() -> None
         netobj.connect("localhost", server.port) as conn,
     ):
         assert conn.root.knows()
+
+
+def test_what_came_early_does_not_run_once_the_server_winds_up() -> None:
+    class Closing(netobj.ThreadedServer):
+        """As if ``close(grace)`` came just before its threads begin to serve."""
+
+        def _handle_connection(self, connection: netobj.Connection) -> None:
+            connection.dispatcher.hold()
+            super()._handle_connection(connection)
+
+    with (
+        Closing(Slow, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        result = netobj.async_(conn.root.knows)()
+        wait_until(lambda: any(one.dispatcher.server for one in server.connections))
+        server.close()
+        with pytest.raises(netobj.ConnectionLost):
+            result.value  # noqa: B018
