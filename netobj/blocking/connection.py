@@ -32,7 +32,7 @@ class Connection(Link):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
     *root* is what the peer reaches as its root; *stream* carries the bytes; *hello_sent*: the peer
-    has the :func:`~netobj.blocking.link.greeting` already. A connection lives
+    has the :func:`~netobj.greetings.greeting` already. A connection lives
     until one side closes it, also when nobody refers to it any more, since the peer may still
     call back.
 

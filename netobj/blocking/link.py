@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import cache
-from importlib.util import find_spec
 from threading import get_ident
 from time import monotonic
 from typing import Any, Final
@@ -53,8 +51,8 @@ from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import LOST, NOT_STARTED, Session
-from netobj.core.session import greeting as session_greeting
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+from netobj.greetings import features, side_of
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
@@ -89,7 +87,7 @@ class Link(Flowing):
         self, root: object, stream: Stream, config: Config | None = None, hello_sent: bool = False
     ) -> None:
         config = config or Config()
-        side = _side(config, type(root))
+        side = side_of(config, type(root))
         config = config._replace(
             connid=config.connid or f"conn{next(numbers.connections)}",
             endpoints=config.endpoints or stream.endpoints,
@@ -110,7 +108,7 @@ class Link(Flowing):
             sequence=numbers.requests,
             process=self.process,
             side=side,
-            features=_features(),
+            features=features(),
             hello_sent=hello_sent,
         )
         self.config = config
@@ -708,16 +706,6 @@ class Link(Flowing):
         self._released.set()
 
 
-def greeting(config: Config, root: type) -> bytes:
-    """What a connection with a *root* of this class begins with."""
-    side = _side(config, root)
-    return session_greeting(config, root, side=side, process=numbers.process, features=_features())
-
-
-def _side(config: Config, root: type) -> str:
-    return config.connid or f"the {root.__name__} side"
-
-
 def _end_of(flow: Flow) -> Incoming | Duplex:
     return Incoming(flow) if flow.sent_end else Duplex(flow, threading.Lock())
 
@@ -733,11 +721,6 @@ def _earliest(now: float, timeout: float | None, limit: float | None, here: Scop
     if deadline <= now:
         raise AsyncResultTimeout("the deadline passed before the call was sent")
     return deadline
-
-
-@cache
-def _features() -> tuple[str, ...]:
-    return ("numpy",) if find_spec("numpy") is not None else ()
 
 
 def _after_fork_in_child() -> None:

@@ -19,14 +19,23 @@ from netobj.auth.exposure import check_reach
 from netobj.auth.tls import SSLAuthenticator, accept_tls, certificate, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
-from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
 from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
-from netobj.core.session import goodbye
 from netobj.factory import open_connection
+from netobj.greetings import greeting
+from netobj.refusing import (
+    ACCEPT_PAUSE,
+    MAX_CONNECTIONS,
+    NO_DESCRIPTOR,
+    PASSING,
+    Spare,
+    close_quietly,
+    full,
+    refuse,
+)
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
 from netobj.servers.pump import Executor, Pump
@@ -35,11 +44,8 @@ from netobj.sockets import bind_unix, peer_text, unlink
 
 Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
 
-MAX_CONNECTIONS: Final = 10_000
 GRACE: Final = 3.0
 """Seconds that calls have to end when a signal ends the server."""
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds before accepting again when the system gave no descriptor or thread."""
 
 
 class Server:
@@ -128,7 +134,7 @@ class Server:
         self._arriving: set[socket.socket] = set()  # copies of those in their handshake or login
         self._port = port
         self._listener: socket.socket | None = None
-        self._spare: int | None = None  # a descriptor for refusing when there is no other
+        self._spare = Spare()
         # Protects the listener's making, `clients`, `_admitting` and `_arriving`; nothing waits in
         # it.
         self._lock = threading.RLock()
@@ -150,7 +156,7 @@ class Server:
                 raise OSError(errno.EBADF, "the server is closed")
             if self._listener is None:
                 self._listener = self._bind()
-                self._spare = os.open(os.devnull, os.O_RDONLY)
+                self._spare.renew()
             return self._listener
 
     def _bind(self) -> socket.socket:
@@ -269,10 +275,10 @@ class Server:
         except OSError as exc:
             if not self.active or self._closed:
                 return
-            if exc.errno not in _PASSING:
+            if exc.errno not in PASSING:
                 raise
             self.logger.error("accepting failed, trying again soon: %s", exc)
-            if exc.errno in _NO_DESCRIPTOR:
+            if exc.errno in NO_DESCRIPTOR:
                 self._accept_with_spare(f"{exc.strerror}")
             time.sleep(ACCEPT_PAUSE)
             return
@@ -288,57 +294,34 @@ class Server:
             self.logger.info("accepted %s", address)
             self._accept_method(sock)
         else:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            self._refuse(sock, full(self.max_connections))
 
     def _accept_with_spare(self, reason: str) -> None:
-        """Accept who comes next, to say that there is no descriptor, unless there is one by then.
-
-        The system does not wait for somebody to come before it says that there is none.
-        """
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None:
-            self._renew_spare()
-            return
-        os.close(spare)
+        """Accept who comes next, to tell the *reason*, unless there is a descriptor by then."""
         try:
-            sock, address = self.listener.accept()
-        except OSError:  # another thread has taken the descriptor, or the server is closed
-            self._renew_spare()
+            listener = self.listener
+        except OSError:  # closed meanwhile
+            return
+        newcomer = self._spare.accept(listener)
+        if newcomer is None:
+            return
+        if newcomer.welcome:
+            self._accepted(newcomer.sock, newcomer.address)
         else:
-            if self._renew_spare():
-                self._accepted(sock, address)
-            else:
-                self._refuse(sock, reason)
-                self._renew_spare()
-
-    def _renew_spare(self) -> bool:
-        """Keep a descriptor for later; False if there is none."""
-        with self._lock:
-            if self._spare is None and not self._closed:
-                try:
-                    self._spare = os.open(os.devnull, os.O_RDONLY)
-                except OSError:
-                    pass
-            return self._spare is not None
+            self._refuse(newcomer.sock, reason)
+            self._spare.renew()
 
     def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
-        try:
-            if self.authenticator is None and self.ssl_context is None:
-                sock.setblocking(False)  # what does not fit is not worth waiting for
-                hello = b""
-                if greeted is None:
-                    settings = settings_for(self.service, self._settings(None))
-                    hello = greeting(settings, self._service_class())
-                sock.send(hello + goodbye(f"the server refuses the connection: {reason}"))
-                sock.shutdown(socket.SHUT_WR)
-        except OSError:  # it is gone
-            pass
-        finally:
-            self._let_go(sock)
-            _close(sock)
+        hello = None
+        if self.authenticator is None and self.ssl_context is None:
+            hello = b""
+            if greeted is None:
+                settings = settings_for(self.service, self._settings(None))
+                hello = greeting(settings, self._service_class())
+        self._let_go(sock)
+        refuse(sock, reason, hello)
 
     def _let_go(self, sock: socket.socket) -> None:
         """*sock* is among the clients from here on, or closed."""
@@ -415,7 +398,7 @@ class Server:
             self.logger.warning("authentication failed: %s: %s", peer, exc)
         except Exception:
             self.logger.exception("authentication failed: %s", peer)
-        _close(sock)
+        close_quietly(sock)
         return None
 
     @contextmanager
@@ -506,15 +489,13 @@ class Server:
             self._closed = True
             self.active = False
             listener, self._listener = self._listener, None
-            spare, self._spare = self._spare, None
             clients = list(self.clients)
             for sock in self._arriving:
                 _shutdown(sock)
             registration = self._registration
         if registration is not None:
             registration.stop()
-        if spare is not None:
-            os.close(spare)
+        self._spare.close()
         if listener is not None:
             close_listener(listener)
             if self.socket_path is not None:
@@ -594,19 +575,6 @@ class _Workers:
 _LOOK: Final = 0.005
 """Seconds between looks whether calls have ended."""
 _LONGEST_HELLO: Final = 4096
-_PASSING: Final = frozenset(
-    getattr(errno, name)
-    for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")
-)
-
-_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
-
-
-def _close(sock: socket.socket) -> None:
-    try:
-        sock.close()
-    except OSError:
-        pass
 
 
 def _shutdown(sock: socket.socket) -> None:
@@ -619,4 +587,4 @@ def _shutdown(sock: socket.socket) -> None:
 def close_listener(listener: socket.socket) -> None:
     """Close *listener*, also while a thread waits in its ``accept``."""
     _shutdown(listener)
-    _close(listener)
+    close_quietly(listener)

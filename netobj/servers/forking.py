@@ -20,6 +20,7 @@ from netobj.blocking.connection import Connection
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
+from netobj.refusing import full
 from netobj.servers.base import Server
 
 GRACE: Final = 2.0
@@ -94,7 +95,7 @@ class ForkingServer(Server):
             if stream is not None:
                 stream.flush()  # else the child would write it, too
         if len(self.processes) >= self.max_connections:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            self._refuse(sock, full(self.max_connections))
             return
         with self._children_lock:
             if self._ended:
@@ -185,8 +186,7 @@ class ForkingServer(Server):
         self._children = set()
         self.clients = set()
         self._admitting = set()
-        if self._spare is not None:
-            os.close(self._spare)
+        self._spare.close()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crowding import check_who_is_served, few_descriptors, is_served
 
 import netobj
 from netobj.servers import base
@@ -320,63 +321,17 @@ def test_who_comes_when_there_are_descriptors_again_is_served(
     assert "refused" not in caplog.text
 
 
-FULL = """
-import logging, resource, sys
-import netobj
-
-class EchoService(netobj.Service):
-    def exposed_echo(self, value): return value
-
-kind, logfile = sys.argv[1:]
-logging.basicConfig(filename=logfile)
-resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-server = getattr(netobj, kind)(EchoService, hostname="localhost")
-print(server.port, flush=True)
-server.start()
-"""
-
-
-@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer"])
+@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer", "AsyncServer"])
 def test_without_a_descriptor_the_newcomer_is_told_and_others_are_served(
     kind: str, tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-    command = [sys.executable, "-c", FULL, kind, str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            clients: list[Any] = []
-
-            def fill() -> None:
-                for number in range(100):
-                    clients.append(netobj.connect("localhost", port))
-                    assert clients[-1].root.echo(number) == number
-
-            with pytest.raises(EOFError, match=r"refuses the connection: Too many open files"):
-                fill()
-            clients.pop().close()
-            assert len(clients) > 5
-            assert [conn.root.echo(1) for conn in clients] == [1] * len(clients)
-            for conn in clients[:3]:
-                conn.close()
-            wait_until(lambda: _is_served(port))
-            assert [conn.root.echo(1) for conn in clients[3:]] == [1] * (len(clients) - 3)
-            for conn in clients[3:]:
-                conn.close()
-        finally:
-            process.kill()
+    with few_descriptors(kind, tmp_path / "log") as port:
+        check_who_is_served(port)
 
 
-def _is_served(port: int) -> bool:
-    try:
-        with netobj.connect("localhost", port) as conn:
-            return bool(conn.root.echo(True))
-    except EOFError:
-        return False
-
-
-@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.ThreadPoolServer])
+@pytest.mark.parametrize(
+    "kind", [netobj.ThreadedServer, netobj.ThreadPoolServer, netobj.AsyncServer]
+)
 def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
     with kind(EchoService, hostname="localhost", max_connections=2) as server:
         one = netobj.connect("localhost", server.port)
@@ -388,7 +343,7 @@ def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
                 refused.root.echo(1)
         assert one.root.echo(2) == 2
         one.close()
-        wait_until(lambda: _is_served(server.port))
+        wait_until(lambda: is_served(server.port))
         other.close()
 
 
@@ -412,23 +367,25 @@ def test_who_is_being_admitted_counts_once() -> None:
             gate.set()
 
 
-def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_who_does_not_authenticate_itself_makes_room(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(sock: socket.socket) -> Any:
         raise netobj.AuthenticationError("not you")
 
-    with netobj.ThreadedServer(
-        EchoService, hostname="localhost", max_connections=1, authenticator=refuse
-    ) as server:
+    with kind(EchoService, hostname="localhost", max_connections=1, authenticator=refuse) as server:
         for number in range(1, 4):
             with socket.create_connection(("localhost", server.port)) as sock:
                 sock.settimeout(20)
                 assert sock.recv(1) == b""
             wait_until(lambda count=number: caplog.text.count("not you") == count)
-            wait_until(lambda: not server._admitting)
+            wait_until(lambda: not getattr(server, "_running", server)._admitting)
 
 
-def test_other_errors_of_accept_end_the_server() -> None:
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
+@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.AsyncServer])
+def test_other_errors_of_accept_end_the_server(kind: Any) -> None:
+    server = kind(EchoService, hostname="localhost")
     listener = server.listener
 
     class Broken:
@@ -438,8 +395,11 @@ def test_other_errors_of_accept_end_the_server() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(listener, name)
 
-    server._listener = Broken()  # type: ignore[assignment]
-    with pytest.raises(OSError, match="broken"):
+    server._listener = Broken()
+    with (
+        socket.create_connection(("localhost", server.port)),
+        pytest.raises(OSError, match="broken"),
+    ):
         server.start()
     assert listener.fileno() == -1
 
