@@ -58,7 +58,7 @@ def connect(
     host: str,
     port: int = DEFAULT_SERVER_PORT,
     ipv6: bool = False,
-    keepalive: bool = False,
+    keepalive: float | bool = False,
     config: Settings = _NONE,
 ) -> Connection:
     """Connect to a classic server over TCP; see :func:`netobj.connect`."""

@@ -64,6 +64,11 @@ def test_keepalive_probes_an_idle_connection() -> None:
             assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
+def test_keepalive_is_checked_before_connecting() -> None:
+    with pytest.raises(ValueError, match=r"keepalive is 0\.5: give seconds, from 1 to 32767"):
+        netobj.connect("localhost", 1, keepalive=0.5)
+
+
 needs_ipv6 = pytest.mark.skipif(
     not has_ipv6_loopback(), reason="this machine has no IPv6 loopback address"
 )

@@ -6,6 +6,7 @@ there are; what each does in every detail is tested where it lives.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +66,17 @@ ROWS = """
     root close closed fileno with ping PingError serve poll poll_all serve_all serve_threaded
     sync_request async_request operators dir hash comparison isinstance class_spoofing help
     sent_home reference_counts netobj_getattr netobj_setattr netobj_delattr rpyc_getattr
+    rpyc_setattr rpyc_delattr
 
     connect unix_connect connect_pipes connect_stream connect_channel connect_subproc
     connect_thread connect_stdpipes connect_multiprocess args ssh_connect ssl_connect
     keyfile certfile ca_certs cert_reqs ssl_version ciphers verify_mode
-    discover list_services connect_by_service DiscoveryError ForbiddenError
+    discover list_services connect_by_service tries_every_address DiscoveryError ForbiddenError
     ipv6 keepalive proc
     on_connect on_disconnect ALIASES get_service_name get_service_aliases instance_per_connection
     shared_instance VoidService SlaveService MasterService ClassicService FakeSlaveService
     ClassicClient exposed exposed_with_a_prefix service
-    async_ timed buffiter restricted BgServingThread classpartial setup_logger spawn
+    async_ never_lost timed buffiter restricted BgServingThread classpartial setup_logger spawn
     wait ready error expired value add_callback set_expiry AsyncResultTimeout await cancel future
 
     ports classic_connect classic_unix_connect classic_connect_channel classic_connect_stream
@@ -82,7 +85,7 @@ ROWS = """
     eval execute namespace teleport upload upload_file upload_dir download download_file
     download_dir filter chunk_size progress upload_package upload_module obtain deliver
     redirected_stdio pm interact MockClassicConnection teleport_function export_function
-    import_function closures container_defaults client_exposes_nothing
+    import_function closures container_defaults across_versions client_exposes_nothing
 
     hostname server_ipv6 port backlog reuse_addr authenticator registrar auto_register
     protocol_config server_logger listener_timeout socket_path start server_close accept
@@ -90,7 +93,7 @@ ROWS = """
     requestBatchSize AuthenticationError SSLAuthenticator start_in_thread OneShotServer
     ForkingServer GeventServer
 
-    UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
+    registry_port UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
     on_service_removed register unregister registry_discover list filter_host re_register
 
     DeployedServer server_class service_class server_script extra_setup python_executable
@@ -767,8 +770,21 @@ def guarded() -> Iterator[Any]:
 
 
 class Old:
-    def _rpyc_getattr(self, name: str) -> str:
-        return f"old {name}"
+    """What RPyC's own names for these rules say."""
+
+    log: list[str]
+
+    def __init__(self) -> None:
+        self.log = []
+
+    def _rpyc_getattr(self, name: str) -> Any:
+        return self.log if name == "log" else f"old {name}"
+
+    def _rpyc_setattr(self, name: str, value: Any) -> None:
+        self.log.append(f"{name} = {value}")
+
+    def _rpyc_delattr(self, name: str) -> None:
+        self.log.append(f"del {name}")
 
 
 def test_netobj_getattr(guarded: Any) -> None:
@@ -789,6 +805,18 @@ def test_netobj_delattr(guarded: Any) -> None:
 
 def test_rpyc_getattr(guarded: Any) -> None:
     assert guarded.get("rpyc").anything == "old anything"
+
+
+def test_rpyc_setattr(guarded: Any) -> None:
+    obj = guarded.get("rpyc")
+    obj.speed = 3
+    assert list(obj.log) == ["speed = 3"]
+
+
+def test_rpyc_delattr(guarded: Any) -> None:
+    obj = guarded.get("rpyc")
+    del obj.speed
+    assert list(obj.log) == ["del speed"]
 
 
 # --- connecting ----------------------------------------------------------------------------------
@@ -820,6 +848,10 @@ def test_keepalive(lab: Any) -> None:
     with netobj.connect(*where, keepalive=True) as conn:
         sock = conn._channel.stream.sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        with netobj.connect(*where, keepalive=30) as conn:
+            sock = conn._channel.stream.sock
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 def has_ipv6() -> bool:
@@ -1167,10 +1199,17 @@ def test_service() -> None:
 
 
 def test_async_(lab: Any) -> None:
-    seen = threading.Event()
-    netobj.async_(lab.root.call)(seen.set)  # nobody keeps the wrapper or the result
-    assert seen.wait(HANG)
-    assert netobj.async_(lab.root.echo)(5).value == 5
+    result = netobj.async_(lab.root.echo)(5)
+    assert result.value == 5
+
+
+def test_never_lost(lab: Any) -> None:
+    seen: list[int] = []
+    for number in range(50):
+        netobj.async_(lab.root.call)(seen.append, number)  # nobody keeps the wrapper or the result
+        gc.collect(0)
+    wait_until(lambda: len(seen) == 50)
+    assert seen == list(range(50))
 
 
 def test_timed(lab: Any) -> None:
@@ -1653,6 +1692,19 @@ def test_container_defaults(there: Any) -> None:
     assert list(there.teleport(append)(2)) == [1, 2]
 
 
+def test_across_versions(there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    factor = 2
+
+    def scale(x: int, *, offset: int = 1) -> int:
+        return factor * x + offset
+
+    exported = export_function(scale)
+    # From here on the bytecode is that of another Python; with real ones: test_other_pythons.py.
+    monkeypatch.setattr("netobj.teleportation.MAGIC_NUMBER", b"other")
+    moved = there.modules["netobj.teleportation"].import_function(exported)
+    assert moved(20, offset=2) == 42
+
+
 def test_client_exposes_nothing(there: Any) -> None:
     def harmless() -> None: ...
 
@@ -1909,6 +1961,14 @@ def test_registering(name: str, kind: str) -> None:
         assert client.discover("LAB") == ()
 
 
+def test_registry_port() -> None:
+    assert netobj.utils.registry.REGISTRY_PORT == 18811
+    for kind in KINDS:
+        server_class, client_class = KINDS[kind]
+        assert signature(server_class).parameters["port"].default == 18811
+        assert signature(client_class).parameters["port"].default == 18811
+
+
 def test_UDPRegistryServer() -> None:  # noqa: N802
     with registry("UDP") as (server, client):
         assert client.register(("LAB",), 18861)
@@ -1958,7 +2018,7 @@ def test_DiscoveryError() -> None:  # noqa: N802
         netobj.discover("LAB", registrar=client, timeout=0)
 
 
-@pytest.mark.parametrize("name", ["connect_by_service"])
+@pytest.mark.parametrize("name", ["connect_by_service", "tries_every_address"])
 def test_connecting_by_name(name: str) -> None:
     with registry() as (_, client), lab_registered(client):
         with socket.create_server(("127.0.0.1", 0)) as gone:

@@ -35,6 +35,8 @@ FLOORS = {
     "netobj.core.registered": (1, 0),
     "netobj.core.exposure": (1, 0),
     "netobj.core.protocol": (1, 0),
+    "netobj.core.async_": (1, 0),
+    "netobj.version": (1, 0),
     "netobj.core.values": (1, 1),
     "netobj.core.rules": (2, 0),
     "netobj.core.vinegar_table": (2, 0),
@@ -88,6 +90,7 @@ FLOORS = {
     "netobj.cli": (7, 1),
     "netobj.interactive": (7, 2),
     "netobj.utils": (8, 0),
+    "netobj.lib": (8, 0),
     "netobj": (9, 0),
 }
 

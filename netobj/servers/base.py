@@ -134,9 +134,10 @@ class Server:
         self._arriving: set[socket.socket] = set()  # copies of those in their handshake or login
         self._port = port
         self._listener: socket.socket | None = None
+        self._address: Any = None  # what it is or was bound to
         self._spare = Spare()
-        # Protects the listener's making, `clients`, `_admitting` and `_arriving`; nothing waits in
-        # it.
+        # Protects the listener's making and address, `clients`, `_admitting` and `_arriving`;
+        # nothing waits in it.
         self._lock = threading.RLock()
         self._closed = False
         self._over = threading.Event()  # the connections are closed
@@ -156,6 +157,7 @@ class Server:
                 raise OSError(errno.EBADF, "the server is closed")
             if self._listener is None:
                 self._listener = self._bind()
+                self._address = self._listener.getsockname()
                 self._spare.renew()
             return self._listener
 
@@ -194,19 +196,27 @@ class Server:
 
     @property
     def host(self) -> str:
-        """The address that the server is bound to."""
+        """The address that the server is bound to, or was until it was closed."""
         if self.socket_path is not None:
             return self.socket_path
-        host: str = self.listener.getsockname()[0]
+        host: str = self._bound()[0]
         return host
 
     @property
     def port(self) -> int:
-        """The port that the server is bound to; 0 for a Unix socket."""
+        """The port that the server is bound to, or was until it was closed; 0 for a Unix socket.
+
+        Asking binds it. Raises OSError if it was closed before it was bound.
+        """
         if self.socket_path is not None:
             return 0
-        port: int = self.listener.getsockname()[1]
+        port: int = self._bound()[1]
         return port
+
+    def _bound(self) -> Any:
+        if self._address is None:
+            self.fileno()
+        return self._address
 
     @property
     def connections(self) -> tuple[Connection, ...]:

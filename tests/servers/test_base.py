@@ -67,6 +67,21 @@ def test_a_unix_socket_is_for_this_user_alone_and_is_removed(tmp_path: Path) -> 
         os.umask(before)
 
 
+def test_the_port_is_known_after_close() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.fileno()
+    port = server.port
+    server.close()
+    assert (server.host, server.port) == ("127.0.0.1", port)
+
+
+def test_a_server_that_was_closed_before_it_was_bound_has_no_port() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.close()
+    with pytest.raises(OSError, match="the server is closed"):
+        _ = server.port
+
+
 def test_binding_errors_come_out_of_with(tmp_path: Path) -> None:
     with (
         netobj.ThreadedServer(EchoService, hostname="localhost") as server,

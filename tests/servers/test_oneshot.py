@@ -42,8 +42,9 @@ def test_one_shot_server_serves_one_connection_and_start_returns() -> None:
         assert conn.root.echo(2) == 2
     thread.join(20)
     assert not thread.is_alive()
+    assert server.port == port
     with pytest.raises(OSError, match="the server is closed"):
-        server.port  # noqa: B018
+        server.fileno()
 
 
 def test_a_one_shot_server_on_a_unix_socket(tmp_path: Path) -> None:
