@@ -18,7 +18,10 @@ import pytest
 from plumbum import SshMachine
 
 import netobj
-from netobj.deploy import DeployedServer, DeploymentError, MultiServerDeployment
+from netobj.auth import new_token
+from netobj.auth.messages import NONCE_SIZE, PROOF_SIZE, challenge, framed, refusal, welcome
+from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE
+from netobj.deploy import SERVER_SCRIPT, DeployedServer, DeploymentError, MultiServerDeployment
 from netobj.deploy.launch import _temporary
 from netobj.deploy.payload import OLDEST_MSGPACK
 from patience import HANG, wait_until
@@ -50,28 +53,8 @@ with ServerCls(ServiceCls, hostname="localhost", port=0, reuse_addr=True, logger
 """
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared(sshd: Sshd) -> Iterator[SshMachine]:
-    with sshd.machine() as machine:
-        yield machine
-    wait_until(lambda: sshd.is_clean(0))
-
-
 @pytest.fixture
-def machine(sshd: Sshd, shared: SshMachine) -> Iterator[SshMachine]:
-    """One for all tests; none of them may leave anything on it."""
-    yield shared
-    wait_until(sshd.is_clean)
-
-
-@pytest.fixture
-def near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of this side's temporary files; a short path, for sockets."""
     path = Path(f"/tmp/near-{os.getpid()}")
     path.mkdir()
@@ -154,12 +137,54 @@ def test_callbacks_come_back(machine: SshMachine) -> None:
         assert heard == [0, 1, 2]
 
 
-def test_many_connections(machine: SshMachine) -> None:
-    with DeployedServer(machine, "netobj.ThreadPoolServer") as server:
-        connections = [server.classic_connect() for _ in range(20)]
-        assert [conn.eval("1 + 1") for conn in connections] == [2] * 20
-        for conn in connections:
-            conn.close()
+NAMED = "import builtins; builtins.kind = ServerCls.__name__"
+
+
+@pytest.mark.parametrize(
+    "kind", ["ThreadedServer", "ThreadPoolServer", "ForkingServer", "AsyncServer"]
+)
+def test_kinds_of_servers(sshd: Sshd, machine: SshMachine, near: Path, kind: str) -> None:
+    with DeployedServer(machine, f"netobj.{kind}", extra_setup=NAMED) as server:
+        connections = [server.classic_connect() for _ in range(5)]
+        assert [conn.builtins.kind for conn in connections] == [kind] * 5
+        pids = {conn.modules.os.getpid() for conn in connections}
+        assert pids < set(sshd.deployed())
+        assert len(pids) == (5 if kind == "ForkingServer" else 1)
+    assert sshd.is_clean()
+    for conn in connections:
+        wait_until(lambda conn=conn: conn.closed)
+        conn.close()
+
+
+def test_a_one_shot_server_ends_with_its_connection(sshd: Sshd, machine: SshMachine) -> None:
+    with DeployedServer(machine, "netobj.OneShotServer") as server:
+        with server.classic_connect() as conn:
+            assert conn.eval("6 * 7") == 42
+        wait_until(sshd.is_clean)
+        wait_until(lambda: server.closed)
+        assert server.proc.returncode == 0
+        with pytest.raises(netobj.ConnectionLost, match="ssh ended with 0"):
+            server.connect()
+
+
+def test_a_gevent_server(sshd: Sshd, machine: SshMachine) -> None:
+    pytest.importorskip("gevent")
+    script = f"from gevent import monkey; monkey.patch_all()\n{SERVER_SCRIPT}"
+    with (
+        DeployedServer(
+            machine,
+            "netobj.GeventServer",
+            server_script=script,
+            extra_setup=NAMED,
+            python_executable=sys.executable,
+        ) as server,
+        server.classic_connect() as conn,
+        server.classic_connect() as other,
+    ):
+        assert [conn.builtins.kind, other.builtins.kind] == ["GeventServer"] * 2
+        server.close()
+        assert sshd.is_clean()
+        wait_until(lambda: conn.closed and other.closed)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
@@ -285,25 +310,76 @@ def test_who_does_not_know_the_token_gets_nothing(sshd: Sshd, machine: SshMachin
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.settimeout(HANG)
             stranger.connect(str(folder / "s"))
-            assert len(stranger.recv(4096)) == 32  # a nonce, and not netobj's greeting
-            stranger.sendall(bytes(64))
-            assert stranger.recv(4096) == b""
+            asked = stranger.recv(4096)
+            assert asked.startswith(LOGIN_PREAMBLE)  # and not with netobj's greeting
+            assert len(asked) == len(LOGIN_PREAMBLE) + 1 + NONCE_SIZE
+            stranger.sendall(framed(b"T" + bytes(NONCE_SIZE + PROOF_SIZE)))
+            refused = stranger.makefile("rb").read()
+            assert refused == refusal("wrong credentials")
         with server.classic_connect() as conn:
             assert conn.eval("6 * 7") == 42
 
 
 def test_a_wrong_token(machine: SshMachine) -> None:
     with DeployedServer(machine) as server:
-        token, server._token = server._token, b"guessed"
-        with pytest.raises(netobj.AuthenticationError, match="refused the token"):
+        token, server._token = server._token, new_token()
+        text = r"^the server deployed to ssh://127\.0\.0\.1: .*refused the login: wrong credentials"
+        with pytest.raises(netobj.AuthenticationError, match=text):
             server.connect()
         server._token = token
         server.connect().close()
 
 
+ASKED = challenge(b"T", bytes(NONCE_SIZE))
+IMPOSTORS: dict[str, tuple[type[Exception], bytes, bytes]] = {
+    "could not prove that it knows": (netobj.AuthenticationError, ASKED, welcome(bytes(32))),
+    "asks for no login": (netobj.AuthenticationError, PREAMBLE, b""),
+    "does not know netobj's login": (netobj.AuthenticationError, b"220 lab SMTP \r\n" * 2, b""),
+    "closed the connection during the login": (netobj.ConnectionLost, ASKED, b""),
+}
+
+
+def impersonate(listener: socket.socket, said: bytes, then: bytes) -> None:
+    """Speak with one client, as what is no deployed server."""
+    with listener.accept()[0] as sock:
+        sock.settimeout(HANG)
+        sock.sendall(said)
+        if said == ASKED:
+            assert sock.recv(4096)
+        sock.sendall(then)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
+
+
+def test_another_server_is_at_the_end_of_the_tunnel(machine: SshMachine, tmp_path: Path) -> None:
+    with DeployedServer(machine) as server, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        listener.settimeout(HANG)
+        server._near = str(tmp_path / "s")
+        for text, (error, said, then) in IMPOSTORS.items():
+            thread = netobj.spawn(impersonate, listener, said, then)
+            with pytest.raises(error, match=f"^the server deployed to ssh://127.0.0.1.*{text}"):
+                server.connect()
+            thread.join(HANG)
+
+
+def test_the_server_says_nothing(
+    sshd: Sshd, machine: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netobj.auth.authenticator.VERDICT_TIME", 0.1)
+    with DeployedServer(machine) as server:
+        pid = server_of(sshd)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(netobj.ConnectionLost, match=r"did not log this side in within 0\.1 s"):
+            server.connect()
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_the_token_is_in_no_arguments_and_no_environment(sshd: Sshd, machine: SshMachine) -> None:
     with DeployedServer(machine) as server:
-        token = server._token.decode()
+        token = server._token
         seen = [(line, environment_of(pid)) for pid, line in processes()]
         assert any("starting.py" in " ".join(line) for line, _ in seen)
         for line, environment in seen:

@@ -28,26 +28,6 @@ class AnswerService(netobj.Service):
         return 42
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared(sshd: Sshd) -> Iterator[SshMachine]:
-    with sshd.machine() as machine:
-        yield machine
-    wait_until(lambda: sshd.is_clean(0))
-
-
-@pytest.fixture
-def machine(sshd: Sshd, shared: SshMachine) -> Iterator[SshMachine]:
-    """One for all tests; none of them may leave anything on it."""
-    yield shared
-    wait_until(sshd.is_clean)
-
-
 @pytest.fixture
 def server() -> Iterator[netobj.ThreadedServer]:
     with netobj.ThreadedServer(AnswerService, hostname="localhost") as server:
