@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from looped import run
 from plumbum import SshMachine
 
 import netobj
+from listening import listening
 from netobj import aio
 from netobj.auth import TokenAuthenticator
 from netobj.ssh import SshProcess, SshStream
@@ -41,20 +41,6 @@ def tunnel_of(conn: netobj.Connection) -> SshProcess:
     assert isinstance(stream, SshStream)
     assert stream.process is not None
     return stream.process
-
-
-def listening(pid: int) -> list[str]:
-    """The addresses at which the process listens, as Linux writes them."""
-    own = set()
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # the one that the listing itself has open
-            own.add(os.readlink(path))
-    rows = [
-        row.split()
-        for table in ("tcp", "tcp6")
-        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-    ]
-    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
 
 
 def test_ssh_connect(machine: SshMachine, server: netobj.ThreadedServer) -> None:
