@@ -23,7 +23,7 @@ from netobj.auth import new_token
 from netobj.auth.messages import NONCE_SIZE, PROOF_SIZE, challenge, framed, refusal, welcome
 from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE
 from netobj.deploy import SERVER_SCRIPT, DeployedServer, DeploymentError, MultiServerDeployment
-from netobj.deploy.launch import _temporary
+from netobj.deploy.launch import _Talk, _temporary
 from netobj.deploy.payload import OLDEST_MSGPACK
 from patience import HANG, wait_until
 from sshd import Sshd, end, environment_of, processes, running
@@ -96,8 +96,8 @@ def test_deployed_server(sshd: Sshd, machine: SshMachine, near: Path) -> None:
         assert conn.peer_name == "the server deployed to ssh://127.0.0.1"
         data = bytes(range(256)) * 10_000
         assert conn.builtins.bytes(data) == data
-    server.close()
-    assert sshd.is_clean()
+    server.close(timeout=HANG)
+    assert sshd.is_clean()  # it has waited for that
     assert server.closed
     assert repr(server) == "<DeployedServer on ssh://127.0.0.1 (closed)>"
     assert machine["echo"]("still there").strip() == "still there"
@@ -107,7 +107,7 @@ def test_deployed_server_is_a_context_manager(sshd: Sshd, machine: SshMachine) -
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         assert conn.eval("6 * 7") == 42
         assert not server.closed
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     server.close()
     with pytest.raises(netobj.ConnectionLost, match="was closed on this side"):
         server.connect()
@@ -151,7 +151,7 @@ def test_kinds_of_servers(sshd: Sshd, machine: SshMachine, near: Path, kind: str
         pids = {conn.modules.os.getpid() for conn in connections}
         assert pids < set(sshd.deployed())
         assert len(pids) == (5 if kind == "ForkingServer" else 1)
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     for conn in connections:
         wait_until(lambda conn=conn: conn.closed)
         conn.close()
@@ -184,7 +184,7 @@ def test_a_gevent_server(sshd: Sshd, machine: SshMachine) -> None:
     ):
         assert [conn.builtins.kind, other.builtins.kind] == ["GeventServer"] * 2
         server.close()
-        assert sshd.is_clean()
+        wait_until(sshd.is_clean)
         wait_until(lambda: conn.closed and other.closed)
 
 
@@ -242,10 +242,11 @@ def test_what_the_server_prints_is_logged_and_holds_nobody_up(
     caplog.set_level(logging.INFO, "netobj.ssh")
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         conn.execute("import sys")
-        conn.execute("for n in range(20_000): print('out', n, '.' * 100)")
-        conn.execute("for n in range(2_000): print('err', n, '.' * 100, file=sys.stderr)")
-    assert "ssh://127.0.0.1: out 19999 ..." in caplog.text
-    assert "ssh://127.0.0.1: err 1999 ..." in caplog.text
+        # More than ssh and all pipes on the way hold.
+        conn.execute("for n in range(5_000): print('out', n, '.' * 900)")
+        conn.execute("for n in range(500): print('err', n, '.' * 900, file=sys.stderr)")
+    for text in ("ssh://127.0.0.1: out 4999 ...", "ssh://127.0.0.1: err 499 ..."):
+        wait_until(lambda text=text: text in caplog.text)
 
 
 def test_a_login_that_talks(tmp_path: Path) -> None:
@@ -474,16 +475,22 @@ def test_a_machine_that_does_not_go_on(
     sshd: Sshd, machine: SshMachine, near: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netobj.deploy.launch.REMOTE_GRACE", 0.2)
+    send = _Talk.send
+
+    def send_and_be_impatient(talk: _Talk, data: bytes) -> None:
+        talk._timeout = 0.2
+        send(talk, data)
 
     def freeze(done: int, total: int) -> None:
         if done == 0:
             wait_until(lambda: sshd.deployed())
             os.kill(guardian_of(sshd), signal.SIGSTOP)
+            monkeypatch.setattr(_Talk, "send", send_and_be_impatient)
 
     monkeypatch.setattr("netobj.deploy.launch.archive", lambda script: bytes(50_000_000))
     try:
         with pytest.raises(DeploymentError, match="timed out"):
-            DeployedServer(machine, timeout=1, progress=freeze)
+            DeployedServer(machine, progress=freeze)
         wait_until(lambda: len(sshd.sessions()) == 1)
     finally:
         for pid in sshd.deployed():
@@ -541,7 +548,7 @@ def test_ssh_dies(sshd: Sshd, machine: SshMachine, near: Path) -> None:
     conn = server.classic_connect()
     end(server.proc.pid)
     wait_until(lambda: conn.closed)
-    assert server.closed
+    wait_until(lambda: server.closed)
     with pytest.raises(netobj.ConnectionLost):
         conn.eval("1")
     with pytest.raises(netobj.ConnectionLost, match=r"cannot be reached.*ssh ended with -9"):
@@ -589,7 +596,7 @@ def test_what_the_server_started_ends_with_it(sshd: Sshd, machine: SshMachine) -
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         child = conn.modules.subprocess.Popen(["sleep", "1000"]).pid
         assert (child, ["sleep", "1000"]) in processes()
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or is_zombie(child))
 
 
@@ -609,7 +616,7 @@ def test_a_server_that_does_not_end(
     conn = server.classic_connect()
     os.kill(server_of(sshd), signal.SIGSTOP)  # as one that a function in C holds up
     server.close()
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     conn.close()
 
 
@@ -622,7 +629,7 @@ def test_close_waits_no_longer_than_it_is_told(
         os.kill(pid, signal.SIGSTOP)
     server.close(timeout=0.2)
     assert "did not end in time" in caplog.text
-    assert len(sshd.sessions()) == 1
+    wait_until(lambda: len(sshd.sessions()) == 1)
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     wait_until(sshd.is_clean)
@@ -691,7 +698,7 @@ def test_multi_server_deployment(sshd: Sshd, machine: SshMachine) -> None:
             for conn in [*connections, *servers.connect_all()]:
                 conn.close()
         assert len(servers) == 0
-        assert sshd.is_clean(2)
+        wait_until(lambda: sshd.is_clean(2))
     assert max(seen) == (seen[0][1], seen[0][1])
 
 
@@ -700,7 +707,7 @@ def test_one_of_several_fails(sshd: Sshd, machine: SshMachine, near: Path) -> No
         other.env["TMPDIR"] = "/no/such/folder"
         with pytest.raises(DeploymentError, match="FileNotFoundError"):
             MultiServerDeployment([machine, other, machine])
-        assert sshd.is_clean(2)
+        wait_until(lambda: sshd.is_clean(2))
 
 
 def test_one_of_several_cannot_be_connected_to(sshd: Sshd, machine: SshMachine) -> None:
@@ -715,7 +722,7 @@ def test_one_of_several_cannot_be_connected_to(sshd: Sshd, machine: SshMachine) 
         with pytest.raises(netobj.ConnectionLost):
             servers.connect_all(Listener)
         assert [conn.closed for conn in made] == [True]
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
 
 
 # --- without an sshd -----------------------------------------------------------------------------

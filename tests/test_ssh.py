@@ -119,7 +119,7 @@ def test_nobody_listens(sshd: Sshd, machine: SshMachine) -> None:
         port = taken.getsockname()[1]
     with pytest.raises(ConnectionRefusedError, match=f"ssh://127.0.0.1 port {port}"):
         netobj.ssh_connect(machine, port)
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
 
 
 def test_who_listens_says_nothing(
@@ -137,7 +137,7 @@ def test_forwarding_is_forbidden(tmp_path: Path, server: netobj.ThreadedServer) 
     with running(tmp_path, "AllowTcpForwarding no") as strict, strict.machine() as machine:
         with pytest.raises(netobj.ConnectionLost, match="prohibited"):
             netobj.ssh_connect(machine, server.port)
-        assert strict.is_clean()
+        wait_until(strict.is_clean)
 
 
 def test_a_wrong_host_key(tmp_path: Path, server: netobj.ThreadedServer) -> None:
@@ -147,7 +147,7 @@ def test_a_wrong_host_key(tmp_path: Path, server: netobj.ThreadedServer) -> None
         sshd.start()
         with pytest.raises(netobj.ConnectionLost, match="Host key verification failed"):
             netobj.ssh_connect(machine, server.port)
-        assert sshd.is_clean()
+        wait_until(sshd.is_clean)
 
 
 def test_sshd_is_gone(tmp_path: Path, server: netobj.ThreadedServer) -> None:
@@ -155,7 +155,7 @@ def test_sshd_is_gone(tmp_path: Path, server: netobj.ThreadedServer) -> None:
         sshd.stop()
         with pytest.raises(netobj.ConnectionLost, match=r"ssh ended with 255: .*refused"):
             netobj.ssh_connect(machine, server.port)
-        assert sshd.is_clean()
+        wait_until(sshd.is_clean)
 
 
 def test_no_plumbum_machine() -> None:
