@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from netobj.blocking.safepoint import at_safe_point
 
@@ -21,9 +21,9 @@ _PAUSE: Final = 0.001
 class ThreadRun:
     """A run in the calling thread, which another thread may interrupt.
 
-    ``_lock`` protects ``_thread``, and the moment between looking at it and asking the
-    interpreter to raise: so nothing is raised in the thread after the run has ended. Nobody
-    waits or runs user code while holding it.
+    ``_lock`` protects ``_thread`` and ``_asked``, and the moment between looking at the first and
+    asking the interpreter to raise: so nothing is raised in the thread after the run has ended.
+    Nobody waits or runs user code while holding it.
 
     >>> run = ThreadRun()
     >>> run.execute(lambda: 6 * 7)
@@ -35,6 +35,7 @@ class ThreadRun:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: int | None = None
+        self._asked = False
 
     def execute(self, func: Callable[[], T]) -> T:
         """What *func* returns or raises; ``KeyboardInterrupt`` after :meth:`interrupt`."""
@@ -58,25 +59,43 @@ class ThreadRun:
                     return False
                 frame = sys._current_frames().get(self._thread)
                 if at_safe_point(frame) or time.monotonic() > deadline:
-                    return _raise_in(self._thread, KeyboardInterrupt)
+                    self._asked = _raise_in(self._thread, KeyboardInterrupt)
+                    return self._asked
             del frame
             time.sleep(_PAUSE)
 
     def _disarm(self) -> None:
         landed = False
-        while True:
+        while self._thread is not None or self._asked:
             try:
                 with self._lock:
                     self._thread = None
-                    _raise_in(threading.get_ident(), None)  # takes back what has not shown yet
-                break
+                if self._asked:
+                    _take_back()
+            except _TakenBack:
+                self._asked = False
             except KeyboardInterrupt:  # it arrived right here
                 landed = True
         if landed:
             raise KeyboardInterrupt
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
-    target = ctypes.py_object() if error is None else ctypes.py_object(error)
+class _TakenBack(KeyboardInterrupt):
+    """Raised in place of what has not shown yet."""
+
+
+def _take_back() -> NoReturn:
+    """Raise ``_TakenBack`` here; what was to be raised in this thread is not.
+
+    To ask for nothing instead would do, too; but up to Python 3.12 the interpreter then believes
+    for ever that something is to be raised in some thread, looks for it at each call and turn of a
+    loop, and on 3.11, in a traced function, does not get beyond that look.
+    """
+    _raise_in(threading.get_ident(), _TakenBack)
+    while True:
+        time.sleep(0)
+
+
+def _raise_in(thread: int, error: type[BaseException]) -> bool:
     set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    return bool(set_async_exc(ctypes.c_ulong(thread), target))
+    return bool(set_async_exc(ctypes.c_ulong(thread), ctypes.py_object(error)))

@@ -128,6 +128,27 @@ def test_a_run_raises_in_its_own_thread(in_thread: Callable[..., threading.Threa
     assert ended == ["interrupted"]
 
 
+TRACED = """
+import sys, threading
+from netobj.blocking.interrupt import ThreadRun
+
+trace = lambda *event: None
+threading.settrace(trace)
+sys.settrace(trace)
+run = ThreadRun()
+run.execute(lambda: None)
+print([run.execute(lambda: each) for each in range(3)])
+"""
+
+
+def test_what_is_traced_goes_on_after_a_run() -> None:
+    """By a debugger, or for coverage: on 3.11 the interpreter stood still, see `_take_back`."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")
+
+
 CHILD = """
 import socket, sys
 import netobj
