@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -244,6 +246,20 @@ def test_connect_url_to_a_classic_server(lab: Sshd) -> None:
         with netobj.classic.connect_url(url) as conn:
             assert conn.modules.os.getpid() == os.getpid()
         assert run(main(url)) == os.getpid()
+
+
+def test_a_shell_by_url(lab: Sshd) -> None:
+    with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "netobj.cli", "shell", f"netobj+ssh://lab:{server.port}"]
+            + ["-c", "import os; print(os.getpid())"],
+            capture_output=True,
+            text=True,
+            timeout=HANG,
+            check=False,
+            cwd=Path(__file__).parents[1],
+        )
+    assert (done.stdout, done.stderr, done.returncode) == (f"{os.getpid()}\n", "", 0)
 
 
 def test_connect_url_with_a_token(lab: Sshd, ask: Ask) -> None:
