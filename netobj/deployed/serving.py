@@ -26,7 +26,7 @@ def serve(server_class: Any, service: Any, **options: Any) -> None:
     It listens on a Unix socket that only this user can reach, in a folder that only this user can
     enter, and asks who connects for the token, the first line of standard input. Returns when
     that input ends, or when the server does, as a ``OneShotServer`` after its one client. It
-    serves in this thread, so that signals end it and a ``ForkingServer`` forks from it. Raises
+    serves in this thread, which is the one for a ``ForkingServer`` to fork from. Raises
     AuthenticationError if there is no token.
     """
     try:
@@ -40,18 +40,21 @@ def serve(server_class: Any, service: Any, **options: Any) -> None:
         service, socket_path=str(folder / SOCKET), authenticator=authenticator, **options
     )
     server.listener  # noqa: B018  (it listens from here on, and errors are raised here)
-    threading.Thread(target=_watch, args=(server,), name="netobj lifeline", daemon=True).start()
+    lifeline = os.dup(sys.stdin.fileno())  # whatever the service does with its own
+    watch = threading.Thread(
+        target=_watch, args=(server, lifeline), name="netobj lifeline", daemon=True
+    )
+    watch.start()
     print(READY, flush=True)
     server.start()
 
 
-def _watch(server: Any) -> None:
-    """Close *server* when standard input ends.
+def _watch(server: Any, lifeline: int) -> None:
+    """Close *server* when nothing comes from *lifeline* any more.
 
     Not by ``sys.stdin``, whose lock a thread that waits would hold while the interpreter ends. The
     wait is ``select``'s, which gevent knows to share with other greenlets.
     """
-    lifeline = sys.stdin.fileno()
     while True:
         select.select([lifeline], [], [])
         if not os.read(lifeline, _CHUNK):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +74,15 @@ def test_it_serves_until_its_input_ends(folder: Path, kind: str) -> None:
         assert process.returncode == 0
 
 
+def test_the_service_may_close_its_standard_input(folder: Path) -> None:
+    with started(folder) as process:
+        login = tell(process)
+        with netobj.unix_connect(str(folder / serving.SOCKET), authenticator=login) as conn:
+            conn.root.execute("import os; os.close(0)")
+            assert process.communicate(timeout=HANG) == (b"the end\n", b"")
+            conn.wait_closed()
+
+
 def test_it_ends_with_a_one_shot_server(folder: Path) -> None:
     with started(folder, "OneShotServer") as process:
         login = tell(process)
@@ -82,15 +90,6 @@ def test_it_ends_with_a_one_shot_server(folder: Path) -> None:
         assert process.wait(HANG) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
-
-
-def test_a_signal_ends_it(folder: Path) -> None:
-    with started(folder) as process:
-        login = tell(process)
-        with netobj.unix_connect(str(folder / serving.SOCKET), authenticator=login) as conn:
-            process.send_signal(signal.SIGTERM)
-            conn.wait_closed()
-            assert process.wait(HANG) == 0
 
 
 def test_the_input_ends_before_it_serves(folder: Path) -> None:
