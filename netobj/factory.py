@@ -21,7 +21,7 @@ from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, connect_tcp, connect_unix
-from netobj.ssh import open_through, open_to
+from netobj.ssh import open_through, passage_to
 from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
@@ -236,7 +236,7 @@ def _open_unix(target: Target, service: Any, config: Settings, tls: Any, login: 
 
 
 def _open_ssh(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    stream = open_to(target.host, target.user, target.port, tls)
+    stream = passage_to(target.host, target.user, target.port, tls).stream()
     try:
         if login is not None:
             log_in(stream.sock, login)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 import netobj
+from listening import listening
 from netobj.blocking.channel import Channel
 from netobj.blocking.streams import SocketStream
 from netobj.servers.base import Server
@@ -168,6 +169,7 @@ def test_connect_stream_and_connect_channel() -> None:
 def test_connect_subproc() -> None:
     with netobj.connect_subproc(CHILD) as conn:
         assert conn.root.eval("__import__('os').getpid()") == conn.proc.pid
+        assert listening(conn.proc.pid) == []  # nobody else can reach it
         data = os.urandom(3 * 2**20)
         assert conn.root.eval("lambda data: data")(data) == data
     assert conn.proc.wait(20) == 0

@@ -51,7 +51,7 @@ from netobj.utils.server import (
 from netobj.utils.teleportation import export_function, import_function
 from netobj.utils.zerodeploy import DeployedServer, MultiServerDeployment
 from patience import HANG, wait_until
-from sshd import Sshd, running
+from sshd import Sshd
 
 ROOT = Path(__file__).parents[1]
 
@@ -966,20 +966,6 @@ def test_child_of_multiprocessing(name: str) -> None:
         conn.root.execute("shared.value += 1")
     assert shared.value == 6
     conn.proc.join(HANG)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def machine(sshd: Sshd) -> Iterator[Any]:
-    """This machine, reached through SSH."""
-    with sshd.machine() as machine:
-        yield machine
-    wait_until(lambda: sshd.is_clean(0))
 
 
 def test_ssh_connect(machine: Any) -> None:

@@ -26,7 +26,7 @@ from netobj.auth.users import login_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.sockets import keep_alive, keepalive_seconds, refused
-from netobj.ssh import SshStream, open_to
+from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
@@ -370,13 +370,13 @@ async def _through_ssh(
     extend: Callable[[Connection], object] | None,
 ) -> Connection:
     security = security_for(None, None, authenticator)
-    opening = asyncio.ensure_future(
-        asyncio.to_thread(open_to, target.host, target.user, target.port, ssl_context)
-    )
+    passage = passage_to(target.host, target.user, target.port, ssl_context)
+    opening = asyncio.get_running_loop().run_in_executor(None, passage.stream)
     try:
         stream = await asyncio.shield(opening)
     except asyncio.CancelledError:
         opening.add_done_callback(_close_stream)
+        passage.give_up()
         raise
 
     async def open_wire(wire: Callable[[], Wire]) -> None:

@@ -11,12 +11,13 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Final
 
+from netobj.auth.authenticator import VERDICT_TIME, log_in
+from netobj.auth.tokens import TokenAuthenticator
 from netobj.blocking.connection import Connection
 from netobj.core.closing import Closing
 from netobj.core.service import ClassicClient, VoidService
 from netobj.deploy.launch import REMOTE_GRACE, launch, near_folder
 from netobj.deploy.progress import Report, reporter
-from netobj.deployed.secret import LOGIN_TIME, answer
 from netobj.deployed.serving import READY
 from netobj.errors import AuthenticationError, ConnectionLost, DeploymentError
 from netobj.factory import open_connection
@@ -136,12 +137,12 @@ class DeployedServer(Closing):
             return open_through(self.remote_machine, self._port)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(LOGIN_TIME)
+            sock.settimeout(VERDICT_TIME)
             sock.connect(self._near)
-            answer(sock, self._token)
-        except AuthenticationError:
+            log_in(sock, TokenAuthenticator(self._token))
+        except AuthenticationError as exc:
             sock.close()
-            raise
+            raise AuthenticationError(f"{name}: {exc}") from exc
         except (OSError, EOFError) as exc:
             sock.close()
             why = self._ssh.why()
