@@ -33,7 +33,7 @@ from netobj.servers.closing import close_with_grace
 from netobj.servers.guests import Guests
 from netobj.servers.listening import Listening, find_address, listen_at, listen_at_path
 from netobj.servers.pump import Executor, Pump
-from netobj.servers.signals import on_sigterm
+from netobj.servers.signals import alarmed, on_sigterm
 from netobj.servers.welcoming import Authenticator, find_out, greet
 
 GRACE: Final = 3.0
@@ -207,7 +207,8 @@ class Server:
         """
         self.active = True
         try:
-            with on_sigterm(self._interrupt):  # before it says that it has started
+            # Before it says that it has started.
+            with on_sigterm(self._interrupt), alarmed() as self._listening.alarm:
                 where = self.socket_path or f"[{self.host}]:{self.port}"
                 self.logger.info("server started on %s", where)
                 self._register()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netobj.refusing import ACCEPT_PAUSE, NO_DESCRIPTOR, PASSING, Spare, close_quietly
+from netobj.servers.signals import Alarm
 from netobj.sockets import bind_unix, unlink
 
 Accepted = tuple[socket.socket, Any]
@@ -37,6 +38,7 @@ class Listening:
     ) -> None:
         self.sock: socket.socket | None = None  # while it is bound
         self.closed = False
+        self.alarm: Alarm | None = None  # while the main thread accepts
         self._address: Any = None  # what it is or was bound to
         self._bind = bind
         self._refuse = refuse
@@ -68,7 +70,10 @@ class Listening:
         Raises OSError for what will not pass, being closed or interrupted for example.
         """
         try:
-            return self.bound().accept()
+            sock = self.bound()
+            if self.alarm is not None:
+                self.alarm.wait(sock)
+            return sock.accept()
         except OSError as exc:
             if exc.errno not in PASSING:
                 raise

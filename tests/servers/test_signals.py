@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from netobj.servers.signals import handled, on_ctrl_c, on_sigterm
+from netobj.servers.signals import alarmed, handled, on_ctrl_c, on_sigterm
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +76,72 @@ def test_the_handler_goes_with_what_is_raised_in_the_block() -> None:
     with pytest.raises(KeyError), on_sigterm(lambda: None):
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_ends_no_system_call_rings(quiet: socket.socket) -> None:
+    """As one that comes right before the call: here another thread is the one to be interrupted."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
+    go = threading.Event()
+
+    def kill() -> None:
+        go.wait()
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    try:
+        with alarmed() as alarm:
+            assert alarm is not None
+            go.set()
+            alarm.wait(quiet)
+            assert heard == [signal.SIGUSR1]
+    finally:
+        go.set()
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_comes_or_ends_is_worth_a_look(quiet: socket.socket) -> None:
+    with alarmed() as alarm:
+        assert alarm is not None
+        with socket.create_connection(quiet.getsockname()):
+            alarm.wait(quiet)
+            quiet.accept()[0].close()
+        quiet.shutdown(socket.SHUT_RDWR)
+        alarm.wait(quiet)
+        quiet.close()
+        alarm.wait(quiet)
+
+
+def test_who_is_woken_by_signals_itself_goes_on_to_be() -> None:
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    with here, there:
+        signal.set_wakeup_fd(there.fileno())
+        with alarmed() as alarm:
+            assert alarm is None
+        assert signal.set_wakeup_fd(-1) == there.fileno()
+
+
+def test_no_alarm_in_other_threads() -> None:
+    answers: list[object] = []
+
+    def use() -> None:
+        with alarmed() as alarm:
+            answers.append(alarm)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert answers == [None]
+
+
+@pytest.fixture
+def quiet() -> Iterator[socket.socket]:
+    """A socket that listens, to which nobody comes."""
+    with socket.create_server(("localhost", 0)) as listener:
+        yield listener
