@@ -249,17 +249,19 @@ def test_connect_url_to_a_classic_server(lab: Sshd) -> None:
 
 
 def test_a_shell_by_url(lab: Sshd) -> None:
+    """It tells by its exit code where it ran: what this process prints, pytest takes."""
+    code = os.getpid() % 200 + 1
     with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
         done = subprocess.run(
             [sys.executable, "-m", "netobj.cli", "shell", f"netobj+ssh://lab:{server.port}"]
-            + ["-c", "import os; print(os.getpid())"],
+            + ["-c", "import os; raise SystemExit(os.getpid() % 200 + 1)"],
             capture_output=True,
             text=True,
             timeout=HANG,
             check=False,
             cwd=Path(__file__).parents[1],
         )
-    assert (done.stdout, done.stderr, done.returncode) == (f"{os.getpid()}\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", code)
 
 
 def test_connect_url_with_a_token(lab: Sshd, ask: Ask) -> None:
