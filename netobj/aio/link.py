@@ -61,6 +61,8 @@ MOST_OWED: Final = 10_000
 """Times that a peer which takes no answers may have this side answer by itself, as pings do."""
 _LOOKS: Final = 4
 """How often it is looked, in the time that the peer has, whether it takes anything."""
+_MANY: Final = 16
+"""Messages that may wait for the loop before their bytes are counted."""
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
 
@@ -316,7 +318,10 @@ class Link:
 
     def congested(self) -> bool:
         """Too much waits to be written: nothing new is to begin; from any thread."""
-        return self._paused and self.transport.get_write_buffer_size() > self._most_queued
+        if self._paused and self.transport.get_write_buffer_size() > self._most_queued:
+            return True
+        out = self.session.out  # which threads fill, perhaps faster than the loop comes to it
+        return len(out) > _MANY and sum(map(len, list(out))) > self._most_queued
 
     def when_room(self, callback: Callable[[], object]) -> None:
         """Call *callback*, which must not wait, when that has changed, or at the end."""
@@ -513,6 +518,8 @@ class Link:
         if not self.transport.is_closing():
             self._written += len(data)
             self.transport.write(data)
+        if self._waiting and not self.congested():
+            self._let_waiting_go()
 
     def _flush_from_thread(self) -> None:
         if not self._flush_due:
