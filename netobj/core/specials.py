@@ -25,6 +25,7 @@ from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
 from netobj.core.methods import local_repr, remote_repr, thrown_by
+from netobj.core.quiet import may_ask
 from netobj.core.rebuilding import array_from
 from netobj.errors import ProtocolError
 
@@ -40,6 +41,13 @@ _CODE: Final = re.compile(r"[@=<>]?[?bBhHiIlLqQefdg]")
 def _repr(self: RemoteObject) -> str:
     handle = self.____handle__
     return remote_repr(handle, None, local_repr(handle))
+
+
+def _str(self: RemoteObject) -> Any:
+    handle = self.____handle__
+    if not may_ask():
+        return local_repr(handle)
+    return handle.link.request(_SPECIAL, handle, None, (SPECIAL_INDEX["__str__"],))
 
 
 def _plain_special(index: int) -> Callable[..., Any]:
@@ -314,6 +322,7 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
     "__call__": _call,
     "__exit__": _exit,
     "__repr__": _repr,
+    "__str__": _str,
 }
 _MORE: Final[dict[str, dict[str, Any]]] = {
     "builtins.async_generator": {
