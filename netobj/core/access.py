@@ -151,6 +151,11 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         return self._facts_of(type(obj)).own_rules
 
     @property
+    def opens_all(self) -> bool:
+        """Whether the peer may do everything."""
+        return self._config.allow_all_attrs
+
+    @property
     def shows_specials(self) -> bool:
         """Whether the special methods of objects are open by a setting."""
         return self._open[Access.GET] and self._is_special_open("__eq__")

@@ -28,8 +28,15 @@ WIDEST: Final = 99_999
 _NUMBER: Final = re.compile(r"\d+")
 _WIDE: Final = re.compile(r"%[^a-zA-Z%]*?(\*|\d{6})")
 _SIZES: Final[dict[type, int]] = {
-    **{list: 8, tuple: 8, deque: 8, UserList: 8},
-    **{str: 4, UserString: 4, bytes: 1, bytearray: 1, array: 8},
+    list: 8,
+    tuple: 8,
+    deque: 8,
+    UserList: 8,
+    str: 4,
+    UserString: 4,
+    bytes: 1,
+    bytearray: 1,
+    array: 8,
 }
 
 

@@ -485,6 +485,8 @@ def _deep(session: Session, obj: Any, memo: dict[int, Any]) -> Any:
     """As ``deepcopy``, which would not ask anybody about what is in *obj*."""
     kind = type(obj)
     if kind not in _COPYABLE:
+        if session.policy.has_own_rules(obj):
+            return _own_copy(session, obj, "__deepcopy__", {})
         if _is_plain(obj) or issubclass(kind, (type, FunctionType, BuiltinFunctionType)):
             return obj
         return _own_copy(session, obj, "__deepcopy__", {})
@@ -493,7 +495,8 @@ def _deep(session: Session, obj: Any, memo: dict[int, Any]) -> Any:
     if id(obj) in memo:
         return memo[id(obj)]
     if kind is list or kind is set or kind is dict:
-        made = memo[id(obj)] = kind()
+        made: Any = kind()
+        memo[id(obj)] = made
         if kind is dict:
             made.update((_deep(session, k, memo), _deep(session, v, memo)) for k, v in obj.items())
         elif kind is list:

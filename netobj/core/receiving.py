@@ -7,8 +7,8 @@ All of it belongs to whoever reads the connection at the time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, overload
+from weakref import WeakValueDictionary
 
 from netobj.core import values
 from netobj.core.boxing import MAX_NUMBER, Boxing
@@ -369,13 +369,18 @@ def _unknown(kind: int) -> ProtocolError:
 
 
 def _root_class(description: Description, size: int) -> ImportedClass:
-    return _recent_root(description) if size <= _SMALL_HELLO else ImportedClass(description)
+    return _shared_root(description) if size <= _SMALL_HELLO else ImportedClass(description)
 
 
-@lru_cache(maxsize=64)
-def _recent_root(description: Description) -> ImportedClass:
+_roots: Final[WeakValueDictionary[Description, ImportedClass]] = WeakValueDictionary()
+
+
+def _shared_root(description: Description) -> ImportedClass:
     """What stands for the class of a root; connections to roots that look alike share it."""
-    return ImportedClass(description)
+    known = _roots.get(description)
+    if known is None:
+        known = _roots[description] = ImportedClass(description)
+    return known
 
 
 def _smallest(limits: tuple[int, ...]) -> int:

@@ -85,10 +85,10 @@ class TypeFacts:
     """What a policy remembers of a type. Strings and flags only: it keeps no class alive."""
 
     __slots__ = (
+        "closed",
         "computed",
         "description",
         "dynamic",
-        "closed",
         "has_dict",
         "holds",
         "is_class",
@@ -104,9 +104,7 @@ class TypeFacts:
         self.ref = ref
         self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
         self.methods: dict[str, KnownMethod] = {}  # plain functions of the class and its bases
-        self.own_rules = any(
-            find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
-        )
+        self.own_rules = has_hooks(tp)
         self.computed = type(reader) is not WrapperDescriptorType  # a __getattribute__ in Python
         self.dynamic = (
             reader is not class_dict(object)["__getattribute__"]
@@ -345,6 +343,11 @@ class Rules:
         if self._prefix:
             exposed = f"only names marked @exposed or with the prefix {self._prefix!r} are open"
         return f"{exposed} (allow_public_attrs would open it)"
+
+
+def has_hooks(tp: type) -> bool:
+    """Whether *tp* has an access rule of its own."""
+    return any(find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks)
 
 
 def held(obj: Any, facts: TypeFacts, name: str) -> Any:

@@ -186,20 +186,27 @@ def _itself(self: RemoteObject) -> Any:
 
 def _bytes(self: RemoteObject) -> bytes:
     handle = self.____handle__
-    data: bytes = handle.link.request(Op.BUFFER, handle, None, ())[0]
-    return data
+    return _contents(handle)[0]
 
 
 def _buffer(self: RemoteObject, _flags: int) -> memoryview:
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    data, code, shape = _contents(self.____handle__)
     return memoryview(data).cast(code, shape) if data else memoryview(data)
+
+
+def _contents(handle: Handle) -> tuple[bytes, Any, tuple[int, ...]]:
+    """The bytes of a buffer, the format of its items, its shape."""
+    answer = handle.link.request(Op.BUFFER, handle, None, ())
+    if type(answer) is not tuple or tuple(map(type, answer)) != (bytes, str, tuple):
+        raise ProtocolError("the other side's answer is no buffer")
+    if any(type(size) is not int or size < 0 for size in answer[2]):
+        raise ProtocolError("the shape of the other side's buffer is malformed")
+    return answer
 
 
 def _buffer_of_array(self: RemoteObject, _flags: int) -> memoryview:
     """As numpy asks for it: it is fetched memory, and may be written to as that of an array."""
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    data, code, shape = _contents(self.____handle__)
     if not data:
         return memoryview(data)
     parts = [data]
@@ -211,7 +218,9 @@ def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     """For what the other side's numpy makes an array of."""
     handle = self.____handle__
     answer = handle.link.request(Op.COPY, handle, None, ("array", "numpy"))
-    if answer[0] is not None or type(answer[1]) is not tuple:
+    if type(answer) is not tuple or len(answer) != 2 or answer[0] is not None:
+        raise ProtocolError("the other side's answer is no array")
+    if type(answer[1]) is not tuple or not answer[1]:
         raise ProtocolError("the other side's answer is no array")
     parts = list(answer[1])
     del answer
@@ -222,9 +231,8 @@ def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
 def _array_of_buffer(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     import numpy  # it is numpy that calls this
 
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
-    if type(code) is not str or not _CODE.fullmatch(code):
+    data, code, shape = _contents(self.____handle__)
+    if not _CODE.fullmatch(code):
         raise TypeError(f"items of the format {code!r} are none of numpy's")
     parts = [data]
     del data

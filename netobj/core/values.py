@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgpack
 
 from netobj.core.consts import BIG_VALUE, Ext
+from netobj.core.rebuilding import PLAIN_TYPE
 from netobj.core.registered import (
     REGISTERED,
     USER_TYPES,
@@ -497,15 +498,15 @@ def _build_registered(name: str, state: object) -> object:
 
 def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
     dtype, raw = unpack(data)
-    if type(dtype) is not str or type(raw) is not bytes or not 2 <= len(dtype) <= 8:
-        raise ValueError("a numpy scalar is a dtype and bytes")
+    if type(dtype) is not str or type(raw) is not bytes or not PLAIN_TYPE.fullmatch(dtype):
+        raise ValueError("a numpy scalar is a dtype of plain data and bytes")
     return Deferred(_build_numpy_scalar, (dtype, raw))
 
 
 def _build_numpy_scalar(dtype: str, raw: bytes) -> object:
     import numpy  # an extra: here only where the peer, told that we have it, sent one
 
-    return numpy.frombuffer(raw, numpy.dtype(dtype))[0]
+    return numpy.frombuffer(raw, numpy.dtype(dtype), 1)[0]
 
 
 def _fixed(size: int, data: bytes) -> bytes:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj.core.config import Config
 from netobj.core.consts import VERSION
-from netobj.core.lookup import MISSING, find, mro_of
+from netobj.core.lookup import mro_of
 from netobj.core.quiet import quietly
-from netobj.core.rules import HOOKS, Access
+from netobj.core.rules import has_hooks
+from netobj.core.values import is_hashable
 from netobj.core.vinegar_classes import (
     GROUP,
     ClassFinder,
@@ -29,7 +30,6 @@ from netobj.core.vinegar_classes import (
     restore_attributes,
     tells_text,
 )
-from netobj.core.values import is_hashable
 from netobj.core.vinegar_table import (
     MAX_BASES,
     MAX_DEPTH,
@@ -235,7 +235,7 @@ def _attributes(exc: BaseException) -> tuple[tuple[str, Any], ...]:
         value = _safely(descriptor.__get__, exc)
         if value is not None:
             found[name] = value
-    if any(find(type(exc), hook) is not MISSING for hook in HOOKS[Access.GET]):
+    if has_hooks(type(exc)):
         return tuple(found.items())  # it has a rule of its own, which is not asked here
     for name, value in list(instance_dict(exc).items()):
         if type(name) is str and not name.startswith("_"):

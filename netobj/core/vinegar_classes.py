@@ -118,7 +118,7 @@ def restore_attributes(exc: BaseException, attributes: Iterable[tuple[str, Any]]
 def _restore_field(exc: BaseException, name: str, descriptor: Any, value: object) -> None:
     if value is None:  # None is what an unset field reads as; once set, str() would show it
         return
-    if type(value) not in _KINDS.get(name, _SHOWN):
+    if name != "value" and type(value) not in _KINDS.get(name, _SHOWN):
         return  # whatever shows the exception would ask it for something
     try:
         descriptor.__set__(exc, value)
@@ -127,11 +127,10 @@ def _restore_field(exc: BaseException, name: str, descriptor: Any, value: object
 
 
 _SHOWN: Final = frozenset((bool, int, float, str, bytes))
-_KINDS: Final[Mapping[str, Any]] = {
+_KINDS: Final[Mapping[str, set[type]]] = {
     "characters_written": {int},
-    "value": type("Anything", (), {"__contains__": lambda self, kind: True})(),
-    **dict.fromkeys(("lineno", "offset", "end_lineno", "end_offset"), {int}),
-    **dict.fromkeys(("name", "path", "text"), {str}),
+    **{name: {int} for name in ("lineno", "offset", "end_lineno", "end_offset")},
+    **{name: {str} for name in ("name", "path", "text")},
 }
 """The types that a field may have, if not any that shows itself without asking."""
 
@@ -285,13 +284,15 @@ def _reduce_class(cls: type) -> tuple[Any, ...]:
     return _same, (known,)
 
 
-copyreg.pickle(RemoteClass, _reduce_class)  # type: ignore[arg-type]
+copyreg.pickle(RemoteClass, _reduce_class)
 
 
 def _new_class(module: str, qualname: str, bases: tuple[type, ...]) -> type[BaseException]:
     namespace = {
-        **{"__module__": module, "__qualname__": qualname},
-        **{"__str__": _remote_str, "__repr__": _remote_repr},
+        "__module__": module,
+        "__qualname__": qualname,
+        "__str__": _remote_str,
+        "__repr__": _remote_repr,
     }
     made: Any = RemoteClass(qualname.rpartition(".")[2], bases, namespace)
     return cast("type[BaseException]", made)

@@ -70,7 +70,7 @@ def parse(dumped: object) -> list[Node]:
 
 
 def _check_groups(nodes: list[Node]) -> None:
-    """Whoever shows a group shows each member wherever it stands: a short table could be endless."""
+    """Whoever shows a group shows a member wherever it stands: a short table could be endless."""
     sizes: list[int] = []
     depths: list[int] = []
     for node in nodes:

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-
 from attacker import VICTIMS, Attacker, CoreSocket, hostile_server, victim
+
 from netobj.core.config import Config
 from patience import HANG
 from skins import AioClient, Background, BlockingClient, Client

@@ -1,4 +1,4 @@
-"""Names that lead out of an object: each through every operation that takes a name, on every side."""
+"""Names that lead out of an object: each through every operation, on every side."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from attacker import Asked, Attacker
 
 import netobj
-from attacker import Asked, Attacker
 from netobj.core.consts import Op
 from netobj.core.methods import BoundMethod
 from netobj.errors import AccessDenied
@@ -22,8 +22,8 @@ SECRET = "the password of a global variable"
 
 PRIVATE = (
     "__class__ __globals__ __code__ __closure__ __builtins__ __defaults__ __kwdefaults__ __dict__ "
-    "__subclasses__ __mro__ __bases__ __base__ __init__ __new__ __init_subclass__ __class_getitem__ "
-    "__reduce__ __reduce_ex__ __getstate__ __setstate__ __getattribute__ __getattr__ __setattr__ "
+    "__subclasses__ __mro__ __bases__ __base__ __init__ __new__ __init_subclass__ "
+    "__class_getitem__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __getattribute__ __getattr__ __setattr__ "
     "__delattr__ __func__ __self__ __wrapped__ __get__ __set__ __set_name__ __prepare__ "
     "__instancecheck__ __subclasscheck__ __subclasshook__ __module__ __annotations__ __weakref__ "
     "__traceback__ __context__ __cause__ __loader__ __spec__ __file__ __path__ __dir__ __sizeof__ "
@@ -102,11 +102,11 @@ class Host(netobj.Service):
     exposed_thing = Thing()
     exposed_text = Text("text")
     exposed_partial = functools.partial(hidden_function)
-    exposed_Thing = Thing
-    exposed_Colour = Colour
+    exposed_class = Thing
+    exposed_enum = Colour
     exposed_module = json
-    exposed_list = [Thing()]
-    exposed_dict = {"thing": Thing()}
+    exposed_list: ClassVar[Any] = [Thing()]
+    exposed_dict: ClassVar[Any] = {"thing": Thing()}
     exposed_error = ValueError(1)
     exposed_function = staticmethod(hidden_function)
     exposed_builtin = staticmethod(len)
@@ -135,7 +135,7 @@ class Host(netobj.Service):
         return 1
 
 
-READ = "row thing text partial Thing Colour module list dict error function builtin bound".split()
+READ = "row thing text partial class enum module list dict error function builtin bound".split()
 CALLED = "bound generator manager colour".split()
 
 
@@ -298,7 +298,7 @@ def test_a_coroutine_that_is_called_for_runs_here(attack: Any) -> None:
 def test_leaving_a_context_takes_nothing_but_exceptions(attack: Any) -> None:
     attacker = attack(Host)
     thing = attacker.get(None, "thing")
-    for junk in (thing, 1, "x", [1], Host, attacker.get(None, "Thing")):
+    for junk in (thing, 1, "x", [1], Host, attacker.get(None, "class")):
         manager = attacker.call(None, "manager")
         assert attacker.special(manager, "__enter__") == "managed"
         with pytest.raises(netobj.ProtocolError, match="exception"):
@@ -316,14 +316,14 @@ class Raises:
 
 def test_checks_take_classes_alone(attack: Any) -> None:
     class Asked(netobj.Service):
-        exposed_Thing = Thing
+        exposed_class = Thing
         exposed_other = Raises()
 
     attacker = attack(Asked)
-    assert attacker.ask(Op.INSTANCE_CHECK, None, "Thing", 1) is False
+    assert attacker.ask(Op.INSTANCE_CHECK, None, "class", 1) is False
     for op in (Op.INSTANCE_CHECK, Op.SUBCLASS_CHECK):
         with pytest.raises(AccessDenied):
             attacker.ask(op, None, "other", 1)
     closed = attack(Asked, {"allow_safe_attrs": False})
     with pytest.raises(AccessDenied):
-        closed.ask(Op.INSTANCE_CHECK, None, "Thing", 1)
+        closed.ask(Op.INSTANCE_CHECK, None, "class", 1)

@@ -12,9 +12,9 @@ import traceback
 from typing import Any
 
 import pytest
+from attacker import Forged, error, table
 
 import netobj
-from attacker import Forged, error, table
 from netobj.core.vinegar_table import MAX_NODES
 from netobj.errors import GenericException, ProtocolError
 from patience import HANG

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import msgpack
 
 import netobj
+from fakewire import Side
 from netobj import aio
 from netobj.blocking.streams import SocketStream
 from netobj.core import values
-from netobj.core.boxing import Raised
+from netobj.core.boxing import Export, Raised
 from netobj.core.config import Config
 from netobj.core.consts import HEADER_SIZE, SPECIAL_INDEX, Ext, Kind, Op
 from netobj.core.events import Event, Reply, Request
@@ -28,7 +29,6 @@ from netobj.core.handlers import perform
 from netobj.core.netref import proxy_for
 from netobj.core.service import SlaveService
 from netobj.core.session import Session
-from fakewire import Side
 from patience import HANG
 from skins import Background
 
@@ -196,8 +196,8 @@ class Attacker:
         try:
             while True:
                 self.serve(self.requested())
-        except (EOFError, OSError):
-            pass
+        except (EOFError, OSError, netobj.ProtocolError):
+            self.close()
 
     def reply(self, request: Request, value: object) -> None:
         """Answer *request* with *value*; one made by :meth:`claim` and its likes is sent as it is."""
@@ -231,10 +231,14 @@ class Attacker:
         bases: tuple[str, ...] = (),
         buffer: bool = False,
     ) -> Forged:
-        """A reference to an object that is described as one likes; there is none."""
+        """A reference to a new object that is described as one likes."""
         bits = sum(1 << SPECIAL_INDEX[special] for special in specials)
         description = [kind, module, name, list(methods), bits.to_bytes(16, "big"), list(bases)]
-        fields = [next(self._ids), next(self._class_ids), [*description, False, buffer]]
+        number = next(self._ids)
+        boxing, export = self.session.boxing, Export(Nothing(), number)
+        boxing.exports[number] = boxing._by_identity[id(export.obj)] = export
+        export.count = 1
+        fields = [number, next(self._class_ids), [*description, False, buffer]]
         return Forged(msgpack.ExtType(Ext.EXPORT, values.pack(fields)))
 
     def home(self, proxy: Any) -> msgpack.ExtType:
@@ -243,6 +247,10 @@ class Attacker:
 
     def close(self) -> None:
         self.sock.close()
+
+
+class Nothing:
+    """What is behind a claim."""
 
 
 class Forged:
@@ -263,10 +271,22 @@ class Tuple(Forged):
 def table(**fields: Any) -> list[Any]:
     """One exception of a table, as it stands on the wire; see netobj.core.vinegar_table."""
     node = {
-        **{"home": None, "origin": None, "module": "builtins", "qualname": "ValueError"},
-        **{"bases": ["ValueError", "Exception"], "is_exception": True, "args": []},
-        **{"attributes": [], "notes": [], "text": "", "traceback": None, "error_id": None},
-        **{"versions": None, "cause": None, "context": None, "suppress_context": False},
+        "home": None,
+        "origin": None,
+        "module": "builtins",
+        "qualname": "ValueError",
+        "bases": ["ValueError", "Exception"],
+        "is_exception": True,
+        "args": [],
+        "attributes": [],
+        "notes": [],
+        "text": "",
+        "traceback": None,
+        "error_id": None,
+        "versions": None,
+        "cause": None,
+        "context": None,
+        "suppress_context": False,
         "members": None,
         **fields,
     }
