@@ -291,12 +291,20 @@ def _call_slot(session: Session, function: Any, args: Args, kwargs: Kwargs) -> o
             )
     else:
         obj, operands = None, args
+    if name in _THROWING and operands and not _is_exception(operands[0]):
+        raise ProtocolError("a generator is thrown nothing but exceptions")
     if name not in SPECIAL_INDEX:
         return function(*args, **kwargs)
     _check_special(session, obj, name, operands)
     return _discreet(session, obj, name, function(*args, **kwargs))
 
 
+def _is_exception(thrown: Any) -> bool:
+    kind = type(thrown)
+    return issubclass(thrown if issubclass(kind, type) else kind, Exception)
+
+
+_THROWING: Final = frozenset(("throw", "athrow"))
 _SLOTS: Final = frozenset(
     (MethodWrapperType, WrapperDescriptorType, MethodDescriptorType, BuiltinFunctionType)
 )

@@ -72,8 +72,7 @@ def test_what_does_not_fit_is_refused_in_no_time_and_room(bomb: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     with pytest.raises(ProtocolError):
-        found = put_together(BOMBS[bomb])
-        raise AssertionError(f"it became a {type(found)}")
+        put_together(BOMBS[bomb])
     assert time.process_time() - begun < 2.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
@@ -124,5 +123,6 @@ def test_odd_answers_are_errors(lure: Any, what: str) -> None:
                 found = take(thing)
             except (ProtocolError, TypeError, ValueError, netobj.ConnectionLost):
                 continue
-            assert type(found) in (bytes, memoryview, numpy.ndarray, type(ANSWERS[what]))
-            assert getattr(found, "dtype", None) != object or what in ("nothing", "a number")
+            assert type(found) in (bytes, memoryview, numpy.ndarray)
+            if isinstance(found, numpy.ndarray):
+                assert found.dtype.kind != "O"

@@ -1,4 +1,4 @@
-"""What is not asked for is not told: addresses, files, default values; and no bombs by operators."""
+"""What is not asked for is not told: addresses, files, default values; and no bombs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import http
 import json
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -133,10 +134,19 @@ BOMBS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "a copy of the peer's many times": ("", "__mul__", (HUGE,)),
     "a format of the peer's": ("status", "__rmod__", (ByValue(bytearray(b"%999999999d")),)),
 }
-WAYS = ["special", "by name", "by reference", "by the class"]
+USED: dict[str, Callable[..., Any]] = {
+    "special": lambda peer, target, special, operands, _: peer.special(target, special, *operands),
+    "by name": lambda peer, target, special, operands, _: peer.call(target, special, *operands),
+    "by reference": lambda peer, target, special, operands, _: peer.call(
+        peer.get(target, special), None, *operands
+    ),
+    "by the class": lambda peer, target, special, operands, name: peer.call(
+        None, [f"class_of_{name}", special], target, *operands
+    ),
+}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", USED)
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_operator_makes_much_of_little(core: Any, bomb: str, way: str) -> None:
     attacker = core(Host, {"allow_public_attrs": True})
@@ -144,14 +154,7 @@ def test_no_operator_makes_much_of_little(core: Any, bomb: str, way: str) -> Non
     target = attacker.get(None, name) if name else ByValue([0])
     begun = time.process_time()
     with pytest.raises((LimitExceeded, TypeError, AttributeError)):
-        if way == "special":
-            attacker.special(target, special, *operands)
-        elif way == "by name":
-            attacker.call(target, special, *operands)
-        elif way == "by reference":
-            attacker.call(attacker.get(target, special), None, *operands)
-        else:
-            attacker.call(None, [f"class_of_{name or 'list'}", special], target, *operands)
+        USED[way](attacker, target, special, operands, name or "list")
     assert time.process_time() - begun < 1.0
 
 

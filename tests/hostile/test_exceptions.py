@@ -1,15 +1,16 @@
-"""Exceptions that a peer makes up: what arrives is an ``Exception``, and whoever shows it survives."""
+"""Exceptions that a peer makes up: an ``Exception`` arrives, and whoever shows it survives."""
 
 from __future__ import annotations
 
 import asyncio
+import builtins
 import copy
 import logging
 import pickle
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attacker import Forged, error, table
@@ -77,7 +78,7 @@ def test_the_ends_of_loops_end_no_task(lure: Any, name: str) -> None:
 class Loaded(Exception):
     """Every way to make one of these is noted."""
 
-    made: list[str] = []
+    made: ClassVar[list[str]] = []
 
     def __new__(cls, *args: Any) -> Any:
         cls.made.append("__new__")
@@ -200,25 +201,28 @@ def test_malformed_tables_are_refused(lure: Any, what: str) -> None:
     assert isinstance(exc, (ProtocolError, netobj.ConnectionLost)), repr(exc)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no groups")
+GROUP: Any = getattr(builtins, "ExceptionGroup", None)
+
+
+@pytest.mark.skipif(GROUP is None, reason="there are none before Python 3.11")
 def test_a_group_with_the_same_member_twice_still_travels(core: Any) -> None:
     inner = ValueError("once")
 
     class Grouped(netobj.Service):
         def exposed_two(self) -> None:
-            raise ExceptionGroup("both", [inner, inner])
+            raise GROUP("both", [inner, inner])
 
         def exposed_many(self) -> None:
             exc: Exception = inner
             for _ in range(20):
-                exc = ExceptionGroup("more", [exc, exc])
+                exc = GROUP("more", [exc, exc])
             raise exc
 
     attacker = core(Grouped)
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(GROUP) as caught:
         attacker.call(None, "two")
     assert [str(one) for one in caught.value.exceptions] == ["once", "once"]
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(GROUP) as caught:
         attacker.call(None, "many")
     assert len(shown(caught.value)) < SHORT
 
@@ -250,7 +254,7 @@ def test_a_mute_peer_stops_no_log_and_no_answer() -> None:
     """A proxy of one peer in an error of another's call."""
 
     class Keeper(netobj.Service):
-        kept: list[Any] = []
+        kept: ClassVar[list[Any]] = []
 
         @netobj.exposed
         def keep(self, thing: Any) -> None:

@@ -77,8 +77,7 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 def test_a_module_leads_nowhere(conn: Any, path: str) -> None:
     with pytest.raises((AttributeError, netobj.NotEncodable, TypeError, ImportError)):
-        found = conn.eval(f"lambda h: {path}")(Holder())
-        raise AssertionError(f"{path} led to {found!r}")
+        conn.eval(f"lambda h: {path}")(Holder())
 
 
 def test_nor_does_one_that_is_passed(conn: Any) -> None:
@@ -110,8 +109,7 @@ def test_a_connection_does_not_lead_to_its_settings() -> None:
         for holder in (conn.root.conn, conn.root.server, conn.root.work()):
             for name in ("session", "config", "_config", "root", "protocol_config", "connections"):
                 with pytest.raises(AttributeError):
-                    found = getattr(holder, name)
-                    raise AssertionError(f"{name} led to {found!r}")
+                    getattr(holder, name)
     Keeper.server = None
 
 
@@ -127,6 +125,7 @@ def test_redirected_streams_still_work(conn: Any, monkeypatch: pytest.MonkeyPatc
         with netobj.classic.redirected_stdio(there):
             there.execute("print('printed', input())")
         monkeypatch.undo()
+    assert there.proc.wait() == 0
     assert out.getvalue() == "printed typed\n"
     assert (sys.stdout, sys.stderr, sys.stdin) == saved
 

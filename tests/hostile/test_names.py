@@ -32,7 +32,7 @@ class Admin:
         return NotImplemented
 
 
-class Role(abc.ABC):
+class Role(metaclass=abc.ABCMeta):  # noqa: B024
     """The same, as an abstract base class."""
 
 

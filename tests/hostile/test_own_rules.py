@@ -14,8 +14,11 @@ from netobj.errors import AccessDenied
 
 SECRET = "what the rule keeps"
 EVERYTHING = {
-    "allow_public_attrs": True, "allow_setattr": True, "allow_delattr": True,
-    "allow_all_attrs": True, "allow_pickle": True,
+    "allow_public_attrs": True,
+    "allow_setattr": True,
+    "allow_delattr": True,
+    "allow_all_attrs": True,
+    "allow_pickle": True,
 }
 
 

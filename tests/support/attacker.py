@@ -1,7 +1,7 @@
 """A peer that keeps to the letter of the protocol, and to nothing else.
 
-An :class:`Attacker` is one end of a socket, whose every message is the test's. At the other end is a
-victim: a server or a client of either skin, see :func:`victim`.
+An :class:`Attacker` is one end of a socket, whose every message is the test's. At the other end is
+a victim: a server or a client of either skin, see :func:`victim`.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Attacker:
             self.close()
 
     def reply(self, request: Request, value: object) -> None:
-        """Answer *request* with *value*; one made by :meth:`claim` and its likes is sent as it is."""
+        """Answer *request* with *value*; what :meth:`claim` and its likes make goes as it is."""
         if type(value) is Forged:
             self.session.running.pop(request.seq, None)
             self.send([Kind.ERROR if value.error else Kind.REPLY, request.seq, value.wire])
