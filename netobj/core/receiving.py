@@ -360,7 +360,15 @@ class Receiving:
         if any(type(seq) is not int for seq in message[2]):
             raise ProtocolError("a goodbye carries a reason and numbers of requests")
         not_started = [self.pending.pop(seq, None) for seq in message[2]]
-        return Goodbye(message[1], [token for token in not_started if token is not None])
+        return Goodbye(_shown(message[1]), [token for token in not_started if token is not None])
+
+
+def _shown(reason: str) -> str:
+    """*reason* as one short line, which is all that a log and an error have room for."""
+    return "".join(c if c.isprintable() else "?" for c in reason[:_LONGEST_REASON])
+
+
+_LONGEST_REASON: Final = 1000
 
 
 def _unknown(kind: int) -> ProtocolError:

@@ -54,6 +54,9 @@ FRAMES: Final = frozenset(
 )
 """Names without an underscore that lead from a generator, coroutine or traceback to globals, and
 so to everything, or to code; ``allow_public_attrs`` does not open them."""
+INNER: Final = "____inner____"
+"""In a class: the names of its own affairs, which ``allow_public_attrs`` does not open. Services have
+them: who may change a service's ``CONFIG`` decides what all connections to come may do."""
 CLOSED: Final = "____closed____"
 """In a class: ``allow_public_attrs`` does not open the names of its objects. Connections have it:
 from one of these it is not far to its settings. So it is with modules: what is public there is
@@ -86,6 +89,7 @@ class TypeFacts:
 
     __slots__ = (
         "closed",
+        "inner",
         "computed",
         "description",
         "dynamic",
@@ -115,6 +119,7 @@ class TypeFacts:
         self.description: Any = None
         self.holds: int | None = None  # what the type held when it was described
         self.is_module = issubclass(tp, ModuleType)
+        self.inner = inner_names(tp)
         self.closed = self.is_module or find(tp, CLOSED) is not MISSING
 
 
@@ -165,6 +170,9 @@ class Rules:
         if name in FORMATS and not self._config.allow_all_attrs and _is_text(obj):
             rule = "it reads any attribute (allow_all_attrs would open it)"
             raise self._refusal(obj, name, access, rule)
+        if issubclass(type(obj), type) and not self._config.allow_all_attrs:
+            if name in inner_names(obj):  # type: ignore[arg-type]
+                raise self._refusal(obj, name, access, _OWN_AFFAIR)
 
     def _by_type(self, tp: type, facts: TypeFacts, name: str) -> str | None:
         """The real name for *name*, where no look at the object is needed to know it.
@@ -246,7 +254,7 @@ class Rules:
             or (config.allow_safe_attrs and name in config.safe_attrs)
             or (
                 config.allow_public_attrs
-                and not (name.startswith("_") or facts.closed)
+                and not (name.startswith("_") or facts.closed or name in facts.inner)
                 and name not in FRAMES
             )
         )
@@ -335,6 +343,8 @@ class Rules:
             return "names that begin with '_' are private (allow_all_attrs would open it)"
         if name in FRAMES:
             return "it leads to the globals of a function (allow_all_attrs would open it)"
+        if name in self._facts_of(type(obj)).inner:
+            return _OWN_AFFAIR
         if self._config.allow_public_attrs and self._facts_of(type(obj)).closed:
             return "what modules and connections hold is not public (allow_all_attrs would open it)"
         exposed = "allow_exposed_attrs is off"
@@ -343,6 +353,16 @@ class Rules:
         if self._prefix:
             exposed = f"only names marked @exposed or with the prefix {self._prefix!r} are open"
         return f"{exposed} (allow_public_attrs would open it)"
+
+
+def inner_names(tp: type) -> frozenset[str]:
+    """The names in *tp* that are its own affair."""
+    found = find(tp, INNER)
+    return found if type(found) is frozenset else _NO_NAMES
+
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+_OWN_AFFAIR: Final = "it is the service's own (allow_all_attrs would open it)"
 
 
 def has_hooks(tp: type) -> bool:

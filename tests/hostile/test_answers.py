@@ -12,7 +12,7 @@ from attacker import Tuple, error
 
 import netobj
 from netobj.core.boxing import ByValue
-from netobj.core.consts import SPECIALS, Op
+from netobj.core.consts import SPECIALS, Kind, Op
 
 pytestmark = pytest.mark.filterwarnings("ignore:NotImplemented")
 
@@ -140,6 +140,19 @@ def test_iterating_ends(lure: Any, junk: str) -> None:
     thing = client.get(client.root.thing)
     tried(lambda: list(zip(range(1000), client.items(thing), strict=False)))
     client.ping()
+
+
+def test_a_goodbye_is_one_line(lure: Any) -> None:
+    def answer(_request: Any) -> Any:
+        client.attacker.send([Kind.GOODBYE, "bye\n\x1b[2J\nERROR all is lost\n" * 10_000, []])
+        client.attacker.close()
+
+    client = lure(answer)
+    with pytest.raises(netobj.ConnectionLost) as caught:
+        client.get(client.root.work())
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) < 2000
 
 
 def test_only_what_was_raised_there_is_raised_here(lure: Any) -> None:

@@ -109,6 +109,8 @@ class Host(netobj.Service):
     exposed_list: ClassVar[Any] = [Thing()]
     exposed_dict: ClassVar[Any] = {"thing": Thing()}
     exposed_error = ValueError(1)
+    exposed_stop = KeyboardInterrupt()
+    exposed_Stop = SystemExit  # noqa: N815
     exposed_function = staticmethod(hidden_function)
     exposed_builtin = staticmethod(len)
 
@@ -308,6 +310,16 @@ def test_leaving_a_context_takes_nothing_but_exceptions(attack: Any) -> None:
     attacker.special(manager, "__enter__")
     with attacker.thrown(ValueError("mine")) as thrown:
         assert attacker.special(manager, "__exit__", thrown) is False
+
+
+def test_a_generator_is_thrown_exceptions_alone(attack: Any) -> None:
+    attacker = attack(Host)
+    for name in ("stop", "Stop"):
+        generator = attacker.call(None, "generator")
+        assert attacker.special(generator, "__next__") == 1
+        with pytest.raises(netobj.ProtocolError, match="exceptions"):
+            attacker.call(generator, "throw", attacker.get(None, name))
+        assert attacker.special(generator, "__next__") == 2
 
 
 class Raises:

@@ -18,7 +18,7 @@ import netobj
 from netobj import aio
 from netobj.core.access import Policy
 from netobj.core.config import settings_for
-from netobj.core.consts import SPECIALS
+from netobj.core.consts import SPECIALS, Op
 from netobj.core.service import ClassicClient
 from netobj.errors import AccessDenied
 
@@ -219,3 +219,35 @@ def _steps(policy: Policy, obj: Any) -> list[Any]:
         except Exception:
             continue
     return found
+
+
+# --- what belongs to the service itself ----------------------------------------------------------
+
+OWN = ["CONFIG", "ALIASES", "EXPOSURE", "on_connect", "on_disconnect"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_service_does_not_hand_out_its_settings(attack: Any, name: str) -> None:
+    """Who could change them would change those of all connections to come."""
+
+    class Open(netobj.Service):
+        exposed_cls = netobj.Service
+
+    attacker = attack(Open, {"allow_public_attrs": True})
+    for path in ([name], ["cls", name]):
+        for op in (Op.GET, Op.CALL):
+            with pytest.raises(AccessDenied):
+                attacker.ask(op, None, path)
+    assert name not in attacker.ask(Op.DIR)
+
+
+def test_nor_does_a_client_of_classic_mode(conn: Any) -> None:
+    before = dict(ClassicClient.CONFIG)
+    conn.execute("conn = None")
+    conn.namespace["conn"] = conn.root.getconn()
+    for name in OWN:
+        with pytest.raises(AttributeError):
+            conn.eval(f"conn.root.{name}")
+    with pytest.raises(AttributeError):
+        conn.execute("conn.root.CONFIG['allow_all_attrs'] = True")
+    assert before == ClassicClient.CONFIG
