@@ -273,6 +273,9 @@ def _call(
     if type(function) in _SLOTS and not session.config.allow_all_attrs:
         result = _call_slot(session, function, args, kwargs)
     else:
+        if type(function) is MethodType and type(function.__func__) is FunctionType:
+            if not session.config.allow_all_attrs:
+                check_growth(function.__self__, function.__func__.__name__, args)
         result = function(*args, **kwargs)
     return _awaitable(session, result, exposure) if type(result) in AWAITABLE else result
 

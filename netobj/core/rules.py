@@ -55,8 +55,8 @@ FRAMES: Final = frozenset(
 """Names without an underscore that lead from a generator, coroutine or traceback to globals, and
 so to everything, or to code; ``allow_public_attrs`` does not open them."""
 INNER: Final = "____inner____"
-"""In a class: the names of its own affairs, which ``allow_public_attrs`` does not open. Services have
-them: who may change a service's ``CONFIG`` decides what all connections to come may do."""
+"""In a class: the names of its own affairs, which ``allow_public_attrs`` does not open. Services
+have them: who may change a service's ``CONFIG`` decides what all connections to come may do."""
 CLOSED: Final = "____closed____"
 """In a class: ``allow_public_attrs`` does not open the names of its objects. Connections have it:
 from one of these it is not far to its settings. So it is with modules: what is public there is
@@ -89,12 +89,12 @@ class TypeFacts:
 
     __slots__ = (
         "closed",
-        "inner",
         "computed",
         "description",
         "dynamic",
         "has_dict",
         "holds",
+        "inner",
         "is_class",
         "is_module",
         "methods",

@@ -201,6 +201,7 @@ def test_it_is_what_it_says_that_is_used(core: Any, config: dict[str, Any]) -> N
     assert attacker.ask(Op.CALL, one, "name") == "name by the rule"
 
 
+@pytest.mark.parametrize("lure", ["blocking"], indirect=True)  # on a loop no buffer is copied
 def test_a_buffer_is_not_read_because_the_other_side_says_it_is_a_file(lure: Any) -> None:
     """Methods of files get copies of buffers; but who may read this one is its own affair."""
 
@@ -221,8 +222,7 @@ def test_a_buffer_is_not_read_because_the_other_side_says_it_is_a_file(lure: Any
     file = client.get(client.root.file)
     client.get(file.write(Held(SECRET.encode())))
     client.get(file.write(bytearray(b"plain")))
-    assert SECRET.encode() not in seen
-    assert type(seen[0]) is not bytes
+    assert [one for one in seen if type(one) is bytes] == [b"plain"]
 
 
 def test_a_proxy_of_one_is_not_pickled(attack: Any) -> None:
