@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -298,8 +299,8 @@ def _call_slot(session: Session, function: Any, args: Args, kwargs: Kwargs) -> o
         raise ProtocolError("a generator is thrown nothing but exceptions")
     if name not in SPECIAL_INDEX:
         return function(*args, **kwargs)
-    _check_special(session, obj, name, operands)
-    return _discreet(session, obj, name, function(*args, **kwargs))
+    check_growth(obj, name, operands)
+    return _discreet(obj, name, function(*args, **kwargs))
 
 
 def _is_exception(thrown: Any) -> bool:
@@ -313,23 +314,11 @@ _SLOTS: Final = frozenset(
 )
 
 
-def _check_special(session: Session, obj: object, name: str, operands: Args) -> None:
-    """Refuse what a special method of a builtin type must not do for a peer."""
-    if name == "__hash__" and find(type(obj), name) is _IDENTITY:
-        raise AccessDenied(
-            f"{session.side} refuses __hash__ of {describe(obj)}: it would tell its address, and "
-            "proxies have one of their own"
-        )
-    check_growth(obj, name, operands)
-
-
-_IDENTITY: Final = object.__hash__
-
-
-def _discreet(session: Session, obj: object, name: str, result: Any) -> Any:
+def _discreet(obj: object, name: str, result: Any) -> Any:
     """What the special method *name* of *obj* has returned, without addresses and file names."""
-    if name == "__hash__" and type(obj) in _HASHED_BY_ADDRESS:
-        return hash(str(result))  # which differs from process to process
+    if name == "__hash__":
+        by_address = type(obj) in _HASHED_BY_ADDRESS or find(type(obj), name) is _IDENTITY
+        return hash(f"{_SECRET}{result}") if by_address else result
     if name in _TELLING and type(result) is str and not issubclass(type(obj), str):
         if issubclass(type(obj), _PLACED):
             return f"<{describe(obj)}>"
@@ -339,6 +328,8 @@ def _discreet(session: Session, obj: object, name: str, result: Any) -> Any:
 
 _TELLING: Final = frozenset("__repr__ __str__ __format__".split())
 _PLACED: Final = (ModuleType, CodeType, FrameType)
+_IDENTITY: Final = object.__hash__
+_SECRET: Final = os.urandom(16).hex()
 _HASHED_BY_ADDRESS: Final = frozenset((MethodType, BuiltinFunctionType, MethodWrapperType))
 _AT: Final = " at 0x"
 _ADDRESS: Final = re.compile(" at 0x[0-9A-Fa-f]+")
@@ -400,12 +391,12 @@ def _special(session: Session, target: object, path: object, args: Args, kwargs:
     method = policy.special_method(obj, name)
     discreet = not (session.config.allow_all_attrs or policy.has_own_rules(obj))
     if discreet:
-        _check_special(session, obj, name, tuple(operands))
+        check_growth(obj, name, tuple(operands))
     result = method(*operands, **kwargs)
     if name in _LATE:
         return Awaited(result, _itself)
     if discreet and (name in _TELLING or name == "__hash__"):
-        return _discreet(session, obj, name, result)
+        return _discreet(obj, name, result)
     if result is NotImplemented and len(operands) == 1 and type(operands[0]) in _COPYABLE:
         return _reflected(session, obj, name, operands[0])
     return result
