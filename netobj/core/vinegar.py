@@ -18,11 +18,11 @@ from netobj.core.consts import VERSION
 from netobj.core.lookup import mro_of
 from netobj.core.quiet import quietly
 from netobj.core.rules import has_hooks
-from netobj.core.values import is_hashable
 from netobj.core.vinegar_classes import (
     GROUP,
     ClassFinder,
     builtin_ancestors,
+    holds_remote,
     instance_dict,
     is_group_class,
     native_fields,
@@ -400,7 +400,7 @@ class Loader:
             is_exception=node.is_exception,
             is_group=GROUP is not None and bool(members),
         )
-        if not is_hashable(node.args):  # what is in there may have to be asked for its text
+        if holds_remote(node.args):  # which would have to be asked for its text
             cls = self._classes.telling(cls)
         if is_group_class(cls):
             group = _new_group(cls, _message(node), members)

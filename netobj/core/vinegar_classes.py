@@ -16,8 +16,7 @@ from typing import Any, Final, TypeGuard, cast
 
 from netobj import errors
 from netobj.core.config import Config
-from netobj.core.lookup import class_dict, mro_of
-from netobj.core.values import is_hashable
+from netobj.core.lookup import MISSING, class_dict, find, mro_of
 
 BUILTINS: Final[Mapping[str, type[BaseException]]] = {
     name: value
@@ -312,9 +311,25 @@ def _remote_str(self: BaseException) -> str:
 
 
 def _remote_repr(self: BaseException) -> str:
-    if is_hashable(self.args):
-        return BaseException.__repr__(self)
-    return f"{type(self).__name__}({_remote_str(self)!r})"
+    if holds_remote(self.args):
+        return f"{type(self).__name__}({_remote_str(self)!r})"
+    return BaseException.__repr__(self)
+
+
+_DEEPEST: Final = 4
+_MOST_ITEMS: Final = 1000
+
+
+def holds_remote(value: Any, depth: int = 0) -> bool:
+    """Whether *value* is something remote, or a container with such a thing, or with too much."""
+    kind = type(value)
+    if kind is dict:
+        value = (*value.keys(), *value.values())
+    elif kind not in (tuple, list, set, frozenset):
+        return find(kind, "____handle__") is not MISSING
+    if depth > _DEEPEST or len(value) > _MOST_ITEMS:
+        return True
+    return any(holds_remote(item, depth + 1) for item in value)
 
 
 def _is_class(value: object) -> TypeGuard[type]:

@@ -334,3 +334,19 @@ def test_no_traceback_path_or_version_is_told(attack: Any) -> None:
     told = repr(seen)
     for secret in (__file__, "hostile", "netobj/", ".py", "python", "line "):
         assert secret not in told.replace(__name__, "")
+
+
+def test_the_text_of_what_comes_home_is_its_own() -> None:
+    """An exception that holds an object of this side's: nobody needs to be asked for that."""
+
+    class Raising(netobj.Service):
+        def exposed_fail(self, thing: Any) -> None:
+            raise ValueError(thing)
+
+    with netobj.connect_thread(remote_service=Raising) as conn:
+        mine = [1, 2]
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            conn.root.fail(mine)
+        assert str(caught.value) == "[1, 2]"
+        assert type(caught.value) is ValueError
+        assert caught.value.args[0] is mine
