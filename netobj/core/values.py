@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from operator import length_hint
+from operator import is_, length_hint
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -659,10 +659,14 @@ def complete(value: Any) -> Any:
         return value.value()
     if kind is tuple:
         return tuple(map(complete, value))
-    if kind is list:
-        return list(map(complete, value))
+    if kind is list:  # it may be one of this side's own, which has come home
+        items = list(map(complete, value))
+        return value if all(map(is_, items, value)) else items
     if kind is dict:
-        return {complete(key): complete(item) for key, item in value.items()}
+        pairs = [(complete(key), complete(item)) for key, item in value.items()]
+        same = all(map(is_, (key for key, _ in pairs), value))
+        same = same and all(map(is_, (item for _, item in pairs), value.values()))
+        return value if same else dict(pairs)
     if kind is slice:
         return slice(complete(value.start), complete(value.stop), complete(value.step))
     if issubclass(kind, tuple):  # a named tuple; isinstance would ask a proxy for its class

@@ -344,9 +344,9 @@ def test_the_text_of_what_comes_home_is_its_own() -> None:
             raise ValueError(thing)
 
     with netobj.connect_thread(remote_service=Raising) as conn:
-        mine = [1, 2]
-        with pytest.raises(ValueError) as caught:  # noqa: PT011
-            conn.root.fail(mine)
-        assert str(caught.value) == "[1, 2]"
-        assert type(caught.value) is ValueError
-        assert caught.value.args[0] is mine
+        for mine in ([1, [2]], {"a": [1]}):  # not copies of them
+            with pytest.raises(ValueError) as caught:  # noqa: PT011
+                conn.root.fail(mine)
+            assert caught.value.args[0] is mine
+            assert str(caught.value) == str(mine)
+            assert type(caught.value) is ValueError
