@@ -39,6 +39,7 @@ Unpack = Callable[[bytes], Any]
 
 _COMPLEX: Final = struct.Struct(">dd")
 _SINGLETONS: Final = (Ellipsis, NotImplemented)
+_LONGEST_DTYPE: Final = 8  # of the name of a numpy scalar's type, characters
 
 
 class Deferred(NamedTuple):
@@ -260,6 +261,11 @@ def encode_registered(value: object, box: Box) -> msgpack.ExtType:
     registration = USER_TYPES[type(value)]
     state = registration.encode(value)
     return _array(Ext.USER, (registration.name, state), box)
+
+
+def is_plain_numpy_scalar(value: Any) -> bool:
+    """Whether the type of a numpy scalar has a short name, which records have not."""
+    return value.dtype.names is None and len(value.dtype.str) <= _LONGEST_DTYPE
 
 
 def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
@@ -498,15 +504,20 @@ def _build_registered(name: str, state: object) -> object:
 
 def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
     dtype, raw = unpack(data)
-    if type(dtype) is not str or type(raw) is not bytes or not PLAIN_TYPE.fullmatch(dtype):
-        raise ValueError("a numpy scalar is a dtype of plain data and bytes")
+    if type(dtype) is not str or type(raw) is not bytes or len(dtype) > _LONGEST_DTYPE:
+        raise ValueError("a numpy scalar is a dtype and bytes")
+    if not PLAIN_TYPE.fullmatch(dtype):  # any other name may mean anything to numpy
+        raise ValueError("a numpy scalar has a type of plain data")
     return Deferred(_build_numpy_scalar, (dtype, raw))
 
 
 def _build_numpy_scalar(dtype: str, raw: bytes) -> object:
     import numpy  # an extra: here only where the peer, told that we have it, sent one
 
-    return numpy.frombuffer(raw, numpy.dtype(dtype), 1)[0]
+    kind = numpy.dtype(dtype)
+    if not kind.itemsize:  # an empty text, which frombuffer() does not take
+        return numpy.zeros((), kind)[()]
+    return numpy.frombuffer(raw, kind, 1)[0]
 
 
 def _fixed(size: int, data: bytes) -> bytes:
