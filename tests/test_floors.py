@@ -26,6 +26,8 @@ FLOORS = {
     "netobj.core": (0, 0),
     "netobj.core.consts": (0, 0),
     "netobj.core.lookup": (0, 0),
+    "netobj.core.quiet": (0, 0),
+    "netobj.core.growing": (1, 0),
     "netobj.core.config": (0, 1),
     "netobj.core.landing": (0, 0),
     "netobj.core.arrays": (0, 1),

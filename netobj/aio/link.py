@@ -72,6 +72,8 @@ class Link:
     :class:`netobj.aio.connection.Connection`.
     """
 
+    ____closed____ = True  # see netobj.core.rules
+
     def __init__(
         self,
         root: object,

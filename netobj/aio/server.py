@@ -71,6 +71,8 @@ class Server:
     'done'
     """
 
+    ____closed____ = True  # see netobj.core.rules
+
     def __init__(
         self,
         service: Any,

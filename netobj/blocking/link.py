@@ -71,6 +71,7 @@ class Link(Flowing):
     :class:`netobj.blocking.connection.Connection`.
     """
 
+    ____closed____ = True  # see netobj.core.rules
     _finished = False
     finished = False  # the service has been told of the end, too
     _closing = False

@@ -150,6 +150,16 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         """Whether the type of *obj* governs access to it, whatever the settings say."""
         return self._facts_of(type(obj)).own_rules
 
+    @property
+    def opens_all(self) -> bool:
+        """Whether the peer may do everything."""
+        return self._config.allow_all_attrs
+
+    @property
+    def shows_specials(self) -> bool:
+        """Whether the special methods of objects are open by a setting."""
+        return self._open[Access.GET] and self._is_special_open("__eq__")
+
     def attribute(self, obj: object, name: str, access: Access) -> str:
         """The real name of the attribute that the peer calls *name*, for *access* to it.
 
@@ -235,7 +245,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         facts = self._facts_of(tp)
         if facts.own_rules or facts.computed:
             return frozenset()
-        return frozenset(self._routines(_class_attributes(tp), _is_class_routine))
+        return frozenset(self._routines(_class_attributes(tp), _is_class_routine, facts))
 
     def methods_of_object(self, obj: object) -> frozenset[str]:
         """As :meth:`methods_of`, of what one module or class object itself holds."""
@@ -243,9 +253,9 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         if facts.own_rules or facts.computed:
             return frozenset()
         if facts.is_class:
-            found = self._routines(_class_attributes(cast("type", obj)), _is_class_routine)
+            found = self._routines(_class_attributes(cast("type", obj)), _is_class_routine, facts)
         elif facts.is_module:
-            found = self._routines(dict(instance_dict(obj) or {}), _is_routine)
+            found = self._routines(dict(instance_dict(obj) or {}), _is_routine, facts)
         else:
             return self.methods_of(type(obj))
         # What the metaclass has too may hide the class's own.
@@ -303,7 +313,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
             if not (self._config.allow_all_attrs or self._config.allow_public_attrs):
                 return
         on_type, own = find(type(obj), real), held(obj, facts, real)
-        if self._is_open(real) or self._is_marked(facts, real, on_type, own):
+        if self._is_open(real, facts) or self._is_marked(facts, real, on_type, own):
             yield real
 
     def _bare(self, real: str) -> str:
@@ -311,7 +321,10 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         return (real.removeprefix(self._prefix) or real) if self._prefix else real
 
     def _routines(
-        self, attributes: Mapping[str, Any], is_routine: Callable[[Any], bool]
+        self,
+        attributes: Mapping[str, Any],
+        is_routine: Callable[[Any], bool],
+        facts: TypeFacts,
     ) -> Iterator[str]:
         """The visible names under which *attributes* shows routines."""
         if not self._open[Access.GET]:
@@ -320,7 +333,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
             if is_dunder(name):
                 continue
             shown = attributes.get(name, MISSING)
-            if shown is MISSING or not (self._is_open(name) or self._counts(name, shown)):
+            if shown is MISSING or not (self._is_open(name, facts) or self._counts(name, shown)):
                 shown = attributes.get(self._prefix + name) if self._prefix else None
             if is_routine(shown):
                 yield name

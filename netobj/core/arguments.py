@@ -12,6 +12,7 @@ from netobj.core.boxing import ByValue
 from netobj.core.consts import Described
 from netobj.core.describe import Description
 from netobj.core.handle import RemoteObject
+from netobj.core.rules import has_hooks
 
 _MOST: Final = 10_000
 """Items of a container from which on it goes by reference, and is fetched by chunks."""
@@ -107,8 +108,9 @@ def buffers_copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _bytes_of(arg: Any) -> Any:
-    if type(arg) in _PLAIN or issubclass(type(arg), RemoteObject):
-        return arg
+    kind = type(arg)
+    if kind in _PLAIN or issubclass(kind, RemoteObject) or has_hooks(kind):
+        return arg  # what has a rule of its own is read by that
     try:
         with memoryview(arg) as view:
             return view.tobytes()

@@ -18,6 +18,7 @@ message that mentions the class carries the description again, which does no har
 
 from __future__ import annotations
 
+import builtins
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -43,15 +44,17 @@ from netobj.core.handle import (
 from netobj.core.promises import Answer, Promise
 from netobj.core.registered import USER_TYPES, is_kept, is_plain_named_tuple, named_tuple
 from netobj.core.values import SCALARS
-from netobj.errors import LimitExceeded, ProtocolError
+from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 
 MAX_NUMBER: Final = 2**63
 _CONTAINERS: Final = frozenset(values.CONTAINERS)
 _EXPORT: Final = int(Ext.EXPORT)
 _HOME: Final = int(Ext.HOME)
+_MAX_NAMED_TUPLES: Final = 1000
 _make_ext: Final = tuple.__new__  # past the checks of ExtType's own, for what is known to be right
 
 
+_BUILTINS: Final = vars(builtins)
 _NOTHING_YET: Final[frozenset[int]] = frozenset()
 
 
@@ -228,6 +231,7 @@ class Boxing:
         self._described: dict[int, tuple[weakref.ref[Any], int, Description]] = {}
         self._last_class = 1  # as if the root's class, which the hello describes, had been 1
         self._imported_classes: dict[int, ImportedClass] = {}
+        self._named_tuples: set[type] = set()  # kept for the next ones of the same names
         self._depth = 0
 
     def set_peer_limits(self, limits: tuple[int, ...]) -> None:
@@ -365,6 +369,8 @@ class Boxing:
     def export(self, obj: object, out: Outgoing) -> msgpack.ExtType:
         """A reference to *obj*, counted once more."""
         class_id, description = self.class_of(obj)
+        if obj is _BUILTINS and not self.policy.opens_all:  # what eval() puts into its globals
+            raise NotEncodable("the dictionary of all builtins is not handed out to peers")
         with self._guard:
             export = self._by_identity.get(id(obj))
             if export is None:
@@ -612,7 +618,10 @@ class Boxing:
             self._made += _NEW_CLASS + len(fields)
             if self._made > MOST_MADE:
                 raise ProtocolError("a message has too many kinds of named tuples")
-        return named_tuple(name, fields, items)
+        value = named_tuple(name, fields, items)
+        if len(self._named_tuples) < _MAX_NAMED_TUPLES:
+            self._named_tuples.add(type(value))
+        return value
 
     def _decode_copy(self, data: bytes) -> Any:
         return self._unpack_copied(data)

@@ -8,6 +8,7 @@ from netobj.core import arrays, values
 from netobj.core.consts import Op
 from netobj.core.handle import RemoteMethod, RemoteObject
 from netobj.core.rebuilding import put_together
+from netobj.errors import ProtocolError
 
 _COPY: Final = int(Op.COPY)
 
@@ -27,7 +28,11 @@ def fetch_copy(ref: Any) -> Any:
 
 def copy_in(link: Any, answer: tuple[Any, Any]) -> Any:
     """The copy that an *answer* to ``COPY`` on the connection *link* holds."""
+    if type(answer) is not tuple or len(answer) != 2:
+        raise ProtocolError("the other side's answer is no copy")
     packed, value = answer
+    if packed and type(value) is not bytes:
+        raise ProtocolError("the other side's copy is not packed")
     if packed is None:
         return put_together(value, lambda blob: unpacked(link, blob))
     return unpacked(link, value) if packed else value

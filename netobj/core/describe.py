@@ -15,6 +15,7 @@ from netobj.core.access import Policy
 from netobj.core.consts import SPECIAL_INDEX, SPECIALS, Described
 from netobj.core.lookup import class_dict, instance_dict, mro_of
 from netobj.core.rules import is_dunder
+from netobj.core.vinegar_table import MAX_NAME, is_name
 from netobj.errors import ProtocolError
 
 _MAX_NAMES: Final = 20_000
@@ -47,6 +48,8 @@ class Description(NamedTuple):
         named = (module, name, *methods, *bases)
         if set(map(type, named)) != {str} or len(named) > _MAX_NAMES:
             raise ProtocolError("a class description holds names that are no str, or too many")
+        if not (is_name(module) and is_name(name)):  # a class will be named so
+            raise ProtocolError("a class description holds a name that no class can have")
         if kind not in _KINDS or any(map(is_dunder, methods)):
             raise ProtocolError("a class description is of no known kind, or has special methods")
         specials = _specials(int.from_bytes(bits, "big") & _ALL_SPECIALS)
@@ -90,7 +93,7 @@ def class_name(cls: type) -> tuple[str, str]:
     except AttributeError:  # it was made where no module is
         module = None
     name = type.__dict__["__qualname__"].__get__(cls)
-    return module if type(module) is str else "?", name
+    return module if is_name(module) else "?", name if is_name(name) else name[:MAX_NAME]
 
 
 def _mro_names(cls: type) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class _Receiver:
         if error is None or flow.stopped:
             raise self._ends()
         exc = values.complete(error)
-        if not issubclass(type(exc), BaseException):
+        if type(error) is not values.Deferred or not issubclass(type(exc), BaseException):
             raise ProtocolError("a stream ended with an error that is no exception")
         raise exc
 

@@ -9,6 +9,7 @@ from operator import length_hint
 from typing import Any, Final
 
 from netobj.core.consts import Op
+from netobj.errors import ProtocolError
 
 _FIRST: Final = 16
 _MOST: Final = 1000
@@ -88,14 +89,19 @@ class Chunks:
 
     def take(self, answer: tuple[Any, ...]) -> None:
         """The next chunk has come."""
+        if type(answer) is not tuple or len(answer) != (3 if self._begin else 2):
+            raise ProtocolError("the other side's answer is no chunk of items")
         if self._begin:
             items, end, self.remote = answer
             self._begin = False
         else:
             items, end = answer
+        failed = issubclass(type(end), Exception)
+        if type(items) is not tuple or not (type(end) is bool or failed):
+            raise ProtocolError("the other side's answer is no chunk of items")
         self.items = iter(items)
         self.at_end = end is not False
-        self._error = end if issubclass(type(end), BaseException) else None
+        self._error = end if failed else None
         self._count = min(self._most, max(self._count + 1, int(self._count * self._growth)))
 
     def finish(self) -> BaseException | None:

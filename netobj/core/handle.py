@@ -12,7 +12,7 @@ from netobj.core.describe import Description
 class ImportedClass:
     """A class of the peer's: its description, and the proxy class once one was made."""
 
-    __slots__ = ("description", "proxy_class")
+    __slots__ = ("__weakref__", "description", "proxy_class")
 
     def __init__(self, description: Description) -> None:
         self.description = description

@@ -7,22 +7,44 @@ user code, and raises whatever that raises.
 from __future__ import annotations
 
 import copy
+import io
+import os
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from operator import length_hint
-from types import MethodType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final
 
 from netobj.core import arrays, values
 from netobj.core.access import Policy
 from netobj.core.boxing import ByValue, Contents, is_numpy_array, is_numpy_scalar
-from netobj.core.consts import BIG_VALUE, BINARY_SPECIALS, OPEN, SPECIALS, Limit, Op
+from netobj.core.consts import (
+    BIG_VALUE,
+    BINARY_SPECIALS,
+    OPEN,
+    SPECIAL_INDEX,
+    SPECIALS,
+    Limit,
+    Op,
+)
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
 from netobj.core.exposure import PLAIN, Exposure, any_concurrent, exposure_of
-from netobj.core.lookup import MISSING, find
+from netobj.core.growing import check_growth
+from netobj.core.lookup import MISSING, describe, find, mro_of
 from netobj.core.outcomes import (
     AWAITABLE,
     STEPS,
@@ -238,6 +260,11 @@ def _call(
         function = policy.special_method(target, "__call__")
         meant: Any = target
     else:
+        name = path[-1] if type(path) is tuple and path else path
+        if type(name) is str and name in SPECIAL_INDEX and not session.config.allow_all_attrs:
+            owner = walk(policy, target, path[:-1]) if type(path) is tuple else target
+            if not issubclass(type(owner), type):  # of a class it is that of its objects
+                return _special(session, owner, None, (SPECIAL_INDEX[name], *args), kwargs)
         if type(path) is str and path != OPEN:
             function = policy.getattr(target, path)
         else:
@@ -254,8 +281,68 @@ def _call(
         args, kwargs = adapt(args), adapt(kwargs)
     if exposure is not None and exposure != PLAIN:
         return _call_as(exposure, function, args, kwargs)
-    result = function(*args, **kwargs)
+    if type(function) in _SLOTS and not session.config.allow_all_attrs:
+        result = _call_slot(session, function, args, kwargs)
+    else:
+        if type(function) is MethodType and type(function.__func__) is FunctionType:
+            if not session.config.allow_all_attrs:
+                check_growth(function.__self__, function.__func__.__name__, args)
+        result = function(*args, **kwargs)
     return _awaitable(session, result, exposure) if type(result) in AWAITABLE else result
+
+
+def _call_slot(session: Session, function: Any, args: Args, kwargs: Kwargs) -> object:
+    """Call what is written in C, which knows nothing of the policy; it may be a special method."""
+    name = function.__name__
+    if type(function) not in (WrapperDescriptorType, MethodDescriptorType):
+        obj, operands = function.__self__, args
+    elif args:
+        obj, operands = args[0], args[1:]
+        if session.policy.has_own_rules(obj):
+            raise AccessDenied(
+                f"{session.side} refuses {name} of {describe(obj)}, which has its own access rule: "
+                "call the object's own"
+            )
+    else:
+        obj, operands = None, args
+    if name in _THROWING and operands and not _is_exception(operands[0]):
+        raise ProtocolError("a generator is thrown nothing but exceptions")
+    if name not in SPECIAL_INDEX:
+        return function(*args, **kwargs)
+    check_growth(obj, name, operands)
+    return _discreet(obj, name, function(*args, **kwargs))
+
+
+def _is_exception(thrown: Any) -> bool:
+    kind = type(thrown)
+    return issubclass(thrown if issubclass(kind, type) else kind, Exception)
+
+
+_THROWING: Final = frozenset(("throw", "athrow"))
+_SLOTS: Final = frozenset(
+    (MethodWrapperType, WrapperDescriptorType, MethodDescriptorType, BuiltinFunctionType)
+)
+
+
+def _discreet(obj: object, name: str, result: Any) -> Any:
+    """What the special method *name* of *obj* has returned, without addresses and file names."""
+    if name == "__hash__":
+        by_address = type(obj) in _HASHED_BY_ADDRESS or find(type(obj), name) is _IDENTITY
+        return hash(f"{_SECRET}{result}") if by_address else result
+    if name in _TELLING and type(result) is str and not issubclass(type(obj), str):
+        if issubclass(type(obj), _PLACED):
+            return f"<{describe(obj)}>"
+        return _ADDRESS.sub("", result) if _AT in result else result
+    return result
+
+
+_TELLING: Final = frozenset("__repr__ __str__ __format__".split())
+_PLACED: Final = (ModuleType, CodeType, FrameType)
+_IDENTITY: Final = object.__hash__
+_SECRET: Final = os.urandom(16).hex()
+_HASHED_BY_ADDRESS: Final = frozenset((MethodType, BuiltinFunctionType, MethodWrapperType))
+_AT: Final = " at 0x"
+_ADDRESS: Final = re.compile(" at 0x[0-9A-Fa-f]+")
 
 
 def _awaitable(session: Session, result: Any, exposure: Exposure | None) -> object:
@@ -308,11 +395,20 @@ def _special(session: Session, target: object, path: object, args: Args, kwargs:
     own = _SPECIALS.get(name)
     if own is not None:
         return own(session, obj, *operands)
-    result = session.policy.special_method(obj, name)(*operands, **kwargs)
+    if name == "__call__":
+        return _call(session, obj, None, tuple(operands), kwargs)
+    policy = session.policy
+    method = policy.special_method(obj, name)
+    discreet = not (session.config.allow_all_attrs or policy.has_own_rules(obj))
+    if discreet:
+        check_growth(obj, name, tuple(operands))
+    result = method(*operands, **kwargs)
     if name in _LATE:
         return Awaited(result, _itself)
+    if discreet and (name in _TELLING or name == "__hash__"):
+        return _discreet(obj, name, result)
     if result is NotImplemented and len(operands) == 1 and type(operands[0]) in _COPYABLE:
-        return _reflected(obj, name, operands[0])
+        return _reflected(session, obj, name, operands[0])
     return result
 
 
@@ -324,10 +420,17 @@ _LATE: Final = frozenset("__await__ __anext__ __aenter__ __aexit__".split())
 """What these special methods return is awaited where the object lives."""
 
 
-def _reflected(obj: object, name: str, operand: object) -> object:
+def _reflected(session: Session, obj: object, name: str, operand: object) -> object:
     """What the other operand says, a copy of a container that the peer's side cannot ask."""
-    method = find(type(operand), _REFLECTED.get(name, ""))
-    return NotImplemented if method is MISSING else method(operand, obj)
+    reflected = _REFLECTED.get(name, "")
+    method = find(type(operand), reflected)
+    if method is MISSING:
+        return NotImplemented
+    if not session.config.allow_all_attrs:
+        if session.policy.has_own_rules(obj):  # it knows nothing of it
+            return NotImplemented
+        check_growth(operand, reflected, (obj,))
+    return method(operand, obj)
 
 
 _REFLECTED: Final[dict[str, str]] = {
@@ -354,6 +457,8 @@ def _leave(session: Session, obj: object, name: str, exc: BaseException | None) 
     leave = session.policy.special_method(obj, name)
     if exc is None:
         return leave(None, None, None)
+    if not issubclass(type(exc), BaseException if session.config.allow_all_attrs else Exception):
+        raise ProtocolError("a context is left with nothing or with an exception")
     return leave(type(exc), exc, exc.__traceback__)
 
 
@@ -374,27 +479,67 @@ class _AwaitedBy:
         return self._begin()
 
 
-def _copied_by(copier: Callable[[Any], object], name: str) -> Callable[[Session, object], object]:
-    def run(session: Session, obj: object) -> object:
-        policy = session.policy
-        if not policy.special(obj, name) or not (
-            type(obj) in _COPYABLE or hasattr(type(obj), name) or session.config.allow_all_attrs
-        ):
-            raise AccessDenied(
-                f"{session.side} refuses {name} of a {type(obj).__name__!r} object: only builtin "
-                "containers and classes that define it are copied without allow_all_attrs"
-            )
-        return copier(obj)
+def _copied(session: Session, obj: object) -> object:
+    if session.config.allow_all_attrs and not session.policy.has_own_rules(obj):
+        return copy.copy(obj)
+    if type(obj) in _COPYABLE and session.policy.special(obj, "__copy__"):
+        return copy.copy(obj)
+    return _own_copy(session, obj, "__copy__")
 
-    return run
+
+def _copied_deep(session: Session, obj: object) -> object:
+    if session.config.allow_all_attrs and not session.policy.has_own_rules(obj):
+        return copy.deepcopy(obj)
+    return _deep(session, obj, {})
+
+
+def _deep(session: Session, obj: Any, memo: dict[int, Any]) -> Any:
+    """As ``deepcopy``, which would not ask anybody about what is in *obj*."""
+    kind = type(obj)
+    if kind not in _COPYABLE:
+        if session.policy.has_own_rules(obj):
+            return _own_copy(session, obj, "__deepcopy__", {})
+        if _is_plain(obj) or issubclass(kind, (type, FunctionType, BuiltinFunctionType)):
+            return obj
+        return _own_copy(session, obj, "__deepcopy__", {})
+    if not session.policy.special(obj, "__deepcopy__"):
+        raise _no_copy(session, obj, "__deepcopy__")
+    if id(obj) in memo:
+        return memo[id(obj)]
+    if kind is list or kind is set or kind is dict:
+        made: Any = kind()
+        memo[id(obj)] = made
+        if kind is dict:
+            made.update((_deep(session, k, memo), _deep(session, v, memo)) for k, v in obj.items())
+        elif kind is list:
+            made.extend(_deep(session, item, memo) for item in obj)
+        else:
+            made.update(_deep(session, item, memo) for item in obj)
+        return made
+    return kind(obj) if kind is bytearray else kind(_deep(session, item, memo) for item in obj)
+
+
+def _own_copy(session: Session, obj: Any, name: str, *args: Any) -> object:
+    try:
+        method = session.policy.special_method(obj, name)
+    except AttributeError as exc:
+        raise _no_copy(session, obj, name) from exc
+    return method(*args)
+
+
+def _no_copy(session: Session, obj: object, name: str) -> AccessDenied:
+    return AccessDenied(
+        f"{session.side} refuses {name} of {describe(obj)}: only builtin containers and classes "
+        "that define it are copied without allow_all_attrs"
+    )
 
 
 _SPECIALS: Final[dict[str, Callable[..., object]]] = {
     "__exit__": _exit,
     "__aexit__": _aexit,
     "__await__": _await,
-    "__copy__": _copied_by(copy.copy, "__copy__"),
-    "__deepcopy__": _copied_by(copy.deepcopy, "__deepcopy__"),
+    "__copy__": _copied,
+    "__deepcopy__": _copied_deep,
 }
 
 
@@ -414,11 +559,33 @@ def _document(
         return (None, None)
     session.policy.attribute(obj, "__doc__", Access.GET)
     try:
-        signature = str(inspect.signature(obj))
+        signature = _signature(session, inspect.signature(obj))
     except (TypeError, ValueError):
         signature = None
     text = inspect.getdoc(obj)
     return (text if type(text) is str else None, signature)
+
+
+def _signature(session: Session, signature: Any) -> str:
+    """*signature* as text; default values that are more than numbers are not shown."""
+    if session.config.allow_all_attrs:
+        return str(signature)
+    parameters = [
+        one
+        if one.default is one.empty or type(one.default) in _SHOWN_DEFAULTS
+        else one.replace(default=_HIDDEN)
+        for one in signature.parameters.values()
+    ]
+    return _ADDRESS.sub("", str(signature.replace(parameters=parameters)))
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "..."
+
+
+_HIDDEN: Final = _Hidden()
+_SHOWN_DEFAULTS: Final = frozenset((type(None), bool, int, float))
 
 
 def _copy(
@@ -432,7 +599,7 @@ def _copy(
     obj = walk(session.policy, target, path)
     if args and "array" in args:
         _check_contents(session, obj, "__array__")
-        obj = arrays.as_array(obj)
+        obj = arrays.as_array(obj if session.config.allow_all_attrs else _own_array(session, obj))
     if args and arrays.library_of(type(obj)) in args:
         _check_contents(session, obj, "__array__")
         return (None, arrays.taken_apart(obj, take, partial(_chunk, session)))
@@ -448,6 +615,14 @@ def _copy(
         return (True, values.pack_copy(obj, _refuse_reference, session.boxing.peer_nesting))
     except _HasReferences:
         return (False, ByValue(obj))
+
+
+def _own_array(session: Session, obj: Any) -> Any:
+    """What *obj* itself gives as its array; numpy would ask also what is in it."""
+    array = session.policy.special_method(obj, "__array__")()
+    if not any(map(is_numpy_array, mro_of(type(array)))):
+        raise NotEncodable(f"__array__ of {describe(obj)} returned no array")
+    return array
 
 
 def _chunk(session: Session, items: list[Any]) -> bytes | ByValue:
@@ -535,7 +710,11 @@ def _fetch(session: Session, target: object, path: object, args: Args, kwargs: K
         items = session.policy.special_method(items, "__iter__")()
     advance = session.policy.special_method(items, "__next__")
     source = items
-    if session.policy.has_own_rules(items) or getattr(advance, "__name__", "") != "__next__":
+    if (
+        session.policy.has_own_rules(items)
+        or getattr(advance, "__name__", "") != "__next__"
+        or not session.policy.special(items, "__iter__")  # which islice calls
+    ):
         source = _advanced_by(advance)  # what the rule or the prefix means by __next__
     elif only_ready:
         # An iterator of a container stays as if it had not been asked beyond what is there.
@@ -564,19 +743,28 @@ def _advanced_by(advance: Callable[..., Any]) -> Iterator[Any]:
 def _instance_check(
     session: Session, target: object, path: object, args: Args, kwargs: Kwargs
 ) -> bool:
-    return isinstance(args[0], _class_at(session, target, path))
+    return isinstance(args[0], _class_at(session, target, path, args[0]))
 
 
 def _subclass_check(
     session: Session, target: object, path: object, args: Args, kwargs: Kwargs
 ) -> bool:
-    return issubclass(args[0], _class_at(session, target, path))
+    return issubclass(args[0], _class_at(session, target, path, args[0]))
 
 
-def _class_at(session: Session, target: object, path: object) -> Any:
-    cls = walk(session.policy, target, path)
-    if session.policy.has_own_rules(cls):
-        raise AccessDenied(f"{session.side} refuses isinstance: the class has its own access rule")
+def _class_at(session: Session, target: object, path: object, subject: object) -> Any:
+    policy = session.policy
+    cls = walk(policy, target, path)
+    if policy.has_own_rules(cls) or policy.has_own_rules(subject):
+        raise AccessDenied(
+            f"{session.side} refuses isinstance: the class or the object has its own access rule"
+        )
+    if not session.config.allow_all_attrs:
+        if not (issubclass(type(cls), type) and policy.shows_specials):
+            raise AccessDenied(
+                f"{session.side} refuses isinstance: {describe(cls)} is no class, or "
+                "allow_safe_attrs is off"
+            )
     return cls
 
 
@@ -587,7 +775,26 @@ def _pickle(session: Session, target: object, path: object, args: Args, kwargs: 
             "copies plain data without it"
         )
     (protocol,) = args
-    return pickle.dumps(walk(session.policy, target, path), protocol)
+    if type(protocol) is not int:
+        raise ProtocolError("the version of a pickle is an integer")
+    pickled = io.BytesIO()
+    _Pickler(session, pickled, protocol).dump(walk(session.policy, target, path))
+    return pickled.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Refuses objects that have rules of their own, which pickling would not ask."""
+
+    def __init__(self, session: Session, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self._session = session
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._session.policy.has_own_rules(obj):
+            raise AccessDenied(
+                f"{self._session.side} refuses pickling: {describe(obj)} has its own access rule"
+            )
+        return NotImplemented
 
 
 def _ping(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:

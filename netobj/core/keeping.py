@@ -7,7 +7,7 @@ same object there. So whoever sends one keeps it, for as long as an outer call o
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Left(dict[int, BaseException]):
@@ -26,6 +26,9 @@ class Left(dict[int, BaseException]):
         number = next(self._numbers)
         self[number] = exc
         return number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Left, ()  # what an exception that is pickled takes along of it
 
 
 class Home(Protocol):

@@ -22,6 +22,7 @@ from netobj.core.config import Config
 from netobj.core.consts import OPEN, SPECIAL_INDEX, Described, Op
 from netobj.core.describe import Description
 from netobj.core.handle import Handle, RemoteMethod
+from netobj.core.quiet import may_ask
 from netobj.errors import AccessDenied, ConnectionLost
 
 _GET: Final = int(Op.GET)
@@ -154,6 +155,9 @@ class BoundMethod(RemoteMethod):
         local = f"<remote method {self.____name__} of a {owner}>"
         return remote_repr(handle, self.____name__, local)
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.____name__)  # the object decides what becomes of it
+
     def ____resolve__(self) -> None:
         """Fetch a reference to what the name means now, and stay with it."""
         handle = self.____handle__
@@ -242,9 +246,14 @@ def local_repr(handle: Handle) -> str:
 
 
 def remote_repr(handle: Handle, path: str | None, local: str) -> str:
-    """The remote repr; *local* where it is refused or the connection is lost, for debuggers."""
+    """The remote repr; *local* where it is refused or the connection is lost, for debuggers.
+
+    And where nobody is to be asked, or what came is no text.
+    """
+    if not may_ask():
+        return local
     try:
         text = handle.link.request(_SPECIAL, handle, path, (SPECIAL_INDEX["__repr__"],))
     except (AccessDenied, ConnectionLost):
         return local
-    return str(text)
+    return text if type(text) is str else local

@@ -13,9 +13,10 @@ name is read like any other attribute.
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from netobj.core.consts import (
@@ -35,7 +36,7 @@ from netobj.core.methods import (
     method_class,
 )
 from netobj.core.specials import special_methods
-from netobj.errors import AccessDenied
+from netobj.errors import AccessDenied, ProtocolError
 
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
@@ -111,6 +112,14 @@ class NetrefType(type):
         return f"<netref class '{cls.__module__}.{cls.__qualname__}'>"
 
 
+def _refuse_class(cls: NetrefType) -> Any:
+    # Its module's name is the peer's word, and pickle would import it.
+    raise AccessDenied(f"{cls!r} is not pickled: it is made for one connection")
+
+
+copyreg.pickle(NetrefType, _refuse_class)
+
+
 class _Base(RemoteObject):
     """Gives proxies a dictionary of their own under the name that :class:`Netref` covers."""
 
@@ -135,6 +144,8 @@ class Netref(_Base, metaclass=NetrefType):
         if name in NEVER_REMOTE:
             raise AttributeError(f"{name} is not looked up on a remote object")
         handle = self.____handle__
+        if name == "__bases__" and not handle.link.config.trust_class_names:
+            return ()  # issubclass looks here: nobody gets a class of this side by saying so
         try:
             return handle.link.request(_GET, handle, name, ())
         except AccessDenied:
@@ -170,9 +181,12 @@ class Netref(_Base, metaclass=NetrefType):
     def __dir__(self) -> Any:
         handle = self.____handle__
         try:
-            return list(handle.link.request(Op.DIR, handle, None, ()))
+            names = handle.link.request(Op.DIR, handle, None, ())
         except AccessDenied:
-            return list(handle.imported.description.methods)
+            names = handle.imported.description.methods
+        if type(names) is not tuple:
+            raise ProtocolError("the other side's names of an object are no tuple")
+        return [name for name in names if type(name) is str]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         handle = self.____handle__
@@ -223,8 +237,14 @@ def document(proxy: Netref) -> tuple[Any, ...]:
     """The remote docstring and signature (text or None each), fetched once."""
     handle = proxy.____handle__
     if handle.document is None:
-        handle.document = handle.link.request(Op.DOCUMENT, handle, None, ())
+        found = handle.link.request(Op.DOCUMENT, handle, None, ())
+        if type(found) is not tuple or not _TEXTS.issuperset(map(type, found)) or len(found) != 2:
+            raise ProtocolError("the other side's document of an object is malformed")
+        handle.document = found
     return handle.document
+
+
+_TEXTS: Final = frozenset((str, type(None)))
 
 
 def _mro_entries(self: Netref, _bases: tuple[object, ...]) -> tuple[type, ...]:
@@ -237,7 +257,7 @@ def _mro_entries(self: Netref, _bases: tuple[object, ...]) -> tuple[type, ...]:
 
 
 _MAX_SHARED: Final = 500
-_shared: dict[Description, type] = {}
+_shared: MutableMapping[Description, type] = weakref.WeakValueDictionary()
 """Proxy classes of builtins, which all connections share, by the whole description."""
 
 

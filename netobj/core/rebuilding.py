@@ -19,11 +19,14 @@ from zoneinfo import ZoneInfo
 from netobj.core.arrays import LABELS, MASKED
 from netobj.errors import ProtocolError
 
-_TYPE: Final = re.compile(
+PLAIN_TYPE: Final = re.compile(
     r"[<>|][biufcSUVMm]\d{1,9}(\[\d{0,9}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?"
 )
+"""How numpy names the types of plain data; a name of another form may mean anything."""
 _UNITS: Final = frozenset(("s", "ms", "us", "ns"))
 _DEEPEST: Final = 8  # records inside one another
+_MOST_COUNTED: Final = 1_000_000  # of the numbers of a range that pandas writes down
+_MOST_ROWS: Final = 2**62
 
 
 class _Together:
@@ -46,6 +49,18 @@ class _Together:
 
     def indexes(self, form: Any) -> Any:
         return self.any(form, "range", "index", "levels")
+
+    def written(self, form: Any) -> Any:
+        """An index that is going to be written down, number by number, if it is a range."""
+        index = self.indexes(form)
+        _require(form[0] != "range" or len(index) <= _MOST_COUNTED)
+        return index
+
+    def column(self, form: Any, rows: Any) -> Any:
+        """The values of a column; a single one would be repeated for all of the rows."""
+        array = self.values(form)
+        _require(array.ndim == 1 and len(array) == len(rows))
+        return array
 
     def array(self, kind: Any, shape: Any, data: Any) -> Any:
         return _array_in(kind, shape, [data])
@@ -99,7 +114,7 @@ class _Together:
         _require(type(ordered) is bool)
         numbers = self.any(codes, "array")
         _require(numbers.dtype.kind == "i" and numbers.ndim == 1)
-        kinds = pandas.CategoricalDtype(self.indexes(categories), ordered)
+        kinds = pandas.CategoricalDtype(self.written(categories), ordered)
         return pandas.Categorical.from_codes(numbers, dtype=kinds)
 
     def zoned(self, moments: Any, unit: Any, zone: Any) -> Any:
@@ -116,13 +131,14 @@ class _Together:
         import pandas
 
         _require(closed in ("left", "right", "both", "neither"))
-        ends = self.indexes(left), self.indexes(right)
+        ends = self.written(left), self.written(right)
         return pandas.arrays.IntervalArray.from_arrays(*ends, closed=closed)
 
     def range(self, start: Any, stop: Any, step: Any, name: Any) -> Any:
         import pandas
 
         _require({type(start), type(stop), type(step)} == {int} and step != 0)
+        _require(max(abs(start), abs(stop), abs(step)) < _MOST_ROWS)
         return pandas.RangeIndex(start, stop, step, name=_known_label(name))
 
     def index(self, values: Any, name: Any, frequency: Any) -> Any:
@@ -141,7 +157,7 @@ class _Together:
 
         _require(type(levels) is type(codes) is type(names) is tuple)
         return pandas.MultiIndex(
-            levels=[self.indexes(level) for level in levels],
+            levels=[self.written(level) for level in levels],
             codes=[self.any(one, "array") for one in codes],
             names=list(map(_known_label, names)),
         )
@@ -149,8 +165,8 @@ class _Together:
     def series(self, values: Any, index: Any, name: Any) -> Any:
         import pandas
 
-        array = self.values(values)
         labels = self.indexes(index)
+        array = self.column(values, labels)
         return pandas.Series(array, labels, dtype=array.dtype, name=_known_label(name))
 
     def frame(self, columns: Any, names: Any, index: Any) -> Any:
@@ -159,7 +175,7 @@ class _Together:
         _require(type(columns) is tuple)
         labels, rows = self.indexes(names), self.indexes(index)
         _require(len(labels) == len(columns))
-        arrays = map(self.values, columns)
+        arrays = (self.column(one, rows) for one in columns)
         series = {
             at: pandas.Series(array, rows, dtype=array.dtype) for at, array in enumerate(arrays)
         }
@@ -250,7 +266,7 @@ def _type(form: Any, depth: int = 0) -> Any:
     """What ``numpy.dtype`` is made of: of a str only those that name one type of plain data."""
     _require(depth <= _DEEPEST)
     if type(form) is str:
-        _require(_TYPE.fullmatch(form) is not None)
+        _require(PLAIN_TYPE.fullmatch(form) is not None)
         return form
     _require(type(form) is tuple and len(form) == 3)
     word, size, what = form

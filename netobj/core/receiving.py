@@ -7,8 +7,8 @@ All of it belongs to whoever reads the connection at the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, overload
+from weakref import WeakValueDictionary
 
 from netobj.core import values
 from netobj.core.bounds import unchecked
@@ -430,7 +430,15 @@ class Receiving:
         if any(type(seq) is not int for seq in message[2]):
             raise ProtocolError("a goodbye carries a reason and numbers of requests")
         not_started = [self.pending.pop(seq, None) for seq in message[2]]
-        return Goodbye(message[1], [token for token in not_started if token is not None])
+        return Goodbye(_shown(message[1]), [token for token in not_started if token is not None])
+
+
+def _shown(reason: str) -> str:
+    """*reason* as one short line, which is all that a log and an error have room for."""
+    return "".join(c if c.isprintable() else "?" for c in reason[:_LONGEST_REASON])
+
+
+_LONGEST_REASON: Final = 1000
 
 
 def bytes_of(requests: Mapping[int, Request]) -> int:
@@ -444,13 +452,18 @@ def _unknown(kind: int) -> ProtocolError:
 
 
 def _root_class(description: Description, size: int) -> ImportedClass:
-    return _recent_root(description) if size <= _SMALL_HELLO else ImportedClass(description)
+    return _shared_root(description) if size <= _SMALL_HELLO else ImportedClass(description)
 
 
-@lru_cache(maxsize=64)
-def _recent_root(description: Description) -> ImportedClass:
+_roots: Final[WeakValueDictionary[Description, ImportedClass]] = WeakValueDictionary()
+
+
+def _shared_root(description: Description) -> ImportedClass:
     """What stands for the class of a root; connections to roots that look alike share it."""
-    return ImportedClass(description)
+    known = _roots.get(description)
+    if known is None:
+        known = _roots[description] = ImportedClass(description)
+    return known
 
 
 def _metadata(pairs: Any) -> dict[str, Any]:

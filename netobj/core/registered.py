@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T", bound=type)
 
@@ -72,25 +73,27 @@ def _defaults(
     names = tuple(field for field, spec in fields.items() if spec.init)
     return (
         lambda obj: tuple((field, getattr(obj, field)) for field in names),
-        lambda state: cls(**_fields_in(state)),
+        lambda state: cls(**_known_fields(cls, names, state)),
     )
 
 
-def _fields_in(state: Any) -> dict[str, Any]:
-    pairs = tuple(state)
-    if any(type(name) is not str for name, _ in pairs):
-        raise TypeError("the fields of a dataclass are named by str")
-    return dict(pairs)
+def _known_fields(cls: type, names: tuple[str, ...], state: Any) -> dict[str, Any]:
+    """What *state* says of the fields *names*; TypeError where it is not of that form."""
+    pairs = [one for one in state if type(one) is tuple and len(one) == 2] if state else []
+    found = {name: value for name, value in pairs if type(name) is str and name in names}
+    if type(state) is not tuple or len(found) != len(state):
+        raise TypeError(f"what came is no state of a {cls.__qualname__}")
+    return found
 
 
 _new_class: Final[Callable[..., Any]] = namedtuple  # by names that are known only when it runs
-_named_tuples: dict[tuple[str, tuple[str, ...]], Any] = {}
+_named_tuples: MutableMapping[tuple[str, tuple[str, ...]], Any] = WeakValueDictionary()
 
 
 def named_tuple_class(name: Any, fields: tuple[Any, ...]) -> Any:
     """A named tuple class of that name and those fields; raises ``ValueError``.
 
-    A limited number of these classes is kept, for the next one of the same names.
+    It is shared with whoever has one of the same names at the time.
     """
     key = (name, fields)
     cls = _named_tuples.get(key)
@@ -101,7 +104,10 @@ def named_tuple_class(name: Any, fields: tuple[Any, ...]) -> Any:
             raise ValueError(f"a named tuple by value has at most {_MAX_FIELDS} fields")
         if len(_named_tuples) >= _MAX_NAMED_TUPLES:
             _named_tuples.clear()
-        cls = _new_class(name, fields)
+        try:
+            cls = _new_class(name, fields)
+        except SyntaxError as exc:  # two names that the compiler takes for the same one
+            raise ValueError(f"no named tuple has such fields: {exc}") from None
         if len(name) + sum(map(len, fields)) <= _MAX_KEPT:  # a peer's names, and kept for good
             _named_tuples[key] = cls
     return cls

@@ -7,6 +7,7 @@ What is remembered of a type (:class:`TypeFacts`), which real name a peer's name
 from __future__ import annotations
 
 import weakref
+from collections import UserString
 from collections.abc import Callable
 from enum import Enum
 from types import (
@@ -22,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX
 from netobj.core.exposure import MARK, PLAIN, Exposure, exposure_of
-from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict
+from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict, mro_of
 from netobj.errors import AccessDenied
 
 
@@ -45,10 +46,21 @@ HOOKS: Final = {
     Access.DELETE: ("_netobj_delattr", "_rpyc_delattr"),
 }
 FRAMES: Final = frozenset(
-    "ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame".split()
+    (
+        "ag_await ag_code ag_frame cr_await cr_code cr_frame cr_origin "
+        "f_back f_builtins f_code f_globals f_locals f_trace gi_code gi_frame gi_yieldfrom "
+        "tb_frame tb_next"
+    ).split()
 )
 """Names without an underscore that lead from a generator, coroutine or traceback to globals, and
-so to everything; ``allow_public_attrs`` does not open them."""
+so to everything, or to code; ``allow_public_attrs`` does not open them."""
+INNER: Final = "____inner____"
+"""In a class: the names of its own affairs, which ``allow_public_attrs`` does not open. Services
+have them: who may change a service's ``CONFIG`` decides what all connections to come may do."""
+CLOSED: Final = "____closed____"
+"""In a class: ``allow_public_attrs`` does not open the names of its objects. Connections have it:
+from one of these it is not far to its settings. So it is with modules: what is public there is
+whatever they have imported."""
 STEPS: Final = frozenset(
     class_dict(kind)[name]
     for kind, names in (
@@ -76,11 +88,13 @@ class TypeFacts:
     """What a policy remembers of a type. Strings and flags only: it keeps no class alive."""
 
     __slots__ = (
+        "closed",
         "computed",
         "description",
         "dynamic",
         "has_dict",
         "holds",
+        "inner",
         "is_class",
         "is_module",
         "methods",
@@ -94,9 +108,7 @@ class TypeFacts:
         self.ref = ref
         self.names: dict[str, str] = {}  # decided by the type alone: name -> real name
         self.methods: dict[str, KnownMethod] = {}  # plain functions of the class and its bases
-        self.own_rules = any(
-            find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks
-        )
+        self.own_rules = has_hooks(tp)
         self.computed = type(reader) is not WrapperDescriptorType  # a __getattribute__ in Python
         self.dynamic = (
             reader is not class_dict(object)["__getattribute__"]
@@ -107,6 +119,8 @@ class TypeFacts:
         self.description: Any = None
         self.holds: int | None = None  # what the type held when it was described
         self.is_module = issubclass(tp, ModuleType)
+        self.inner = inner_names(tp)
+        self.closed = self.is_module or find(tp, CLOSED) is not MISSING
 
 
 class Choice(NamedTuple):
@@ -156,6 +170,9 @@ class Rules:
         if name in FORMATS and not self._config.allow_all_attrs and _is_text(obj):
             rule = "it reads any attribute (allow_all_attrs would open it)"
             raise self._refusal(obj, name, access, rule)
+        if issubclass(type(obj), type) and not self._config.allow_all_attrs:
+            if name in inner_names(obj):  # type: ignore[arg-type]
+                raise self._refusal(obj, name, access, _OWN_AFFAIR)
 
     def _by_type(self, tp: type, facts: TypeFacts, name: str) -> str | None:
         """The real name for *name*, where no look at the object is needed to know it.
@@ -166,7 +183,7 @@ class Rules:
         if known is not None:
             return known
         found = find(tp, name)
-        if self._is_open(name):
+        if self._is_open(name, facts):
             return self._remember(facts, name, name) if found is not MISSING else None
         if facts.is_class or facts.is_module:
             return None
@@ -196,7 +213,7 @@ class Rules:
     def _decide(self, obj: object, facts: TypeFacts, name: str, access: Access) -> Choice:
         """What *name*, once admitted, may stand for, with a look at the object."""
         on_type, own = find(type(obj), name), held(obj, facts, name)
-        is_open = self._is_open(name)
+        is_open = self._is_open(name, facts)
         if is_open and own is not MISSING and not facts.is_class:
             return Choice(name)
         if not is_open and not self._is_marked(facts, name, on_type, own):
@@ -228,15 +245,24 @@ class Rules:
             return Choice(bare)
         return Choice(name, second, sure=second is None)
 
-    def _is_open(self, name: str) -> bool:
-        """Whether *name* is open by how it is spelt, on every object."""
+    def _is_open(self, name: str, facts: TypeFacts) -> bool:
+        """Whether *name* is open by how it is spelt, on every object of the type of *facts*."""
         config = self._config
         return (
             config.allow_all_attrs
             or (self._prefix != "" and name.startswith(self._prefix))
             or (config.allow_safe_attrs and name in config.safe_attrs)
-            or (config.allow_public_attrs and not name.startswith("_") and name not in FRAMES)
+            or (
+                config.allow_public_attrs
+                and not (name.startswith("_") or facts.closed or name in facts.inner)
+                and name not in FRAMES
+            )
         )
+
+    def _is_special_open(self, name: str) -> bool:
+        """The same of a special method."""
+        config = self._config
+        return config.allow_all_attrs or (config.allow_safe_attrs and name in config.safe_attrs)
 
     def _is_marked(self, facts: TypeFacts, name: str, on_type: object, own: object) -> bool:
         """Whether what lies under *name* in the class (or class object, or module) is marked.
@@ -253,7 +279,7 @@ class Rules:
 
     def _counts(self, name: str, attribute: object) -> bool:
         if type(attribute) is MethodDescriptorType and attribute in STEPS:
-            return self._is_open("__next__")
+            return self._is_special_open("__next__")
         # functools.wraps copies marks, and leaves the marked function itself in __wrapped__.
         if not self._config.allow_exposed_attrs or (is_dunder(name) and name not in SPECIAL_INDEX):
             return False
@@ -269,7 +295,7 @@ class Rules:
         if not self._open[Access.GET]:
             return None
         found = find(tp, name)
-        if self._is_open(name) or (found is not MISSING and self._counts(name, found)):
+        if self._is_special_open(name) or (found is not MISSING and self._counts(name, found)):
             return name
         prefixed = self._prefix + name
         return prefixed if self._prefix and find(tp, prefixed) is not MISSING else None
@@ -303,12 +329,12 @@ class Rules:
         shown = describe(name)
         if type(name) is str:
             shown = repr(name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "...")
-            rule = rule or self._closed_by(name)
+            rule = rule or self._closed_by(name, obj)
         return AccessDenied(
             f"{self._side} refuses to {access.value} {shown} {_of(obj)}: {rule or 'no such name'}"
         )
 
-    def _closed_by(self, name: str) -> str:
+    def _closed_by(self, name: str, obj: object) -> str:
         if name in SPECIAL_INDEX and not self._open[Access.GET]:
             return "allow_getattr is off"
         if name in self._config.safe_attrs:
@@ -317,12 +343,31 @@ class Rules:
             return "names that begin with '_' are private (allow_all_attrs would open it)"
         if name in FRAMES:
             return "it leads to the globals of a function (allow_all_attrs would open it)"
+        if name in self._facts_of(type(obj)).inner:
+            return _OWN_AFFAIR
+        if self._config.allow_public_attrs and self._facts_of(type(obj)).closed:
+            return "what modules and connections hold is not public (allow_all_attrs would open it)"
         exposed = "allow_exposed_attrs is off"
         if self._config.allow_exposed_attrs:
             exposed = "only names marked @exposed are open"
         if self._prefix:
             exposed = f"only names marked @exposed or with the prefix {self._prefix!r} are open"
         return f"{exposed} (allow_public_attrs would open it)"
+
+
+def inner_names(tp: type) -> frozenset[str]:
+    """The names in *tp* that are its own affair."""
+    found = find(tp, INNER)
+    return found if type(found) is frozenset else _NO_NAMES
+
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+_OWN_AFFAIR: Final = "it is the service's own (allow_all_attrs would open it)"
+
+
+def has_hooks(tp: type) -> bool:
+    """Whether *tp* has an access rule of its own."""
+    return any(find(tp, hook) is not MISSING for hooks in HOOKS.values() for hook in hooks)
 
 
 def held(obj: Any, facts: TypeFacts, name: str) -> Any:
@@ -335,8 +380,9 @@ def held(obj: Any, facts: TypeFacts, name: str) -> Any:
 
 
 def _is_text(obj: Any) -> bool:
-    """Whether *obj* is a str or a class of such."""
-    return issubclass(obj if issubclass(type(obj), type) else type(obj), str)
+    """Whether *obj* is a str, a ``collections.UserString``, or a class of such."""
+    kind = obj if issubclass(type(obj), type) else type(obj)
+    return any(base is str or base is UserString for base in mro_of(kind))
 
 
 def _of(obj: object) -> str:

@@ -31,6 +31,7 @@ class Service:
     'ECHO'
     """
 
+    ____inner____ = frozenset(("ALIASES", "CONFIG", "EXPOSURE", "on_connect", "on_disconnect"))
     ALIASES: ClassVar[tuple[str, ...] | list[str]] = ()
     CONFIG: ClassVar[Mapping[str, Any]] = {}
     EXPOSURE: ClassVar[Exposure | None] = None

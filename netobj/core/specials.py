@@ -25,6 +25,7 @@ from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteObject
 from netobj.core.localclass import builtin_class
 from netobj.core.methods import local_repr, remote_repr, thrown_by
+from netobj.core.quiet import may_ask
 from netobj.core.rebuilding import array_from
 from netobj.errors import ProtocolError
 
@@ -40,6 +41,13 @@ _CODE: Final = re.compile(r"[@=<>]?[?bBhHiIlLqQefdg]")
 def _repr(self: RemoteObject) -> str:
     handle = self.____handle__
     return remote_repr(handle, None, local_repr(handle))
+
+
+def _str(self: RemoteObject) -> Any:
+    handle = self.____handle__
+    if not may_ask():
+        return local_repr(handle)
+    return handle.link.request(_SPECIAL, handle, None, (SPECIAL_INDEX["__str__"],))
 
 
 def _plain_special(index: int) -> Callable[..., Any]:
@@ -178,20 +186,27 @@ def _itself(self: RemoteObject) -> Any:
 
 def _bytes(self: RemoteObject) -> bytes:
     handle = self.____handle__
-    data: bytes = handle.link.request(Op.BUFFER, handle, None, ())[0]
-    return data
+    return _contents(handle)[0]
 
 
 def _buffer(self: RemoteObject, _flags: int) -> memoryview:
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    data, code, shape = _contents(self.____handle__)
     return memoryview(data).cast(code, shape) if data else memoryview(data)
+
+
+def _contents(handle: Handle) -> tuple[bytes, Any, tuple[int, ...]]:
+    """The bytes of a buffer, the format of its items, its shape."""
+    answer = handle.link.request(Op.BUFFER, handle, None, ())
+    if type(answer) is not tuple or tuple(map(type, answer)) != (bytes, str, tuple):
+        raise ProtocolError("the other side's answer is no buffer")
+    if any(type(size) is not int or size < 0 for size in answer[2]):
+        raise ProtocolError("the shape of the other side's buffer is malformed")
+    return answer
 
 
 def _buffer_of_array(self: RemoteObject, _flags: int) -> memoryview:
     """As numpy asks for it: it is fetched memory, and may be written to as that of an array."""
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
+    data, code, shape = _contents(self.____handle__)
     if not data:
         return memoryview(data)
     parts = [data]
@@ -203,7 +218,9 @@ def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     """For what the other side's numpy makes an array of."""
     handle = self.____handle__
     answer = handle.link.request(Op.COPY, handle, None, ("array", "numpy"))
-    if answer[0] is not None or type(answer[1]) is not tuple:
+    if type(answer) is not tuple or len(answer) != 2 or answer[0] is not None:
+        raise ProtocolError("the other side's answer is no array")
+    if type(answer[1]) is not tuple or not answer[1]:
         raise ProtocolError("the other side's answer is no array")
     parts = list(answer[1])
     del answer
@@ -214,9 +231,8 @@ def _array(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
 def _array_of_buffer(self: RemoteObject, dtype: Any = None, copy: Any = None) -> Any:
     import numpy  # it is numpy that calls this
 
-    handle = self.____handle__
-    data, code, shape = handle.link.request(Op.BUFFER, handle, None, ())
-    if type(code) is not str or not _CODE.fullmatch(code):
+    data, code, shape = _contents(self.____handle__)
+    if not _CODE.fullmatch(code):
         raise TypeError(f"items of the format {code!r} are none of numpy's")
     parts = [data]
     del data
@@ -314,6 +330,7 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
     "__call__": _call,
     "__exit__": _exit,
     "__repr__": _repr,
+    "__str__": _str,
 }
 _MORE: Final[dict[str, dict[str, Any]]] = {
     "builtins.async_generator": {

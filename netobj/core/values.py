@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from operator import length_hint
+from operator import is_, length_hint
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -26,6 +26,7 @@ import msgpack
 
 from netobj.core.bounds import SMALL, check_hashes, check_integer, check_keys, check_whole
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, Ext, Limit
+from netobj.core.rebuilding import PLAIN_TYPE
 from netobj.core.registered import (
     REGISTERED,
     USER_TYPES,
@@ -523,8 +524,10 @@ def _build_registered(name: str, state: object) -> object:
 
 def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
     dtype, raw = unpack(data)
-    if type(dtype) is not str or type(raw) is not bytes or not 2 <= len(dtype) <= _LONGEST_DTYPE:
+    if type(dtype) is not str or type(raw) is not bytes or len(dtype) > _LONGEST_DTYPE:
         raise ValueError("a numpy scalar is a dtype and bytes")
+    if not PLAIN_TYPE.fullmatch(dtype):  # any other name may mean anything to numpy
+        raise ValueError("a numpy scalar has a type of plain data")
     return Deferred(_build_numpy_scalar, (dtype, raw))
 
 
@@ -534,7 +537,7 @@ def _build_numpy_scalar(dtype: str, raw: bytes) -> object:
     kind = numpy.dtype(dtype)
     if not kind.itemsize:  # an empty text, which frombuffer() does not take
         return numpy.zeros((), kind)[()]
-    return numpy.frombuffer(raw, kind)[0]
+    return numpy.frombuffer(raw, kind, 1)[0]
 
 
 def _fixed(size: int, data: bytes) -> bytes:
@@ -699,10 +702,14 @@ def complete(value: Any) -> Any:
         return value.value()
     if kind is tuple:
         return tuple(map(complete, value))
-    if kind is list:
-        return list(map(complete, value))
+    if kind is list:  # it may be one of this side's own, which has come home
+        items = list(map(complete, value))
+        return value if all(map(is_, items, value)) else items
     if kind is dict:
-        return {complete(key): complete(item) for key, item in value.items()}
+        pairs = [(complete(key), complete(item)) for key, item in value.items()]
+        same = all(map(is_, (key for key, _ in pairs), value))
+        same = same and all(map(is_, (item for _, item in pairs), value.values()))
+        return value if same else dict(pairs)
     if kind is slice:
         return slice(complete(value.start), complete(value.stop), complete(value.step))
     if issubclass(kind, tuple):  # a named tuple; isinstance would ask a proxy for its class

@@ -16,18 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 from netobj.core.config import Config
 from netobj.core.consts import VERSION
 from netobj.core.lookup import mro_of
+from netobj.core.quiet import quietly
+from netobj.core.rules import has_hooks
 from netobj.core.vinegar_classes import (
     GROUP,
     ClassFinder,
     builtin_ancestors,
+    holds_remote,
     instance_dict,
     is_group_class,
     native_fields,
     new_instance,
     restore_attributes,
+    tells_text,
 )
 from netobj.core.vinegar_table import (
     MAX_BASES,
+    MAX_DEPTH,
     MAX_NAME,
     MAX_NODES,
     MAX_NOTES,
@@ -47,7 +52,6 @@ from netobj.errors import (
 if TYPE_CHECKING:
     import logging
 
-MAX_DEPTH: Final = 32
 TEXT_ROOM: Final = 4_000_000  # characters of texts in one table
 TEXT_SHARE: Final = 64_000  # of which one text may take so many
 
@@ -100,12 +104,13 @@ class Dumper:
         say what it holds is no error: a text in the place says so. If the traceback is not
         sent, it is logged here, under the id which the table carries.
         """
-        error_id = _log(exc, self.config)
         versions = None
         if self.config.include_local_version:
             versions = (f"python {sys.version.split()[0]}", f"netobj {VERSION}")
         table = _Table(self)
-        table.add(exc, 1)
+        with quietly():
+            error_id = _log(exc, self.config)
+            table.add(exc, 1)
         outermost = Node(*table.nodes[-1])._replace(error_id=error_id, versions=versions)
         return (*table.nodes[:-1], tuple(outermost))
 
@@ -116,7 +121,9 @@ class _Table:
     def __init__(self, dumper: Dumper) -> None:
         self.nodes: list[tuple[Any, ...]] = []
         self._dumper = dumper
+        self._shows_all = dumper.config.include_local_traceback
         self._room = TEXT_ROOM
+        self._sizes: list[int] = []  # of the nodes, each with all that is in it
         self._seen: dict[int, tuple[BaseException, int | None]] = {}  # by id(): exc, index
 
     def add(self, exc: BaseException, depth: int) -> int | None:
@@ -129,15 +136,29 @@ class _Table:
         group = _group_of(exc)
         members = None
         if group is not None:
-            added = [self.add(member, depth + 1) for member in group[1]]
-            members = tuple(index for index in added if index is not None)
+            members = self._add_members(group[1], depth)
         cause = self._add_link(exc, "__cause__", depth)
-        context = self._add_link(exc, "__context__", depth)
-        links = (cause, context, _get["__suppress_context__"](exc), members)
+        # What "raise ... from None" hides is nobody's business who is not shown the traceback.
+        hidden = _get["__suppress_context__"](exc)
+        context = None
+        if not hidden or self._shows_all or _get["__context__"](exc) is _get["__cause__"](exc):
+            context = self._add_link(exc, "__context__", depth)
+        links = (cause, context, hidden, members)
         self.nodes.append((*self._identity(exc), *self._contents(exc, group), *links))
         index = len(self.nodes) - 1
+        self._sizes.append(1 + sum(self._sizes[member] for member in members or ()))
         self._seen[id(exc)] = (exc, index)
         return index
+
+    def _add_members(self, group: tuple[BaseException, ...], depth: int) -> tuple[int, ...]:
+        members: list[int] = []
+        size = 1
+        for member in group:
+            index = self.add(member, depth + 1)
+            if index is not None and size + self._sizes[index] <= MAX_NODES:
+                size += self._sizes[index]
+                members.append(index)
+        return tuple(members)
 
     def _add_link(self, exc: BaseException, name: str, depth: int) -> int | None:
         linked = _get[name](exc)
@@ -214,6 +235,8 @@ def _attributes(exc: BaseException) -> tuple[tuple[str, Any], ...]:
         value = _safely(descriptor.__get__, exc)
         if value is not None:
             found[name] = value
+    if has_hooks(type(exc)):
+        return tuple(found.items())  # it has a rule of its own, which is not asked here
     for name, value in list(instance_dict(exc).items()):
         if type(name) is str and not name.startswith("_"):
             found[name] = value
@@ -377,6 +400,8 @@ class Loader:
             is_exception=node.is_exception,
             is_group=GROUP is not None and bool(members),
         )
+        if holds_remote(node.args):  # which would have to be asked for its text
+            cls = self._classes.telling(cls)
         if is_group_class(cls):
             group = _new_group(cls, _message(node), members)
             _set["args"](group, (_message(node), members, *node.args[1:]))
@@ -412,5 +437,5 @@ def _annotate(exc: BaseException, node: Node) -> None:
         notes.append(contents["_remote_tb"])
     if notes:
         contents["__notes__"] = notes
-    if isinstance(exc, GenericException):
+    if tells_text(type(exc)):
         contents["_remote_text"] = node.text

@@ -8,6 +8,7 @@ never entered.
 from __future__ import annotations
 
 import builtins
+import copyreg
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
@@ -15,7 +16,7 @@ from typing import Any, Final, TypeGuard, cast
 
 from netobj import errors
 from netobj.core.config import Config
-from netobj.core.lookup import class_dict, mro_of
+from netobj.core.lookup import MISSING, class_dict, find, mro_of
 
 BUILTINS: Final[Mapping[str, type[BaseException]]] = {
     name: value
@@ -102,6 +103,8 @@ def restore_attributes(exc: BaseException, attributes: Iterable[tuple[str, Any]]
     """
     fields = native_fields(type(exc))
     values = dict(attributes)
+    if isinstance(exc, SyntaxError):
+        _keep_inside(values)
     if isinstance(exc, UnicodeError) and not _unicode_fields_are_sound(exc, values):
         fields = {}
     for name, value in values.items():
@@ -114,12 +117,34 @@ def restore_attributes(exc: BaseException, attributes: Iterable[tuple[str, Any]]
 def _restore_field(exc: BaseException, name: str, descriptor: Any, value: object) -> None:
     if value is None:  # None is what an unset field reads as; once set, str() would show it
         return
-    if name == "characters_written" and type(value) is not int:
-        return  # anything else would be asked for its __index__
+    if name != "value" and type(value) not in _KINDS.get(name, _SHOWN):
+        return  # whatever shows the exception would ask it for something
     try:
         descriptor.__set__(exc, value)
     except (TypeError, ValueError, OverflowError, AttributeError):
         pass  # e.g. an int that does not fit the C field: the field stays unset
+
+
+_SHOWN: Final = frozenset((bool, int, float, str, bytes))
+_KINDS: Final[Mapping[str, set[type]]] = {
+    "characters_written": {int},
+    **{name: {int} for name in ("lineno", "offset", "end_lineno", "end_offset")},
+    **{name: {str} for name in ("name", "path", "text")},
+}
+"""The types that a field may have, if not any that shows itself without asking."""
+
+
+_MARKS: Final = 100  # beyond the text
+
+
+def _keep_inside(values: dict[str, Any]) -> None:
+    """Whoever shows a SyntaxError draws as many marks below its text as it says."""
+    text = values.get("text")
+    width = len(text) + _MARKS if type(text) is str else 0
+    for name in ("offset", "end_offset"):
+        if not (type(values.get(name)) is int and -1 <= values[name] <= width):
+            values.pop(name, None)
+            values.pop("end_offset", None)
 
 
 def _unicode_fields_are_sound(exc: UnicodeError, values: Mapping[str, object]) -> bool:
@@ -216,22 +241,95 @@ class ClassFinder:
             return self._made[key]
         if len(self._made) >= MAX_MADE_CLASSES:
             return errors.GenericException
-        name = qualname.rpartition(".")[2]
-        namespace = {"__module__": module, "__qualname__": qualname, "__str__": _remote_str}
         made = None
         for some_bases in (bases, bases[:2], bases[:1]):
             try:
-                made = type(name, some_bases, dict(namespace))
+                made = _new_class(module, qualname, some_bases)
                 break
             except TypeError:  # bases that do not go together
                 continue
         self._made[key] = cast("type[BaseException]", made)
         return self._made[key]
 
+    def telling(self, cls: type[BaseException]) -> type[BaseException]:
+        """*cls*, or a subclass of the same name that shows the text which came along.
+
+        So nobody is asked where an exception is logged whose arguments are remote objects.
+        """
+        if tells_text(cls) or not (id(cls) in _BUILTIN_IDS or cls in OWN.values()):
+            return cls
+        key = (cls,)
+        if key not in self._made:
+            if len(self._made) >= MAX_MADE_CLASSES:
+                return errors.GenericException
+            self._made[key] = _new_class(cls.__module__, cls.__qualname__, (cls,))
+        return self._made[key]
+
+
+class RemoteClass(type):
+    """The class of the exception classes made here; the module of such a one is a peer's word.
+
+    So it is pickled, and with it its exceptions, as what it stands for on this side: pickle would
+    import that module.
+    """
+
+
+def _same(cls: type) -> type:
+    return cls
+
+
+def _reduce_class(cls: type) -> tuple[Any, ...]:
+    known = next(base for base in mro_of(cls) if type(base) is type)
+    return _same, (known,)
+
+
+copyreg.pickle(RemoteClass, _reduce_class)
+
+
+def _new_class(module: str, qualname: str, bases: tuple[type, ...]) -> type[BaseException]:
+    namespace = {
+        "__module__": module,
+        "__qualname__": qualname,
+        "__str__": _remote_str,
+        "__repr__": _remote_repr,
+    }
+    made: Any = RemoteClass(qualname.rpartition(".")[2], bases, namespace)
+    return cast("type[BaseException]", made)
+
+
+def tells_text(cls: type) -> bool:
+    """Whether exceptions of *cls* show the text that came along; what was made here does."""
+    return type(cls) is RemoteClass or cls in _GENERIC
+
+
+_GENERIC: Final = (errors.GenericException, errors.RemoteBaseException)
+
 
 def _remote_str(self: BaseException) -> str:
     text = instance_dict(self).get("_remote_text")
     return text if isinstance(text, str) else BaseException.__str__(self)
+
+
+def _remote_repr(self: BaseException) -> str:
+    if holds_remote(self.args):
+        return f"{type(self).__name__}({_remote_str(self)!r})"
+    return BaseException.__repr__(self)
+
+
+_DEEPEST: Final = 4
+_MOST_ITEMS: Final = 1000
+
+
+def holds_remote(value: Any, depth: int = 0) -> bool:
+    """Whether *value* is something remote, or a container with such a thing, or with too much."""
+    kind = type(value)
+    if kind is dict:
+        value = (*value.keys(), *value.values())
+    elif kind not in (tuple, list, set, frozenset):
+        return find(kind, "____handle__") is not MISSING
+    if depth > _DEEPEST or len(value) > _MOST_ITEMS:
+        return True
+    return any(holds_remote(item, depth + 1) for item in value)
 
 
 def _is_class(value: object) -> TypeGuard[type]:

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-MAX_NODES: Final = 256
+MAX_NODES: Final = 256  # also of groups, with each exception as often as it is in one
+MAX_DEPTH: Final = 32
 MAX_NOTES: Final = 100
 MAX_NAME: Final = 1000  # characters of a module's or class's name
 MAX_BASES: Final = 32
@@ -63,7 +64,21 @@ def parse(dumped: object) -> list[Node]:
     """
     if type(dumped) is not tuple or not 1 <= len(dumped) <= MAX_NODES:
         raise ValueError(f"not a tuple of 1 to {MAX_NODES} exceptions")
-    return [_parse_node(index, values) for index, values in enumerate(dumped)]
+    nodes = [_parse_node(index, values) for index, values in enumerate(dumped)]
+    _check_groups(nodes)
+    return nodes
+
+
+def _check_groups(nodes: list[Node]) -> None:
+    """Whoever shows a group shows a member wherever it stands: a short table could be endless."""
+    sizes: list[int] = []
+    depths: list[int] = []
+    for node in nodes:
+        members = node.members or ()
+        sizes.append(1 + sum(sizes[index] for index in members))
+        depths.append(1 + max((depths[index] for index in members), default=0))
+        if sizes[-1] > MAX_NODES or depths[-1] > MAX_DEPTH:
+            raise ValueError(f"a group of more than {MAX_NODES} exceptions, or {MAX_DEPTH} levels")
 
 
 def _parse_node(index: int, values: object) -> Node:

@@ -67,6 +67,8 @@ class Server:
     what is not secure.
     """
 
+    ____closed____ = True  # see netobj.core.rules
+
     def __init__(
         self,
         service: Any,

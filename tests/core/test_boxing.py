@@ -524,7 +524,7 @@ def test_a_blob_holds_no_references(wire: FakeWire) -> None:
 def test_a_raised_exception_travels_as_one(wire: FakeWire) -> None:
     wire.left.root.hold((1, wire.left.raised(ValueError("a", Thing()))))
     found = root_of(wire).held[1]
-    assert type(found) is ValueError
+    assert isinstance(found, ValueError)  # that shows the text which came with it
     assert found.args[1].method() == "method of a thing"
 
 

@@ -621,7 +621,8 @@ class TestWhatIsAwaited:
     def test_leaving_by_an_exception(self) -> None:
         root = Late()
         index = SPECIAL_INDEX["__aexit__"]
-        done(outcome(root, Op.SPECIAL, None, index, KeyError("k")))
+        thrown = make(None, None).left.raised(KeyError("k"))
+        done(outcome(root, Op.SPECIAL, None, index, thrown))
         ((kind, exc, _),) = root.heard
         assert (kind, type(exc)) == (type(exc), kind)
 

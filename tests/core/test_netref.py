@@ -301,11 +301,10 @@ class TestMethods:
             assert not inspect.isgeneratorfunction(function)
         assert p.send.__func__(p, 7) == ("sent", 7)
 
-    @pytest.mark.parametrize("config", [PUBLIC, CLASSIC])
-    def test_mock_patch_of_a_function_of_a_module(self, config: Config) -> None:
+    def test_mock_patch_of_a_function_of_a_module(self) -> None:
         module = types.ModuleType("module")
         exec("def f(x): return x + 1\ndef g(x): return f(x)", module.__dict__)
-        _, give = make(config, config)
+        _, give = make(CLASSIC, CLASSIC)
         p = give(module)
         original = module.f
         with mock.patch.object(p, "f", lambda x: x * 100):

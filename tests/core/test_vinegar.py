@@ -208,6 +208,8 @@ def test_from_none() -> None:
     loaded = trip(exc)
     assert loaded.__cause__ is None
     assert loaded.__suppress_context__
+    assert loaded.__context__ is None  # whoever wrote "from None" did not mean it to be told
+    loaded = trip(exc, Config(include_local_traceback=True))
     assert type(loaded.__context__) is KeyError
 
 
