@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
@@ -24,7 +23,8 @@ from typing import Any, Final, Protocol
 
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
 from netobj.aio.threads import as_blocking
-from netobj.calls import Scope, scope
+from netobj.aio.workers import Workers
+from netobj.calls import SHALLOW, Scope, check_crowd, check_depth, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
 from netobj.core.flow import Flow
@@ -65,11 +65,11 @@ class Host(Protocol):
 class Dispatcher:
     """*executor*: where plain functions run; None: on the loop, unless they are marked slow."""
 
-    def __init__(self, link: Host, executor: ThreadPoolExecutor | None) -> None:
+    def __init__(self, link: Host, executor: Workers | None) -> None:
         self._link = link
         self._session = link.session
         self._executor = executor
-        self._own_executor: ThreadPoolExecutor | None = None
+        self._own_executor: Workers | None = None
         self._lanes: dict[int, deque[Request]] = {}
         self._held: deque[Request] | None = None
         self._tasks: dict[Any, asyncio.Task[None]] = {}  # by request, or by stream
@@ -178,12 +178,12 @@ class Dispatcher:
         """A thread that was to run *request* has gone; from any thread."""
         self._soon_on_loop(self._run, request)
 
-    def _slow_executor(self) -> ThreadPoolExecutor:
+    def _slow_executor(self) -> Workers:
         if self._own_executor is None:
-            self._own_executor = ThreadPoolExecutor(_CLIENT_WORKERS, "netobj callback")
+            self._own_executor = Workers(_CLIENT_WORKERS)
         return self._own_executor
 
-    def _submit(self, executor: ThreadPoolExecutor, request: Request) -> None:
+    def _submit(self, executor: Workers, request: Request) -> None:
         try:
             executor.submit(copy_context().run, self.run_in_thread, request)
         except RuntimeError as exc:  # it is being shut down
@@ -196,6 +196,8 @@ class Dispatcher:
         scope.set(Scope(self._link, request, request.deadline))
         serving.set(request.chain)
         request.where = where
+        if len(self._session.running) > self._session.crowd:
+            check_crowd(self._session)
         if request.deadline is not None and request.deadline <= time.monotonic():
             raise AsyncResultTimeout("the deadline of the call passed before it started")
         if request.cancelled or self._session.lost is not None:
@@ -301,6 +303,9 @@ class Dispatcher:
         tokens = scope.set(scope.get()), serving.set(serving.get())
         try:
             self._begin(request, f"thread {threading.current_thread().name!r}")
+            stack = waiting.get(request.chain) if request.chain is not None else None
+            if stack and len(stack) >= SHALLOW:  # it runs inside of what waits there
+                check_depth(session, len(stack))
             value = perform(session, request, as_blocking)
             if type(value) in UNFINISHED:
                 self._soon_on_loop(copy_context().run, self._go_on, request, value)
@@ -440,9 +445,7 @@ class Dispatcher:
     def _soon_from_thread(self, batch: Batch) -> None:
         self._soon_on_loop(self._link.loop.call_later, FLUSH_SOON, batch.flush)
 
-    async def _pump_in_threads(
-        self, batch: Batch, items: Any, executor: ThreadPoolExecutor
-    ) -> None:
+    async def _pump_in_threads(self, batch: Batch, items: Any, executor: Workers) -> None:
         """Let a worker produce as much as there is credit for, again and again.
 
         So a consumer that rests occupies no worker. Steps do not overlap.
@@ -459,9 +462,7 @@ class Dispatcher:
                 await self._step(executor, pump_some, batch, items, True)
             raise
 
-    async def _step(
-        self, executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any
-    ) -> Any:
+    async def _step(self, executor: Workers, function: Callable[..., Any], *args: Any) -> Any:
         """What *function* returns in a worker; waited for also by a task that is cancelled."""
         work = copy_context().run
         step = self._link.loop.run_in_executor(executor, work, function, *args)

@@ -9,7 +9,6 @@ import socket
 import ssl as ssl_module
 import time
 from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.wire import Wire, new_wire
+from netobj.aio.workers import Workers
 from netobj.auth.authenticator import REFUSALS, Authenticator, serving
 from netobj.auth.exposure import check_reach
 from netobj.auth.tls import HANDSHAKE_TIME, SSLAuthenticator, one_context, serving_context
@@ -107,7 +107,7 @@ class Server:
         self._arriving: set[asyncio.Task[None]] = set()  # in their login
         self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect
         self._ending: set[asyncio.Task[None]] = set()  # until its on_disconnect has returned
-        self._executor = ThreadPoolExecutor(workers, "netobj worker")
+        self._executor = Workers(workers)
         self._server: asyncio.Server | None = None
         self._started = False
         self._stop = asyncio.Event()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
+from netobj.blocking.leaving import is_over
 from netobj.blocking.link import Link
 from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import Job
@@ -105,7 +106,7 @@ class Connection(Link):
                 self.say_goodbye("the other side closed the connection")
             self.lose(CLOSED_HERE, finish=False)
             self.finish()
-            if not self._io.is_current() and self._released.wait(0.5):
+            if not (self._io.is_current() or is_over()) and self._released.wait(0.5):
                 self.dispatcher.close()  # not before: a select() loop may be at its descriptor
 
     def _closes_first(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from netobj.blocking import spinning, waiting
 from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
+from netobj.blocking.leaving import halt_if_over, when_leaving
 from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import pool
 from netobj.blocking.reader import reentrant
@@ -193,6 +193,9 @@ class Link(Flowing):
                 value = None  # no cycle through this frame
         except Failed as failed:
             raise failed.error from None
+        except ConnectionLost:
+            halt_if_over()
+            raise
         finally:
             if waiter.entered:
                 leave_chain(waiter, chain)
@@ -351,7 +354,7 @@ class Link(Flowing):
         With *chain* it belongs to that chain, and passes through no lane.
         """
         session = self.session
-        if len(session.pending) >= session.most_pending:
+        if len(session.pending) >= session.most_pending and chain is None:
             self._await_credit()
         here = scope.get()
         result = AsyncResult(self)
@@ -380,6 +383,9 @@ class Link(Flowing):
         except Failed as failed:  # a result that it names: so it fails as well, unsent
             result.forgotten = True
             result.complete(False, failed.error, False)
+        except ConnectionLost:
+            halt_if_over()
+            raise
         return result
 
     def prompt(self, chain: int | None) -> Any:
@@ -638,6 +644,7 @@ class Link(Flowing):
 
     def lose(self, reason: str, finish: bool = True) -> None:
         """End the connection because of *reason*; only the first time counts. Never waits."""
+        halt_if_over()
         with self._end_lock:
             if self.ended:
                 return
@@ -754,8 +761,10 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     for connection in list(live):
         connection.say_goodbye("the process of the other side ended")
+        # What finalizers still ask fails at once: nobody may be left who reads.
+        connection.session.lost = "this process is ending"
 
 
-atexit.register(_at_exit)
+when_leaving(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

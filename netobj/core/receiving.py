@@ -75,6 +75,7 @@ class Receiving:
         self.last_heard: float | None = None
         self._unchecked = _smallest(DEFAULT_LIMITS)
         self._most_running = _CHAIN_ROOM * config.limits[Limit.REQUESTS]
+        self.crowd = self._most_running // 2  # calls that tasks may be in the midst of
         self._now = 0.0
         self._reader = FrameReader(config.limits[Limit.FRAME])
         self._size = 0  # bytes of the message being applied
