@@ -25,8 +25,9 @@ class Fault(NamedTuple):
     """What is wrong with one direction of a :class:`FaultyWire`. By itself nothing is.
 
     *delay*: seconds that each piece is held back. *throttle*: bytes a second that come through.
-    *at*: so many bytes come through, then it happens: by *how* it is "cut" (both sides see an orderly
-    end), "reset", or "dead": sockets stay open, but nothing comes through any more, in no direction.
+    *at*: so many bytes come through, then it happens: by *how* it is "cut" (both sides see an
+    orderly end), "reset", or "dead": sockets stay open, but nothing comes through any more, in no
+    direction.
     """
 
     delay: float = 0.0
