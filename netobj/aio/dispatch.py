@@ -240,7 +240,11 @@ class Dispatcher:
         config = self._session.config
         if isinstance(exc, SystemExit):
             return config.propagate_SystemExit_locally
-        return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
+        return (
+            isinstance(exc, KeyboardInterrupt)
+            and config.propagate_KeyboardInterrupt_locally
+            and threading.current_thread() is threading.main_thread()  # else it is no Ctrl-C
+        )
 
     def _answer(self, request: Request, value: Any) -> None:
         if type(value) in UNFINISHED:

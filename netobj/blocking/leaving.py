@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from collections.abc import Callable
 
 _over = False
@@ -22,9 +23,8 @@ def is_over() -> bool:
 def halt_if_over() -> None:
     """Go no further if the process is ending and this is not its main thread."""
     if _over and threading.current_thread() is not threading.main_thread():
-        for_ever = threading.Lock()
-        for_ever.acquire()
-        for_ever.acquire()
+        while True:
+            time.sleep(3600)
 
 
 def when_leaving(function: Callable[[], object]) -> None:

@@ -179,7 +179,7 @@ class _Table:
 _Group = tuple[str, tuple[BaseException, ...]]
 
 
-def unsendable(what: str, exc: BaseException, failure: Exception) -> RuntimeError:
+def unsendable(what: str, exc: BaseException, failure: BaseException) -> RuntimeError:
     """What stands for *exc*, with which *what* ended, when *failure* kept it from being sent."""
     return RuntimeError(
         f"{what} a {type(exc).__name__}, which could not be sent: "

@@ -12,6 +12,7 @@ from typing import Any
 from netobj.aio import chains
 from netobj.blocking import link, waiting
 from netobj.blocking.io_thread import io_thread
+from netobj.blocking.loop import event_loop
 from netobj.blocking.pool import pool
 from patience import wait_until
 
@@ -41,7 +42,8 @@ def nothing_left(threads: int = 0) -> Iterator[None]:
 
     *threads*: so many more may be there.
     """
-    io_thread()  # it stays, once there
+    io_thread()  # they stay, once there
+    event_loop()
     gc.collect()
     before = (descriptors(), busy_threads() + threads, tables())
     yield
