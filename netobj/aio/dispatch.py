@@ -371,7 +371,7 @@ class Dispatcher:
 
     async def wait_ended(self, patience: float) -> None:
         """Wait until the tasks have ended, at most *patience* seconds; not for the one here."""
-        here = asyncio.current_task()
+        here = asyncio.current_task(self._link.loop)
         tasks = {*self._tasks.values(), *self._hooks} - {here}
         if tasks:
             await asyncio.wait(tasks, timeout=patience)

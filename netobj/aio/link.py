@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from functools import cache
 from importlib.util import find_spec
 from random import random
 from typing import Any, Final
+from weakref import WeakSet
 
 from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving
@@ -59,6 +61,9 @@ CLOSE_PATIENCE: Final = 1.0
 _REQUESTS: Final = int(Limit.REQUESTS)
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
+
+live: Final[WeakSet[Link]] = WeakSet()
+"""The connections on loops of this process."""
 
 
 class Link:
@@ -114,6 +119,7 @@ class Link:
         self._heartbeat: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None  # in case the peer takes no more bytes
         self._finished: asyncio.Future[None] = self.loop.create_future()
+        live.add(self)
         self.flush()
         self._tick()
 
@@ -586,6 +592,16 @@ class Link:
             callback(self)
         self._on_close.clear()
 
+    def abandon_after_fork(self) -> None:
+        """In a child: this connection is the parent's, as is what its loop waits with."""
+        session = self.session
+        for token in session.lose("the connection belongs to the parent process; connect anew"):
+            if type(token) is Outcome:  # a thread's is not in this process
+                token.complete(False, LOST, False)
+        session.out.clear()
+        _settle(self._finished)
+        self._heartbeat = None
+
     def when_closed(self, callback: Callable[[Any], object]) -> None:
         """Call *callback* with the connection once it has ended."""
         self._on_close.append(callback)
@@ -625,6 +641,16 @@ def _raise(exc: BaseException) -> None:
 def _end_of(flow: Flow) -> AsyncIncoming | AsyncDuplex:
     flow.link.note_held()
     return AsyncIncoming(flow) if flow.sent_end else AsyncDuplex(flow)
+
+
+def _after_fork_in_child() -> None:
+    for link in list(live):
+        link.abandon_after_fork()
+    live.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @cache
