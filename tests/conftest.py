@@ -1,8 +1,9 @@
-"""What all tests share: how many rounds they make, and certificates."""
+"""What all tests share: how many rounds they make, how often threads take turns, certificates."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,9 @@ from hypothesis import settings
 from certificates import Certificates
 
 SCALE = int(os.environ.get("NETOBJ_TEST_SCALE", "1"))
+
+if "NETOBJ_TEST_SWITCH" in os.environ:  # seconds, such as 1e-5, for races of threads
+    sys.setswitchinterval(float(os.environ["NETOBJ_TEST_SWITCH"]))
 
 # No deadline for an example: a busy machine is not a bug.
 settings.register_profile("run", deadline=None)
