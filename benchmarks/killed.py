@@ -1,9 +1,9 @@
 """The process at the other end is killed: how long until whoever waits has heard of it.
 
-``python benchmarks/killed.py [rounds]``: with 100 calls that wait and 100 completion callbacks, each
-skin as client, each server in a process of its own that is killed (SIGKILL), five rounds by default.
-Then the other way round: a client is killed while a server's methods wait for callbacks of it.
-All is to be over within 100 ms.
+``python benchmarks/killed.py [rounds]``: with 100 calls that wait and 100 completion callbacks,
+each skin as client, each server in a process of its own that is killed (SIGKILL), five rounds by
+default. Then the other way round: a client is killed while a server's methods wait for callbacks
+of it. All is to be over within 100 ms.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class Ends:
     def wait(self, since: float) -> float:
         """Milliseconds from *since* to the last end. Raises TimeoutError for what hangs."""
         if not self._all.wait(HANG):
-            raise TimeoutError(f"{self._count - len(self.times)} of {self._count} hang: {self.ends}")
+            raise TimeoutError(
+                f"{self._count - len(self.times)} of {self._count} hang: {self.ends}"
+            )
         return (self._last - since) * 1000
 
 
@@ -237,7 +239,10 @@ def main(rounds: int) -> None:
     for kind in METHODS:
         took = [kill_client(kind)[0] for _ in range(rounds)]
         verdict.show(
-            f"client killed, {kind}: the last has heard of it", statistics.median(took), MOST_MS, "ms"
+            f"client killed, {kind}: the last has heard of it",
+            statistics.median(took),
+            MOST_MS,
+            "ms",
         )
     verdict.exit()
 

@@ -23,8 +23,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import netobj
+import visits
 from load import ERRORS, LoadService, Watch, end_idle_workers_soon
-from processes import SERVERS, Server, Verdict, raise_file_limit, resident_kib, serve, server_process
+from processes import (
+    SERVERS,
+    Server,
+    Verdict,
+    raise_file_limit,
+    resident_kib,
+    serve,
+    server_process,
+)
 from storms import HANG, QUIET, Tally
 from visits import visit_in_thread, visit_on_loop
 
@@ -207,6 +216,25 @@ async def travel_on_loop(port: int, tally: Tally, rng: random.Random) -> None:
                 timer.cancel()
 
 
+def warm_up(port: int) -> None:
+    """Do everything once, so that what is made once is made."""
+    tally = Tally()
+    for number, visit in enumerate(visits.IN_THREADS):
+        visit(port, number, tally)
+    with netobj.connect("127.0.0.1", port, config=QUIET) as conn:
+        for number, step in enumerate(IN_THREADS):
+            step(conn.root, number, tally)
+    asyncio.run(_warm_up_on_loop(port, tally))
+
+
+async def _warm_up_on_loop(port: int, tally: Tally) -> None:
+    for number, visit in enumerate(visits.ON_LOOP):
+        await visit(port, number, tally)
+    async with netobj.aio.connect("127.0.0.1", port, config=QUIET) as conn:
+        for number, step in enumerate(ON_LOOP):
+            await step(conn.root, number, tally)
+
+
 # --- all together ---------------------------------------------------------------------------------
 
 
@@ -271,7 +299,9 @@ def soak(seconds: float, seed: int = 1, rounds: int = ROUNDS) -> Found:
         watches = {kind: Watch(server, kind) for kind, server in servers.items()}
         pids = {"clients": os.getpid(), **{kind: one.pid for kind, one in servers.items()}}
         kib: dict[str, list[int]] = {name: [] for name in pids}
-        one_round([*servers.values()], Tally(), min(2.0, seconds / rounds), seed)  # what is made once
+        for server in servers.values():
+            warm_up(server.port)
+        one_round([*servers.values()], Tally(), min(2.0, seconds / rounds), seed)
         for watch in watches.values():
             watch.begin()
         for number in range(rounds):

@@ -1,4 +1,4 @@
-"""A connection that breaks at every byte of a conversation: each call ends once, nothing is left."""
+"""A connection breaks at every byte of a conversation: each call ends once, nothing is left."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from faulty import Fault, FaultyWire
 
+from faulty import Fault, FaultyWire
 from patience import HANG, wait_until
 
 SOME = bytes(range(256)) * 40

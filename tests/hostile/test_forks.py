@@ -221,6 +221,8 @@ USES = """
 """
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "del thing, conn; sys.exit(0)", USES])
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "sys.exit(0)", "del thing, conn; sys.exit(0)", USES]
+)
 def test_a_child_of_a_loop(end: str, port: int) -> None:
     runs(ON_LOOP.replace("HERE", end.strip()), port)

@@ -8,7 +8,7 @@ from killed import KILL_SERVER, METHODS, WAITING, kill_client, kill_server
 from processes import SERVERS
 from remains import nothing_left
 
-TWICE = {n: 1 for n in range(2 * WAITING)}
+TWICE = dict.fromkeys(range(2 * WAITING), 1)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -24,5 +24,5 @@ def test_of_a_killed_server_everybody_hears(client: str, kind: str) -> None:
 def test_of_a_killed_client_every_method_hears(kind: str) -> None:
     with nothing_left():
         _, ends, service = kill_client(kind)
-    assert ends.times == {n: 1 for n in range(METHODS[kind][1])}
+    assert ends.times == dict.fromkeys(range(METHODS[kind][1]), 1)
     assert service.disconnected == 1

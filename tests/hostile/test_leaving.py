@@ -189,7 +189,8 @@ async def main():
     server = aio.Server(S, "127.0.0.1")
     await server.start()
     conn = await aio.connect("127.0.0.1", server.port)
-    calls = [conn.root.wait(), conn.root.wait_async(), conn.root.call(netobj.exposed(slow=True)(blocked))]
+    calls = [conn.root.wait(), conn.root.wait_async()]
+    calls.append(conn.root.call(netobj.exposed(slow=True)(blocked)))
     tasks = [asyncio.create_task(awaited(call)) for call in calls]
     while sum(len(one.calls) for one in server.connections) < 3: await asyncio.sleep(0.001)
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Peers that fall silent: stopped processes and half-open connections are found by the heartbeat."""
+"""Peers fall silent, as stopped processes and half-open connections do: the heartbeat finds it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,9 @@ def waits_in_threads(port: int, then: Callable[[], None]) -> Ends:
             try:
                 conn.root.wait()
             except netobj.ConnectionLost as exc:
-                assert "silent" in str(exc)
-                ends.note(number, "call")
+                ends.note(number, "call" if "silent" in str(exc) else str(exc))
 
-        threads = [
-            threading.Thread(target=wait, args=(n,), daemon=True) for n in range(WAITING)
-        ]
+        threads = [threading.Thread(target=wait, args=(n,), daemon=True) for n in range(WAITING)]
         for thread in threads:
             thread.start()
         for number in range(WAITING):
@@ -66,8 +63,7 @@ async def _waits_on_loop(port: int, then: Callable[[], None]) -> Ends:
             try:
                 await conn.root.wait()
             except netobj.ConnectionLost as exc:
-                assert "silent" in str(exc)
-                ends.note(number, "call")
+                ends.note(number, "call" if "silent" in str(exc) else str(exc))
 
         tasks = [asyncio.create_task(wait(n)) for n in range(2 * WAITING)]
         for task in tasks[WAITING:]:
@@ -155,10 +151,10 @@ def test_and_by_the_server(server: Any) -> None:
 @pytest.mark.parametrize("direction", [QUESTIONS, ANSWERS])
 def test_a_peer_that_dies_amid_its_hello(server: Any, direction: str) -> None:
     faults = {direction: Fault(at=20, how="dead")}
-    with nothing_left(KEPT.get(type(server).__name__, 0)):
-        with FaultyWire(server.port, **faults) as wire:
-            conn = netobj.connect("127.0.0.1", wire.port, config=SOON)
-            with pytest.raises(netobj.ConnectionLost):
-                conn.root.ready()
-            wait_until(lambda: not server.connections)
-            conn.close()
+    left = nothing_left(KEPT.get(type(server).__name__, 0))
+    with left, FaultyWire(server.port, **faults) as wire:
+        conn = netobj.connect("127.0.0.1", wire.port, config=SOON)
+        with pytest.raises(netobj.ConnectionLost):
+            conn.root.ready()
+        wait_until(lambda: not server.connections)
+        conn.close()
