@@ -380,7 +380,9 @@ class Dispatcher:
         """Call a service's *hook* with the connection; a task, if it is an ``async def``."""
         try:
             result = hook(self._link)
-        except Exception:
+        except BaseException as exc:
+            if self._propagates(exc):
+                raise
             self._link.log.exception("%r raised", hook)
             return None
         if not inspect.isawaitable(result):
@@ -393,7 +395,11 @@ class Dispatcher:
     async def _logged(self, hook: Any, result: Any) -> None:
         try:
             await result
-        except Exception:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as exc:
+            if self._propagates(exc):
+                raise
             self._link.log.exception("%r raised", hook)
 
     # --- streams -----------------------------------------------------------------------------

@@ -442,10 +442,13 @@ class Link(Flowing):
         self.wait_for(Waiter(self), time.monotonic() + 0.01)
 
     def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
-        """Call *function*; what it raises is logged."""
+        """Call *function*; what it raises is logged, but for exits of the main thread."""
         try:
             call_user(function, argument)
-        except Exception:
+        except BaseException as exc:
+            main = threading.current_thread() is threading.main_thread()
+            if main and not isinstance(exc, Exception):
+                raise
             self.log.exception("%r raised", function)
 
     @property

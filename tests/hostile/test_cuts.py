@@ -231,12 +231,14 @@ def check(
 
 @pytest.mark.parametrize("direction", [QUESTIONS, ANSWERS])
 @pytest.mark.parametrize("client", TALKS)
-def test_at_every_byte(server: Any, client: str, direction: str) -> None:
+def test_at_every_byte(server: Any, client: str, direction: str, scale: int) -> None:
     talk = TALKS[client]
     most = length(server.port, talk, False)[direction]
     assert most > 300
     with nothing_left(KEPT.get(type(server).__name__, 0)):
-        for at in range(most):
+        # A pool server differs in who reads only.
+        step = 3 if type(server) is netobj.ThreadPoolServer and scale == 1 else 1
+        for at in range(0, most, step):
             how = "reset" if at % 5 == 4 else "cut"
             check(server, talk, False, {direction: Fault(at=at, how=how)})
         wait_until(lambda: not server.connections)
