@@ -21,7 +21,7 @@ from netobj.blocking import spinning, waiting
 from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
-from netobj.blocking.leaving import halt_if_over, when_leaving
+from netobj.blocking.leaving import halt_if_over, is_over, when_leaving
 from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import pool
 from netobj.blocking.reader import reentrant
@@ -684,7 +684,8 @@ class Link(Flowing):
             self.guarded(service.on_disconnect, self)
         if self.on_end is not None:
             self.guarded(self.on_end, self)
-        self.session.discard_tables().clear()
+        if not is_over():  # else a thread may have been stopped that holds the guard
+            self.session.discard_tables().clear()
         self._garbage.clear()
         self.finished = True
 

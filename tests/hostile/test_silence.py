@@ -119,6 +119,10 @@ class Sleeper(netobj.Service):
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     kind = getattr(netobj, request.param)
     with kind(Sleeper(), hostname="127.0.0.1", protocol_config=SOON) as server:
+        with netobj.connect("127.0.0.1", server.port) as conn:  # its thread has begun
+            assert conn.root.ready() == 1
+        wait_until(lambda: server.service.disconnected == 1 and not server.connections)
+        server.service.disconnected = 0
         yield server
 
 
