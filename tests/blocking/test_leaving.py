@@ -36,14 +36,17 @@ def test_daemon_threads_go_no_further_and_the_main_thread_does() -> None:
         from netobj.blocking import leaving
         def leave():
             print("leaving")
-            thread.start()
+            now.set()
             thread.join(0.1)
             leaving.halt_if_over()
             print("left", thread.is_alive())
         def halt():
+            now.wait()
             leaving.halt_if_over()
             print("further")
+        now = threading.Event()
         thread = threading.Thread(target=halt, daemon=True)
+        thread.start()
         leaving.when_leaving(leave)
         """
     )
