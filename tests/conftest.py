@@ -1,4 +1,4 @@
-"""What all tests share: rounds, how often threads take turns, certificates, a machine behind SSH."""
+"""What all tests share: rounds, turns of threads, certificates, and a machine behind SSH."""
 
 from __future__ import annotations
 

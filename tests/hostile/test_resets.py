@@ -16,8 +16,8 @@ import pytest
 
 import netobj
 from faulty import RESET
-from netobj.blocking.link import greeting
 from netobj.core.config import Config
+from netobj.greetings import greeting
 from patience import HANG, wait_until
 from remains import nothing_left
 
