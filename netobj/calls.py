@@ -6,6 +6,7 @@ that it serves, if any, the deadline of what it does, and the metadata that its 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,10 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from netobj.core.boxing import MAX_NUMBER
-from netobj.core.consts import Op
+from netobj.core.consts import Limit, Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
+from netobj.core.session import Session
 from netobj.core.values import Deferred
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
@@ -151,6 +153,36 @@ class Scope:
 
 _ROOT: Final = Scope()
 scope: Final[ContextVar[Scope]] = ContextVar("netobj_scope", default=_ROOT)
+
+
+SHALLOW: Final = 20
+"""Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
+_HEADROOM: Final = 200
+"""Frames that running a call and answering it may take, generously."""
+
+
+def check_depth(session: Session, depth: int) -> None:
+    """Refuse a call that is nested so deep, while there is still stack enough to refuse it.
+
+    Raises RecursionError.
+    """
+    try:
+        sys._getframe(sys.getrecursionlimit() - _HEADROOM)
+    except ValueError:  # the stack is not that deep
+        if depth < session.config.limits[Limit.DEPTH]:
+            return
+    raise RecursionError(f"{session.side}: calls are nested {depth} deep")
+
+
+def check_crowd(session: Session) -> None:
+    """Refuse a call while there is room to answer it, where tasks call one another without end.
+
+    Their stacks do not grow. Raises RecursionError.
+    """
+    if len(session.running) > session.crowd:
+        raise RecursionError(
+            f"{session.side}: {len(session.running)} calls are in flight, inside of one another"
+        )
 
 
 def current_call() -> Call:

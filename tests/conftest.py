@@ -1,8 +1,9 @@
-"""What all tests share: how many rounds they make, certificates, and a machine behind SSH."""
+"""What all tests share: rounds, turns of threads, certificates, and a machine behind SSH."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from patience import wait_until
 from sshd import Sshd, running
 
 SCALE = int(os.environ.get("NETOBJ_TEST_SCALE", "1"))
+
+if "NETOBJ_TEST_SWITCH" in os.environ:  # seconds, such as 1e-5, for races of threads
+    sys.setswitchinterval(float(os.environ["NETOBJ_TEST_SWITCH"]))
 
 # No deadline for an example: a busy machine is not a bug.
 settings.register_profile("run", deadline=None)

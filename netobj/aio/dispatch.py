@@ -25,7 +25,7 @@ from typing import Any, Final, Protocol
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
 from netobj.aio.threads import as_blocking
 from netobj.aio.workers import Workers
-from netobj.calls import Scope, scope
+from netobj.calls import SHALLOW, Scope, check_crowd, check_depth, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
 from netobj.core.flow import Flow
@@ -218,6 +218,8 @@ class Dispatcher:
         scope.set(Scope(self._link, request, request.deadline))
         serving.set(request.chain)
         request.where = where
+        if len(self._session.running) > self._session.crowd:
+            check_crowd(self._session)
         if request.deadline is not None and request.deadline <= time.monotonic():
             raise AsyncResultTimeout("the deadline of the call passed before it started")
         if request.cancelled or self._session.lost is not None:
@@ -262,7 +264,11 @@ class Dispatcher:
         config = self._session.config
         if isinstance(exc, SystemExit):
             return config.propagate_SystemExit_locally
-        return isinstance(exc, KeyboardInterrupt) and config.propagate_KeyboardInterrupt_locally
+        return (
+            isinstance(exc, KeyboardInterrupt)
+            and config.propagate_KeyboardInterrupt_locally
+            and threading.current_thread() is threading.main_thread()  # else it is no Ctrl-C
+        )
 
     def _answer(self, request: Request, value: Any) -> None:
         if type(value) in UNFINISHED:
@@ -329,6 +335,9 @@ class Dispatcher:
         tokens = scope.set(scope.get()), serving.set(serving.get())
         try:
             self._begin(request, f"thread {threading.current_thread().name!r}")
+            stack = waiting.get(request.chain) if request.chain is not None else None
+            if stack and len(stack) >= SHALLOW:  # it runs inside of what waits there
+                check_depth(session, len(stack))
             value = perform(session, request, as_blocking)
             if type(value) in UNFINISHED:
                 self._soon_on_loop(copy_context().run, self._go_on, request, value)
@@ -390,7 +399,7 @@ class Dispatcher:
 
     async def wait_ended(self, patience: float) -> None:
         """Wait until the tasks have ended, at most *patience* seconds; not for the one here."""
-        here = asyncio.current_task()
+        here = asyncio.current_task(self._link.loop)
         tasks = {*self._tasks.values(), *self._hooks} - {here}
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
@@ -399,7 +408,9 @@ class Dispatcher:
         """Call a service's *hook* with the connection; a task, if it is an ``async def``."""
         try:
             result = hook(self._link)
-        except Exception:
+        except BaseException as exc:
+            if self._propagates(exc):
+                raise
             self._link.log.exception("%r raised", hook)
             return None
         if not inspect.isawaitable(result):
@@ -412,7 +423,11 @@ class Dispatcher:
     async def _logged(self, hook: Any, result: Any) -> None:
         try:
             await result
-        except Exception:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as exc:
+            if self._propagates(exc):
+                raise
             self._link.log.exception("%r raised", hook)
 
     # --- streams -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from contextvars import Context
 from functools import partial
 from random import random
 from typing import Any, Final
+from weakref import WeakSet
 
 from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving, waiting
@@ -65,6 +67,9 @@ _MANY: Final = 16
 """Messages that may wait for the loop before their bytes are counted."""
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
+
+live: Final[WeakSet[Link]] = WeakSet()
+"""The connections on loops of this process."""
 
 
 class Link:
@@ -128,6 +133,7 @@ class Link:
         self._moved = 0.0  # ... when that was found to have grown last
         self._owed = 0  # how often what came was to be answered while too much was to be written
         self._finished: asyncio.Future[None] = self.loop.create_future()
+        live.add(self)
         self.flush()
         self._tick()
 
@@ -677,6 +683,16 @@ class Link:
             callback(self)
         self._on_close.clear()
 
+    def abandon_after_fork(self) -> None:
+        """In a child: this connection is the parent's, as is what its loop waits with."""
+        session = self.session
+        for token in session.lose("the connection belongs to the parent process; connect anew"):
+            if type(token) is Outcome:  # a thread's is not in this process
+                token.complete(False, LOST, False)
+        session.out.clear()
+        _settle(self._finished)
+        self._heartbeat = None
+
     def when_closed(self, callback: Callable[[Any], object]) -> None:
         """Call *callback* with the connection once it has ended."""
         self._on_close.append(callback)
@@ -716,3 +732,13 @@ def _raise(exc: BaseException) -> None:
 def _end_of(flow: Flow) -> AsyncIncoming | AsyncDuplex:
     flow.link.note_held()
     return AsyncIncoming(flow) if flow.sent_end else AsyncDuplex(flow)
+
+
+def _after_fork_in_child() -> None:
+    for link in list(live):
+        link.abandon_after_fork()
+    live.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

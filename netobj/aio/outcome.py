@@ -10,7 +10,7 @@ from typing import Any
 from netobj.aio.waiter import Waiter
 from netobj.core import values
 from netobj.core.keeping import Keeper
-from netobj.core.promises import Promise
+from netobj.core.promises import Promise, traceback_of, with_traceback
 from netobj.core.session import LOST, NOT_STARTED
 from netobj.errors import AsyncResultTimeout, CallCancelled, ProtocolError
 
@@ -103,7 +103,7 @@ class Outcome(Keeper, Promise):
             self._unpack()
         if self._error is not None:
             # Else each task that it is raised in would add its frames to the same traceback.
-            raise self._error.with_traceback(self._traceback)
+            raise with_traceback(self._error, self._traceback)
         return self._answer
 
     def _unpack(self) -> None:
@@ -122,7 +122,7 @@ class Outcome(Keeper, Promise):
             if isinstance(exc, ProtocolError):
                 self.link.broken(exc)
         if self._error is not None:
-            self._traceback = self._error.__traceback__
+            self._traceback = traceback_of(self._error)
 
     def _as_error(self, answer: Any) -> BaseException:
         if isinstance(answer, BaseException):

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl as ssl_module
+import threading
 import time
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
@@ -282,7 +283,9 @@ class Server:
         try:
             service = instance_of(self.service)
             connection = make_connection(transport, service, config, self._executor.share())
-        except Exception:
+        except BaseException as exc:
+            if _is_for_the_loop(exc):
+                raise
             self.logger.exception("accepting a connection failed")
             transport.abort()
             return None
@@ -308,7 +311,9 @@ class Server:
     async def _attach(self, connection: Connection, service: Any) -> None:
         try:
             await connection.attach(service)
-        except Exception:
+        except BaseException as exc:
+            if _is_for_the_loop(exc):
+                raise
             self.logger.exception("the service's on_connect raised")
 
     async def serve_forever(self) -> tuple[Call, ...]:
@@ -394,6 +399,14 @@ class Server:
 
 _LOOK: Final = 0.005
 """Seconds between looks whether calls have ended."""
+
+
+def _is_for_the_loop(exc: BaseException) -> bool:
+    """Whether *exc* is the end of a task, or Ctrl-C, and not the service's."""
+    ctrl_c = isinstance(exc, KeyboardInterrupt)
+    if ctrl_c and threading.current_thread() is threading.main_thread():
+        return True
+    return isinstance(exc, (asyncio.CancelledError, GeneratorExit))
 
 
 def _running(connection: Connection) -> list[Call]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ from netobj.blocking import spinning, waiting
 from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
+from netobj.blocking.leaving import halt_if_over, is_over, when_leaving
 from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import Job, pool
 from netobj.blocking.reader import reentrant
@@ -197,6 +197,9 @@ class Link(Flowing):
                 value = None  # no cycle through this frame
         except Failed as failed:
             raise failed.error from None
+        except ConnectionLost:
+            halt_if_over()
+            raise
         finally:
             if waiter.entered:
                 leave_chain(waiter, chain)
@@ -357,7 +360,7 @@ class Link(Flowing):
         With *chain* it belongs to that chain, and passes through no lane.
         """
         session = self.session
-        if len(session.pending) >= session.most_pending:
+        if len(session.pending) >= session.most_pending and chain is None:
             self._await_credit()
         here = scope.get()
         result = AsyncResult(self)
@@ -386,6 +389,9 @@ class Link(Flowing):
         except Failed as failed:  # a result that it names: so it fails as well, unsent
             result.forgotten = True
             result.complete(False, failed.error, False)
+        except ConnectionLost:
+            halt_if_over()
+            raise
         return result
 
     def prompt(self, chain: int | None) -> Any:
@@ -475,10 +481,13 @@ class Link(Flowing):
         self.wait_for(Waiter(self), time.monotonic() + 0.01)
 
     def guarded(self, function: Callable[[Any], object], argument: Any) -> None:
-        """Call *function*; what it raises is logged."""
+        """Call *function*; what it raises is logged, but for exits of the main thread."""
         try:
             call_user(function, argument)
-        except Exception:
+        except BaseException as exc:
+            main = threading.current_thread() is threading.main_thread()
+            if main and not isinstance(exc, Exception):
+                raise
             self.log.exception("%r raised", function)
 
     @property
@@ -714,6 +723,7 @@ class Link(Flowing):
 
     def lose(self, reason: str, finish: bool = True) -> None:
         """End the connection because of *reason*; only the first time counts. Never waits."""
+        halt_if_over()
         with self._end_lock:
             if self.ended:
                 return
@@ -751,7 +761,8 @@ class Link(Flowing):
             self.guarded(service.on_disconnect, self)
         if self.on_end is not None:
             self.guarded(self.on_end, self)
-        self.session.discard_tables().clear()
+        if not is_over():  # else a thread may have been stopped that holds the guard
+            self.session.discard_tables().clear()
         self._garbage.clear()
         self.finished = True
 
@@ -773,7 +784,7 @@ class Link(Flowing):
 
     def await_released(self, timeout: float) -> None:
         """After the end: wait at most *timeout* seconds until the descriptors are given back."""
-        if not self._io.is_current() and self._released.wait(timeout):
+        if not (self._io.is_current() or is_over()) and self._released.wait(timeout):
             self.dispatcher.close()  # not before: a select() loop may be at its descriptor
 
     def abandon_after_fork(self) -> None:
@@ -829,8 +840,10 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     for connection in list(live):
         connection.say_goodbye("the process of the other side ended")
+        # What finalizers still ask fails at once: nobody may be left who reads.
+        connection.session.lost = "this process is ending"
 
 
-atexit.register(_at_exit)
+when_leaving(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
+from netobj.blocking.leaving import is_over
+
 IDLE_SECONDS: Final = 10.0
 """How long a worker without a job stays before its thread ends."""
 
@@ -63,7 +65,12 @@ class WorkerPool:
         self._numbers = count(1)
 
     def submit(self, job: Job) -> bool:
-        """Run *job* soon; False if the system gives no thread for it."""
+        """Run *job* soon; False if the system gives no thread for it.
+
+        When the process ends it is dropped.
+        """
+        if is_over():
+            return True
         try:
             worker = self.idle.pop()
         except IndexError:

@@ -82,7 +82,12 @@ class AsyncResult(Waiter, Promise):
                 callback = self._callbacks.pop(0)
             except IndexError:  # another thread took it
                 return
-            self.connection.guarded(callback, self)
+            try:
+                self.connection.guarded(callback, self)
+            except BaseException:  # it ends this thread's wait, but not the others' turn
+                if self._callbacks:
+                    self.connection.run_in_worker((AsyncResult._fire, self))
+                raise
 
     def _fire_if_done(self) -> None:
         if self.done and not self._expired:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from threading import get_ident
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.pool import Job
 from netobj.blocking.unfinished import Unfinished
 from netobj.blocking.waiting import Waiter, chains
-from netobj.calls import Scope, scope
+from netobj.calls import SHALLOW, Scope, check_depth, scope
 from netobj.core.config import Config
-from netobj.core.consts import Limit
 from netobj.core.events import Request
 from netobj.core.handlers import perform
 from netobj.core.outcomes import UNFINISHED
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, CallCancelled
-
-_SHALLOW: Final = 20
-"""Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
-_HEADROOM: Final = 200
-"""Frames that running a call and answering it may take, generously."""
 
 
 class Host(Protocol):
@@ -127,8 +121,8 @@ class Runner:
         try:
             if request.cancelled or request.deadline is not None or session.lost is not None:
                 self._check_wanted(request)
-            if depth >= _SHALLOW:
-                self._check_depth(depth)
+            if depth >= SHALLOW:
+                check_depth(session, depth)
             if session.config.allow_interrupt:
                 run = request.run = ThreadRun()
                 value = run.execute(partial(perform, session, request))
@@ -174,15 +168,6 @@ class Runner:
         if request.deadline <= time.monotonic():
             raise AsyncResultTimeout("the deadline of the call passed before it started")
 
-    def _check_depth(self, depth: int) -> None:
-        """Refuse a call while there is still stack enough to refuse it."""
-        try:
-            sys._getframe(sys.getrecursionlimit() - _HEADROOM)
-        except ValueError:  # the stack is not that deep
-            if depth < self._session.config.limits[Limit.DEPTH]:
-                return
-        raise RecursionError(f"{self._session.side}: calls are nested {depth} deep")
-
     def _fail(self, request: Request, exc: BaseException) -> None:
         keep: list[int] | None = None
         stack = chains.get(request.chain) if request.chain is not None else None
@@ -197,4 +182,5 @@ class Runner:
             and config.propagate_KeyboardInterrupt_locally
             and not config.allow_interrupt
             and self.server is not None
+            and threading.current_thread() is threading.main_thread()  # else it is no Ctrl-C
         )

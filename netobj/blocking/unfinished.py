@@ -17,7 +17,7 @@ from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import event_loop
 from netobj.blocking.pool import pool
 from netobj.blocking.tasks import TaskRun
-from netobj.calls import Scope, scope
+from netobj.calls import Scope, check_crowd, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Request
 from netobj.core.flow import Flow
@@ -97,6 +97,7 @@ class Unfinished:
         flow: Flow | None = None
         try:
             run.begin()
+            check_crowd(self._session)
             scope.set(scope.get().but(batch=self._connection.prompt(request.chain)))
             if type(outcome) is Awaited:
                 outcome = outcome.finish(await outcome.awaitable)

@@ -52,7 +52,7 @@ class Config(NamedTuple):
     instantiate_custom_exceptions: bool = False  # use such a class where it is imported
     instantiate_oldstyle_exceptions: bool = False  # accepted for old programs, no effect
     propagate_SystemExit_locally: bool = False  # noqa: N815  raise it here, too
-    propagate_KeyboardInterrupt_locally: bool = True  # noqa: N815
+    propagate_KeyboardInterrupt_locally: bool = True  # noqa: N815  in the main thread
     log_exceptions: bool = True  # log what a handler raises
     logger: logging.Logger | None = None  # None: the logger "netobj"
 

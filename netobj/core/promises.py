@@ -38,6 +38,15 @@ class Promise:
         raise NotImplementedError
 
 
+traceback_of: Final[Callable[[BaseException], TracebackType | None]] = vars(BaseException)[
+    "__traceback__"
+].__get__
+"""The traceback of an exception, whatever its class says."""
+with_traceback: Final[Callable[[BaseException, TracebackType | None], BaseException]] = (
+    BaseException.with_traceback
+)
+"""The exception with another traceback, likewise."""
+
 _PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
@@ -68,7 +77,7 @@ class Answer:
         if callbacks is None:
             return
         self._value, self._error = value, error
-        self._traceback = None if error is None else error.__traceback__
+        self._traceback = None if error is None else traceback_of(error)
         self._callbacks = None
         while callbacks:
             try:
@@ -95,5 +104,5 @@ class Answer:
         """The answer, once settled; raises what the request raised."""
         if self._error is not None:
             # Else each request that fails with it would add its frames to the same traceback.
-            raise self._error.with_traceback(self._traceback)
+            raise with_traceback(self._error, self._traceback)
         return self._value

@@ -84,6 +84,7 @@ class Receiving:
         self._unchecked = unchecked(DEFAULT_LIMITS)
         self._admitted = config.limits[Limit.REQUESTS]
         self._most_running = _CHAIN_ROOM * config.limits[Limit.REQUESTS]
+        self.crowd = self._most_running // 2  # calls that tasks may be in the midst of
         self._now = 0.0
         self._reader = FrameReader(config.limits[Limit.GREETING])
         self._size = 0  # bytes of the message being applied

@@ -342,9 +342,11 @@ class Session(Receiving):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
         try:
             self._send_error(request.seq, exc, keep, config)
-        except Exception as failure:
+        except BaseException as failure:
             error = unsendable("the call raised", exc, failure)
             self._send_error(request.seq, error, None, self.config)
+            if not isinstance(failure, Exception):
+                raise
         finally:
             if request.kept is not None:
                 request.kept.settle(None, exc)

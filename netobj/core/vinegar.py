@@ -200,7 +200,7 @@ class _Table:
 _Group = tuple[str, tuple[BaseException, ...]]
 
 
-def unsendable(what: str, exc: BaseException, failure: Exception) -> RuntimeError:
+def unsendable(what: str, exc: BaseException, failure: BaseException) -> RuntimeError:
     """What stands for *exc*, with which *what* ended, when *failure* kept it from being sent."""
     return RuntimeError(
         f"{what} a {type(exc).__name__}, which could not be sent: "
@@ -282,9 +282,7 @@ def _remote_tb(exc: BaseException) -> str | None:
 def _text(value: object) -> str:
     try:
         return str.__str__(str(value))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:
+    except BaseException as problem:  # whatever it is: the call has to be answered
         failed, name = _qualname_of(type(value)), _qualname_of(type(problem))
         return f"<str() of this {failed} raised {name}>"
 
@@ -293,8 +291,6 @@ def _safely(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What *function* returns, or None when it raises: it may run into anybody's code."""
     try:
         return function(*args, **kwargs)
-    except KeyboardInterrupt:
-        raise
     except BaseException:
         return None
 

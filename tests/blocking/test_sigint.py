@@ -159,3 +159,87 @@ def test_ctrl_c_while_the_io_thread_is_being_made() -> None:
         """
     )
     assert result.stdout == "interrupted\n", result.stderr
+
+
+WIDE = """
+import random, signal, threading
+import netobj
+
+class S(netobj.Service):
+    @netobj.exposed
+    def add(self, a, b): return a + b
+    @netobj.exposed
+    def back(self, callback, depth): return callback(depth)
+    @netobj.exposed
+    def fail(self): raise ValueError
+    @netobj.exposed(stream=True)
+    def stream(self): yield from range(5)
+
+conn = netobj.connect_thread(remote_service=S, remote_config={"log_exceptions": False})
+root = conn.root
+main = threading.main_thread().ident
+stop = threading.Event()
+wrong = []
+
+def nested(depth):
+    return root.back(nested, depth - 1) + 1 if depth else 0
+
+def work(number):
+    steps = (
+        lambda: root.add(1, number) == 1 + number,
+        lambda: nested(3) == 3,
+        lambda: netobj.async_(root.add)(1, number).value == 1 + number,
+        lambda: list(root.stream()) == [0, 1, 2, 3, 4],
+        fails,
+    )
+    return random.choice(steps)()
+
+def fails():
+    try:
+        root.fail()
+    except ValueError:
+        return True
+
+def others():
+    count = 0
+    while not stop.is_set() or not count:
+        count += 1
+        if not work(count):
+            wrong.append(count)
+
+def interrupt():
+    begun.wait()  # what the main thread does from here on is ready for it
+    for _ in range(COUNT):
+        stop.wait(random.random() * 0.006)
+        signal.pthread_kill(main, signal.SIGINT)
+    done.set()
+
+begun, done = threading.Event(), threading.Event()
+workers = [threading.Thread(target=others) for _ in range(3)]
+for worker in workers:
+    worker.start()
+threading.Thread(target=interrupt).start()
+interrupted = 0
+finished = False
+while not finished:
+    try:
+        begun.set()
+        while not done.is_set():
+            if not work(7):
+                wrong.append("main")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        finished = True
+    except KeyboardInterrupt:
+        interrupted += 1
+stop.set()
+for worker in workers:
+    worker.join()
+assert nested(3) == 3
+conn.ping()
+print(interrupted > 0, wrong, conn.closed)
+"""
+
+
+def test_anywhere_in_nested_calls_streams_and_results(scale: int) -> None:
+    result = run(WIDE.replace("COUNT", str(150 * scale)))
+    assert (result.stdout, result.returncode) == ("True [] False\n", 0), result.stderr

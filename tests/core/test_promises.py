@@ -717,3 +717,14 @@ def test_a_late_reply_to_a_kept_request_is_dropped(wire: FakeWire) -> None:
     gc.collect()
     wire.flush()
     assert wire.tables() == wire.under_way() == (0, 0, 0, 0)
+
+
+def test_an_error_whose_class_hides_its_traceback() -> None:
+    class Hides(Exception):
+        __traceback__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+        with_traceback = None  # type: ignore[assignment]
+
+    answer, error = Answer(), Hides("x")
+    answer.settle(None, error)
+    with pytest.raises(Hides):
+        answer.result()

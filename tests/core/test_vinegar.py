@@ -359,6 +359,15 @@ def test_broken_str_is_said_to_be_so() -> None:
     assert loaded.args == ("x",)
 
 
+def test_a_str_that_interrupts_is_broken_too() -> None:
+    class Interrupts(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    loaded = trip(Interrupts("x"))
+    assert str(loaded).endswith("Interrupts raised KeyboardInterrupt>")
+
+
 @pytest.mark.parametrize("config", [Config(), Config(include_local_traceback=True)])
 def test_nothing_strange_makes_dump_raise(config: Config) -> None:
     weird = Weird("x", 1)
