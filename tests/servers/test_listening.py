@@ -82,7 +82,7 @@ def test_accepting_goes_on_when_the_system_fails(
     assert "No buffer space" in caplog.text
 
 
-def test_who_comes_when_there_are_descriptors_againis_served(
+def test_who_comes_when_there_are_descriptors_again_is_served(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listening, "ACCEPT_PAUSE", 0.001)
