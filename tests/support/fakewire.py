@@ -82,6 +82,10 @@ class Task:
         self.ready: Callable[[], bool] = lambda: True
         self.done = False
 
+    @property
+    def running(self) -> bool:
+        return bool(self._work.cr_running)  # type: ignore[attr-defined]
+
     def step(self) -> None:
         try:
             self.ready = self._work.send(None)
@@ -261,9 +265,9 @@ class Side:
             self.due.popleft().flush()
             return True
         for task in self.tasks:
-            if task.ready():
+            if not task.running and task.ready():
                 task.step()
-                if task.done:
+                if task.done and task in self.tasks:
                     self.tasks.remove(task)
                 return True
         return False

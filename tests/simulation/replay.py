@@ -1,0 +1,38 @@
+"""Run one world of the simulation again, and print each step: ``python tests/simulation/replay.py SEED``.
+
+Add ``--quiet`` for the verdict alone, and ``--count N`` to go on with the N - 1 seeds behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Replay worlds of the simulation.")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--count", type=int, default=1, help="how many seeds, from that one on")
+    parser.add_argument("--quiet", action="store_true", help="do not print the steps")
+    options = parser.parse_args()
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+    from simulation.world import run
+
+    failed = 0
+    for seed in range(options.seed, options.seed + options.count):
+        try:
+            run(seed, (lambda text: None) if options.quiet else print)
+        except Exception:
+            failed += 1
+            traceback.print_exc(file=sys.stdout)
+            print(f"seed {seed} fails")
+    print(f"{options.count - failed} of {options.count} worlds are as they should be")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
