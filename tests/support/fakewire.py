@@ -161,6 +161,14 @@ class Side:
                 self.session.let_go(self.kept)
                 self.kept.clear()
 
+    async def request_async(
+        self, op: int, handle: Handle, path: Any, args: tuple[Any, ...], kwargs: Any = None
+    ) -> Any:
+        token = Answer()
+        self.session.request(token, op, handle, path, args, kwargs, chain=None, lane=1)
+        await until(lambda: token.done)
+        return self.outcome(token)
+
     def send(
         self,
         op: int,
@@ -355,6 +363,23 @@ class FakeWire:
         if session.fault is not None:
             raise session.fault
         return True
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What the coroutine *work* comes to, while the wire carries what there is."""
+        came: list[Any] = []
+
+        async def watched() -> None:
+            try:
+                came.append(await work)
+            except Exception as exc:
+                came.append(exc)
+
+        self.left.spawn(watched())
+        self.settle()
+        (result,) = came
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def settle(self) -> None:
         """Go on until nothing is left to do."""

@@ -79,7 +79,10 @@ class Consumed:
 
     def take(self) -> bool:
         """Take one item, if one can be taken without waiting."""
-        if self.over or not (self.flow.may_take() or self.end._items.__length_hint__()):
+        if self.over:
+            return False
+        if not (self.flow.may_take() or self.end._items.__length_hint__()):
+            self.end._take()  # what a consumer does that has to wait: it grants more
             return False
         try:
             item = next(self.end)

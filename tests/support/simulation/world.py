@@ -213,12 +213,7 @@ class World:
             end.pipe.stalled = False
         self.settle()
         self.check_held()
-        self.open_streams()
-        for one in self.streams:
-            while one.take():
-                pass
-            one.end.close()
-        self.settle()
+        self._use_up_streams()
         self.streams.clear()
         for party in self.parties:
             party.held.clear()
@@ -241,6 +236,26 @@ class World:
         for monitor, one, other in self.monitors:
             if not one.lost and not other.lost:
                 monitor.finish()
+
+    def _use_up_streams(self) -> None:
+        """Whoever has a stream takes what comes, to the end."""
+        self.open_streams()
+        for one in self.streams:
+            if one.count is None and not one.closed:
+                one.end.end()
+        self.settle()
+        more = True
+        while more:
+            more = False
+            for one in self.streams:
+                while one.take():
+                    more = True
+            self.settle()
+        for one in self.streams:
+            if not (one.over or one.closed):
+                raise Violation(f"a stream never ends: {one.taken} of {one.count} came")
+            one.end.close()
+        self.settle()
 
     def _check_empty(self, end: End) -> None:
         session = end.session
