@@ -1,8 +1,8 @@
 """Do the tests of the core notice when the core is wrong? Breaks it in many small ways, and counts.
 
-A mutant is one module of ``netobj/core`` with one small change: a comparison, a number or an operator
-is another one, a condition is reversed, a statement is gone. ``tests/core`` is run against each
-mutant, those of the module first, until one fails: then the mutant is killed. What survives is
+A mutant is one module of ``netobj/core`` with one small change: a comparison, a number or an
+operator is another one, a condition is reversed, a statement is gone. ``tests/core`` is run against
+each mutant, those of the module first, until one fails: then the mutant is killed. What survives is
 printed as a diff: either a test is missing, or the mutant means the same (``EQUIVALENT`` below says
 of which that is known).
 
@@ -173,7 +173,7 @@ def places(tree: Any, found: dict[str, Operator]) -> dict[tuple[str, Any], list[
 class _Bare(ast.NodeTransformer):
     """Takes away what does not run: annotations and docstrings."""
 
-    def visit_FunctionDef(self, node: Any) -> Any:  # noqa: N802
+    def visit_FunctionDef(self, node: Any) -> Any:
         node.returns = None
         for arg in (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs):
             arg.annotation = None
@@ -184,7 +184,7 @@ class _Bare(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_AnnAssign(self, node: Any) -> Any:  # noqa: N802
+    def visit_AnnAssign(self, node: Any) -> Any:
         node.annotation = ast.Constant(value=None)
         return self.generic_visit(node)
 
@@ -242,9 +242,9 @@ def run_tests(package: str, files: list[str]) -> None:
     for number in (0, 1, 2):
         os.dup2(null, number)
     sys.path.insert(0, package)
-    import netobj.core.consts  # what is run against, before anything else can choose
-
     import pytest
+
+    import netobj.core.consts  # what is run against, before anything else can choose
 
     if not str(netobj.core.consts.__file__).startswith(package):
         os._exit(70)
@@ -281,6 +281,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=300, help="how many mutants (0: all)")
     parser.add_argument("--seed", type=int, default=6, help="which sample")
     parser.add_argument("--jobs", type=int, default=1, help="how many at once")
+    parser.add_argument("--minutes", type=float, default=600, help="begin none after that long")
     parser.add_argument("--show", action="store_true", help="print the mutants, do not run them")
     options = parser.parse_args()
     chance = random.Random(options.seed)
@@ -312,7 +313,9 @@ def main() -> None:
         for package in packages:
             shutil.copytree(ROOT / "netobj", Path(package, "netobj"))
 
-        def judge(mutant: Mutant) -> tuple[Mutant, bool]:
+        def judge(mutant: Mutant) -> tuple[Mutant, bool | None]:
+            if time.monotonic() > started + 60 * options.minutes:
+                return mutant, None
             package = packages.pop()
             try:
                 return mutant, survives(mutant, package)
@@ -321,6 +324,8 @@ def main() -> None:
 
         with ThreadPoolExecutor(options.jobs) as pool:
             for mutant, lives in pool.map(judge, mutants):
+                if lives is None:
+                    continue
                 done += 1
                 if done % 25 == 0:
                     print(f"{done} of {len(mutants)}", flush=True)
@@ -329,7 +334,7 @@ def main() -> None:
                 elif lives:
                     survived.append(mutant)
                     print(f"survived {done}: {mutant.diff()}", flush=True)
-    judged = len(mutants) - equivalent
+    judged = done - equivalent
     killed = judged - len(survived)
     minutes = (time.monotonic() - started) / 60
     print(

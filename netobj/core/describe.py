@@ -15,6 +15,7 @@ from netobj.core.access import Policy
 from netobj.core.consts import SPECIAL_INDEX, SPECIALS, Described
 from netobj.core.lookup import class_dict, instance_dict, mro_of
 from netobj.core.rules import is_dunder
+from netobj.core.vinegar_table import is_name
 from netobj.errors import ProtocolError
 
 _MAX_NAMES: Final = 20_000
@@ -47,6 +48,8 @@ class Description(NamedTuple):
         named = (module, name, *methods, *bases)
         if set(map(type, named)) != {str} or len(named) > _MAX_NAMES:
             raise ProtocolError("a class description holds names that are no str, or too many")
+        if not is_name(name):  # no class could be made with it
+            raise ProtocolError("a class description is of a class whose name is none")
         if kind not in _KINDS or any(map(is_dunder, methods)):
             raise ProtocolError("a class description is of no known kind, or has special methods")
         specials = _specials(int.from_bytes(bits, "big") & _ALL_SPECIALS)
@@ -85,7 +88,7 @@ def class_name(cls: type) -> tuple[str, str]:
     except AttributeError:  # it was made where no module is
         module = None
     name = type.__dict__["__qualname__"].__get__(cls)
-    return module if type(module) is str else "?", name
+    return module if type(module) is str else "?", name if is_name(name) else "?"
 
 
 def _mro_names(cls: type) -> tuple[str, ...]:

@@ -224,3 +224,9 @@ def test_nothing_is_imported_to_find_out() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "('numpy', 'pandas') set()\n"
+
+
+def test_a_column_whose_name_is_no_plain_data() -> None:
+    frame = pandas.DataFrame([[1]], columns=pandas.Index([len], dtype=object))
+    with pytest.raises(NotEncodable, match="is no plain data"):
+        arrays.taken_apart(frame, lambda array: array.tobytes(), list)

@@ -660,3 +660,47 @@ def test_nesting_counts_on_inside_a_copy(wire: FakeWire) -> None:
         wire.left.root.hold(ByValue([value]))
     wire.left.root.hold(1)
     assert root_of(wire).held == 1
+
+
+class Emptied(list[Any]):
+    """Another thread was faster."""
+
+    def pop(self, index: Any = -1) -> Any:
+        self.clear()
+        raise IndexError
+
+
+def test_what_died_was_told_by_another_thread(wire: FakeWire) -> None:
+    boxing = wire.left.session.boxing
+    boxing.dead = Emptied([1])
+    assert boxing.take_dead(10) == ([], [], [])
+    boxing.dead = Emptied([1])
+    assert not wire.left.session.flush_releases()
+
+
+def test_hidden_names_of_a_class_that_is_known() -> None:
+    class Thing:
+        def method(self) -> int:
+            return 1
+
+    plain, hiding = Thing(), Thing()
+    hiding.method = lambda: 2  # type: ignore[method-assign]
+    wire = FakeWire(right_root=[plain, hiding], left_config=CLASSIC, right_config=CLASSIC)
+    first, second = wire.left.root
+    assert (first.method(), second.method()) == (1, 2)
+    assert second.____handle__.hidden == {"method"}
+
+
+def test_what_the_last_message_named_goes_with_the_connection() -> None:
+    """A request that names an answer is the last that comes: nothing keeps the answer."""
+    wire = FakeWire(right_root=[], left_config=CLASSIC, right_config=CLASSIC)
+    wire.left.session.root_class = wire.left.session.root_class
+    answer = wire.left.send(Op.GET, "append")
+    wire.left.send(Op.CALL, "append", answer, kept=False)
+    while wire.carry(wire.left):
+        pass
+    boxing = wire.right.session.boxing
+    assert len(boxing.awaited) == 1
+    wire.lose()
+    assert boxing.awaited[0] in wire.right.session.discard_tables()
+    assert boxing.awaited == []

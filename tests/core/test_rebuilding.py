@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -166,3 +167,13 @@ def test_mutated_forms(scale: int) -> None:
             changed = mutated(changed, rng)
         with contextlib.suppress(ProtocolError):
             put_together(changed)
+
+
+def test_text_and_zones_as_old_pandas_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = pandas.Series(["a", None], dtype="str")
+    zoned = pandas.Series(pandas.to_datetime(["2020-01-01"]).tz_localize(ZoneInfo("Europe/Berlin")))
+    forms = [arrays.taken_apart(one, lambda array: array.tobytes(), list) for one in (words, zoned)]
+    monkeypatch.setattr(pandas, "__version__", "2.9")
+    back = [put_together(form, lambda blob: blob) for form in forms]
+    assert back[0].tolist()[0] == "a"
+    assert back[1].tolist() == zoned.tolist()

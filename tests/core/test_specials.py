@@ -1,4 +1,4 @@
-"""Special methods of proxies: those that are awaited, pulled, opened, and the contents of buffers."""
+"""Special methods of proxies: those that are awaited, pulled or opened, and buffers."""
 
 from __future__ import annotations
 
@@ -182,9 +182,7 @@ class TestBuffers:
         assert numpy.asarray(root.data, dtype="f8").tolist() == [97.0, 98.0, 99.0]
 
     @pytest.mark.parametrize("answer", [(True, b"x"), (None, b"x")])
-    def test_an_answer_that_is_no_array(
-        self, answer: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_answer_that_is_no_array(self, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         wire, root = remote(numbers=Numbers())
         numbers = root.numbers
         monkeypatch.setattr(wire.left, "request", lambda *args: answer)

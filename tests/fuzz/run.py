@@ -55,7 +55,8 @@ def run(name: str, seconds: int, keep: bool) -> bool:
         found = [path.read_bytes() for path in sorted(Path(folder).glob("broken-*"))]
         new = [path.read_bytes() for path in Path(folder).iterdir() if "-" not in path.name]
     last = [line for line in done.stderr.splitlines() if "cov:" in line][-1:]
-    print(f"{name}: {'ok' if not done.returncode else 'BROKEN'}, {len(new)} new; {last}", flush=True)
+    verdict = "BROKEN" if done.returncode else "ok"
+    print(f"{name}: {verdict}, {len(new)} new; {last}", flush=True)
     if done.returncode:
         print(done.stdout[-3000:], done.stderr[-3000:])
         print(f"bytes: {[data.hex() for data in found]}")
@@ -83,7 +84,8 @@ def main() -> int:
         for name in names:
             TARGETS[name](bytes.fromhex(options.bytes))
         return 0
-    return 0 if all([run(name, options.seconds, options.keep) for name in names]) else 1
+    verdicts = [run(name, options.seconds, options.keep) for name in names]
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":

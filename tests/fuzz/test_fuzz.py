@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fuzzing import CORPUS, TARGETS, Target
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from fuzzing import CORPUS, TARGETS, Target
 
 RUN = Path(__file__).with_name("run.py")
 targets = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -57,7 +56,7 @@ changes = st.lists(
 @targets
 def test_the_corpus(target: Target) -> None:
     seeds = target.seeds()
-    assert len(seeds) > 2
+    assert len(seeds) > 1
     for seed in seeds:
         target(seed)
 

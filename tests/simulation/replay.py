@@ -1,8 +1,8 @@
-"""Run one world of the simulation again, and print each step: ``python tests/simulation/replay.py SEED``.
+"""Run one world again, and print each step: ``python tests/simulation/replay.py SEED``.
 
 Add ``--quiet`` for the verdict alone, and ``--count N`` to go on with the N - 1 seeds behind it.
-``--faults`` breaks the core in each way of ``simulation.faults``, and says after how many seeds, from
-that one on, it is noticed.
+``--faults`` breaks the core in each way of ``simulation.faults``, and says after how many seeds,
+from that one on, it is noticed.
 """
 
 from __future__ import annotations
@@ -41,15 +41,14 @@ def main() -> int:
 
 
 def _break(first: int) -> int:
-    from pytest import MonkeyPatch
-
+    import pytest
     from simulation.faults import FAULTS
     from simulation.world import run
 
     missed = 0
     for name, fault in FAULTS.items():
         found = None
-        with MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             fault(patch.setattr)
             for seed in range(first, first + MOST):
                 try:

@@ -1,4 +1,4 @@
-"""Thousands of worlds, each of which follows from its seed, and cores that are broken on purpose."""
+"""Thousands of worlds, each made of its seed, and cores that are broken on purpose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from simulation.faults import FAULTS
 from simulation.world import run
 

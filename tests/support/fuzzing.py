@@ -1,8 +1,9 @@
 """Parsers of what strangers send, each with the one exception that it may raise.
 
 A :class:`Target` is a function of bytes. Whatever else than its exception comes out is a bug. The
-seeds are what such bytes look like when they are right, in ``tests/fuzz/corpus``. ``tests/fuzz/run.py``
-has atheris look for more; where atheris is not there, Hypothesis changes the seeds.
+seeds are what such bytes look like when they are right, in ``tests/fuzz/corpus``.
+``tests/fuzz/run.py`` has atheris look for more; ``tests/fuzz/test_fuzz.py`` has Hypothesis change
+the seeds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from netobj.auth.messages import read_answer, read_challenge, read_verdict
 from netobj.core import values
 from netobj.core.boxing import Boxing
 from netobj.core.config import Config
-from netobj.core.consts import DEFAULT_LIMITS, PREAMBLE, Limit, Op
+from netobj.core.consts import PREAMBLE, Op
 from netobj.core.describe import Description
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Reply, Request
@@ -215,7 +216,10 @@ def _exceptions(data: bytes) -> None:
 def _descriptions(data: bytes) -> None:
     boxing: Boxing = _session().boxing
     description = Description.from_wire(boxing.unbox(b"\x92\x00" + data)[1])
-    repr(proxy_for(Handle(boxing.link, 1, ImportedClass(description))))
+    proxy = proxy_for(Handle(boxing.link, 1, ImportedClass(description)))
+    isinstance(proxy, int)
+    object.__repr__(proxy)
+    repr(type(proxy))
 
 
 def _login(data: bytes) -> None:

@@ -189,5 +189,3 @@ def home_of(thing: Any) -> Thing | None:
         thing = thing.__self__  # a bound method
         return home_of(thing)
     return thing
-
-

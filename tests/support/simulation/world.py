@@ -8,12 +8,12 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from netobj.errors import ConnectionLost
 from simulation.calls import Call, Consumed
 from simulation.ends import INTERVAL, PATIENCE, End
 from simulation.monitor import Monitor, Violation
 from simulation.operations import FAULTS, OPERATIONS
 from simulation.parties import Party, Thing, home_of
-from netobj.errors import ConnectionLost
 
 STEPS = 400
 MOST_CONNECTIONS = 8
@@ -51,7 +51,9 @@ class World:
 
     def _some(self, table: dict[str, Callable[[World], object]]) -> list[tuple[str, Any]]:
         chosen = [name for name in table if self.chance.random() < 0.6] or [next(iter(table))]
-        return [(name, table[name]) for name in chosen for _ in range(self.chance.choice((1, 1, 4)))]
+        return [
+            (name, table[name]) for name in chosen for _ in range(self.chance.choice((1, 1, 4)))
+        ]
 
     # --- who is there ----------------------------------------------------------------------------
 
@@ -203,7 +205,9 @@ class World:
                     raise Violation(f"{party.name} holds {home.label} as {label}")
         for end in self.ends:
             for flow in end.session.flows:
-                if not (flow.sent <= flow.granted and flow.consumed <= flow.received <= flow.allowed):
+                if not (
+                    flow.sent <= flow.granted and flow.consumed <= flow.received <= flow.allowed
+                ):
                     raise Violation(f"{end.name} has sent, or got, more than was granted")
 
     def finish(self) -> None:
@@ -226,7 +230,8 @@ class World:
         more = True
         while more:
             gc.collect()
-            more = any([end.session.flush_releases() for end in self.ends])
+            told = [end.session.flush_releases() for end in self.ends]
+            more = any(told)
             self.settle()
         left = [label for label, ref in things if ref() is not None]
         if left:
