@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fuzzing import CORPUS, TARGETS, Target
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 RUN = Path(__file__).with_name("run.py")
@@ -81,7 +81,6 @@ def test_some_of_the_corpus_is_right(target: Target) -> None:
 def test_changed_seeds(target: Target) -> None:
     seeds = target.seeds()
 
-    @settings(max_examples=2 * settings.default.max_examples)
     @given(st.sampled_from(seeds), changes, st.sampled_from([b"", *seeds]))
     def check(seed: bytes, changed: list[tuple[Change, int, int]], behind: bytes) -> None:
         data = bytearray(seed)

@@ -353,15 +353,20 @@ class FakeWire:
         carried = self.carry(self.left) or self.carry(self.right)
         return carried or self.left.work() or self.right.work()
 
-    def carry(self, sender: Side) -> bool:
-        """Let the next piece of *sender*'s arrive; the events wait for :meth:`step`."""
+    def carry(self, sender: Side, cut: int | None = None) -> bool:
+        """Let the next piece of *sender*'s arrive; the events wait for :meth:`step`.
+
+        *cut*: in two parts, the second behind that many bytes, as far as there are.
+        """
         if not sender.session.out:
             return False
         data = sender.take()
         session = sender.peer.session
-        sender.peer.events.extend(session.receive_data(data, 0.0))
-        if session.fault is not None:
-            raise session.fault
+        for part in (data,) if cut is None else (data[:cut], data[cut:]):
+            if part:
+                sender.peer.events.extend(session.receive_data(part, 0.0))
+            if session.fault is not None:
+                raise session.fault
         return True
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

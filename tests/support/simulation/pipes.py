@@ -18,6 +18,11 @@ class Pipe:
         self.stalled = False
         self.closed = False  # nothing more is put in; who has read all finds the end
 
+    @property
+    def filled(self) -> bool:
+        """Something is in it, or its end is to be found."""
+        return self.closed or bool(self.under_way)
+
     def take_in(self) -> None:
         """Put in what the sender has written."""
         out = self.sender.session.out
