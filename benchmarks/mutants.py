@@ -79,7 +79,14 @@ LEFT_OUT: Final = ["state_machine"]
 SECONDS: Final = 240
 """A mutant that takes longer hangs, and so is noticed."""
 
-EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
+EQUIVALENT: Final[dict[tuple[str, str], str]] = {
+    ("exposure", "break"): "the next turns find nothing either",
+    ("values", "max_map_len=0,"): "a map is refused by refuse_map as well",
+    (
+        "flow",
+        "return self.sent < self.granted or self.refused or self.sent_end or self.lost is not None",
+    ): "nobody has sent more than was granted",
+}
 """Mutants that mean the same as the original: module and changed line -> why."""
 
 

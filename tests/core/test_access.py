@@ -1055,3 +1055,19 @@ def test_what_is_closed_since_nothing_may_be_read() -> None:
 
 class Text(str):
     """Not a str of Python's own."""
+
+
+def test_what_the_metaclass_has_too_is_no_method_of_a_class() -> None:
+    class Meta(type):
+        def exposed_both(cls) -> None: ...
+        def exposed_only(cls) -> None: ...
+
+    class Thing(metaclass=Meta):
+        @staticmethod
+        def exposed_both() -> None: ...
+        @staticmethod
+        def exposed_own() -> None: ...
+
+    methods = Policy(Config(), "here").methods_of_object(Thing)
+    assert "own" in methods
+    assert "both" not in methods

@@ -704,3 +704,16 @@ def test_what_the_last_message_named_goes_with_the_connection() -> None:
     wire.lose()
     assert boxing.awaited[0] in wire.right.session.discard_tables()
     assert boxing.awaited == []
+
+
+@pytest.mark.parametrize("levels", [DEFAULT_LIMITS[Limit.NESTING] + n for n in (-1, 0, 1, 2)])
+def test_nesting_in_a_blob_is_bounded_exactly(wire: FakeWire, levels: int) -> None:
+    data = values.pack([1, 1, 1])
+    for _ in range(levels):
+        data = values.pack([msgpack.ExtType(Ext.TUPLE, data)])
+    unpack = boxing_of(wire)[0].unpack_blob
+    if levels <= DEFAULT_LIMITS[Limit.NESTING]:
+        unpack(data)
+    else:
+        with pytest.raises(ProtocolError, match="nested too deeply"):
+            unpack(data)

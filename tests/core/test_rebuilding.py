@@ -177,3 +177,15 @@ def test_text_and_zones_as_old_pandas_has_them(monkeypatch: pytest.MonkeyPatch) 
     back = [put_together(form, lambda blob: blob) for form in forms]
     assert back[0].tolist()[0] == "a"
     assert back[1].tolist() == zoned.tolist()
+
+
+@pytest.mark.parametrize(("step", "left"), [(1, [0, 1, 2]), (-1, [])])
+def test_ranges_up_and_down(step: int, left: list[int]) -> None:
+    index = put_together(("range", 0, 3, step, None), lambda blob: blob)
+    assert index.tolist() == left
+
+
+@pytest.mark.parametrize("form", [("range", 0, 3, 0, None), ("range", 0, True, 1, None)])
+def test_ranges_that_are_none(form: Any) -> None:
+    with pytest.raises(ProtocolError):
+        put_together(form, lambda blob: blob)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakewire import CLASSIC, Answer, FakeWire, Side, bodies, fields, kinds
-from netobj.core import promises, values
+from netobj.core import promises, receiving, values
 from netobj.core.config import Config
 from netobj.core.consts import (
     BIG_VALUE,
@@ -1579,3 +1579,17 @@ def test_a_kind_that_is_none_with_values_that_are_built_later() -> None:
     zone = msgpack.ExtType(Ext.ZONE_INFO, b"UTC")
     with pytest.raises(ProtocolError, match="kind of message 99"):
         session.receive_data(message(99, zone), 0.0)
+
+
+def test_only_small_classes_of_roots_are_remembered() -> None:
+    """A peer that makes up large ones fills nothing that outlives its connection."""
+    before = receiving._recent_root.cache_info()
+    large = NOTHING._replace(methods=tuple(f"method_{n}" for n in range(1000)))
+    lone(greeted=False).receive_data(PREAMBLE + hello(root=large.to_wire()), 0.0)
+    after = receiving._recent_root.cache_info()
+    assert (after.hits, after.misses) == (before.hits, before.misses)
+    small_one = hello(root=NOTHING._replace(name="Small").to_wire())
+    sessions = [lone(greeted=False), lone(greeted=False)]
+    for session in sessions:
+        session.receive_data(PREAMBLE + small_one, 0.0)
+    assert sessions[0].root_class is sessions[1].root_class

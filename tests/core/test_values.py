@@ -609,3 +609,13 @@ def test_what_nests_too_deeply_to_be_read() -> None:
 def test_what_binds_to_nothing() -> None:
     thing = object()
     assert lookup.bind(thing, []) is thing
+
+
+def test_a_tuple_with_code_of_its_own_is_not_hashed() -> None:
+    class Own(tuple[int, ...]):
+        def __hash__(self) -> int:
+            raise AssertionError
+
+    assert values.is_hashable((1, Typed(1, 2), frozenset((1,))))
+    assert not values.is_hashable(Own((1,)))
+    assert not values.is_hashable((1, Own((1,))))

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fuzzing import CORPUS, TARGETS, Target
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fuzzing import CORPUS, TARGETS, Target
 
 RUN = Path(__file__).with_name("run.py")
 targets = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)

@@ -42,6 +42,7 @@ def main() -> int:
 
 def _break(first: int) -> int:
     import pytest
+
     from simulation.faults import FAULTS
     from simulation.world import run
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from simulation.faults import FAULTS
 from simulation.world import run
 
