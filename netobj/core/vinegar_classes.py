@@ -218,13 +218,14 @@ class ClassFinder:
             return errors.GenericException
         name = qualname.rpartition(".")[2]
         namespace = {"__module__": module, "__qualname__": qualname, "__str__": _remote_str}
-        made = None
-        for some_bases in (bases, bases[:2], bases[:1]):
+        for some_bases in (bases, bases[:2]):
             try:
                 made = type(name, some_bases, dict(namespace))
                 break
             except TypeError:  # bases that do not go together
                 continue
+        else:
+            made = type(name, bases[:1], namespace)
         self._made[key] = cast("type[BaseException]", made)
         return self._made[key]
 

@@ -717,3 +717,21 @@ def test_nesting_in_a_blob_is_bounded_exactly(wire: FakeWire, levels: int) -> No
     else:
         with pytest.raises(ProtocolError, match="nested too deeply"):
             unpack(data)
+
+
+def test_taking_back_what_went_with_the_connection(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    out = Outgoing(boxing)
+    out.box([1])
+    boxing.discard()
+    out.roll_back()
+    assert boxing.exports == {}
+
+
+def test_hidden_names_in_a_reference_without_a_description(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    boxing.learn_class(7, NOTHING)
+    for number, rest in ((101, [None, ["a"]]), (102, [None])):
+        data = values.pack([0, msgpack.ExtType(Ext.EXPORT, values.pack([number, 7, *rest]))])
+        proxy = boxing.unbox(data)[1]
+        assert proxy.____handle__.hidden == frozenset(rest[1] if len(rest) > 1 else ())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fakewire import CLASSIC, FakeWire
+from netobj.core import extending
 from netobj.core.config import Config
 from netobj.errors import AccessDenied
 
@@ -219,3 +220,7 @@ def test_a_property_of_this_side() -> None:
     assert Mine.kept == mine.local == 5
     del mine.local
     assert Mine.kept == -1
+
+
+def test_the_names_of_classes_of_this_side() -> None:
+    assert extending._full_name(list) == "builtins.list"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import pickle
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -15,6 +14,7 @@ import pandas
 import pytest
 
 from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
+from netobj.core import exposure as exposures
 from netobj.core import values
 from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
@@ -913,11 +913,19 @@ def test_what_is_opened_must_be_callable_for_the_peer() -> None:
 
 
 def test_copies_of_frames_whose_items_hold_references() -> None:
-    shared: list[Any] = []
-    frame = pandas.DataFrame({"a": [1, shared]}, dtype=object)
-    wire = FakeWire(right_root=[frame], left_config=CLASSIC, right_config=CLASSIC)
-    with contextlib.suppress(NotEncodable):
-        wire.left.copy_of(wire.left.root[0])
+    thing = Closed()
+    series = pandas.Series([1, thing], dtype=object)
+    wire = FakeWire(right_root=[series], left_config=CLASSIC, right_config=CLASSIC)
+    copy = wire.left.copy_of(wire.left.root[0])
+    assert copy[0] == 1
+    assert issubclass(type(copy[1]), RemoteObject)
+
+
+def test_nothing_is_concurrent_where_nothing_was_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposures, "_declared_concurrent", False)
+    wire = FakeWire(right_root=Tardy())
+    request = Request(1, 1, None, Op.CALL, Tardy(), "plain", (), False)
+    assert not is_concurrent(wire.right.session, request)
 
 
 def test_a_value_is_its_own_copy() -> None:

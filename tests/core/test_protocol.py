@@ -17,3 +17,7 @@ def test_each_name_is_the_one_at_its_home() -> None:
 def test_other_names_are_not_there() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = netobj.core.nonsense
+
+
+def test_it_is_imported_when_it_is_asked_for() -> None:
+    assert netobj.core.__getattr__("protocol") is netobj.core.protocol

@@ -1593,3 +1593,10 @@ def test_only_small_classes_of_roots_are_remembered() -> None:
     for session in sessions:
         session.receive_data(PREAMBLE + small_one, 0.0)
     assert sessions[0].root_class is sessions[1].root_class
+
+
+def test_the_loader_goes_on_with_other_settings() -> None:
+    session = lone()
+    assert session.loader is session.loader
+    session.reconfigure(Config(import_custom_exceptions=True))
+    assert session.loader._classes.config.import_custom_exceptions

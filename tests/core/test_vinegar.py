@@ -952,3 +952,18 @@ def test_an_interrupt_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         vinegar_classes._import_quietly("somewhere")
+
+
+def test_what_was_set_to_a_field_that_holds_numbers_only() -> None:
+    exc = BlockingIOError()
+    field = vinegar_classes.native_fields(OSError)["characters_written"]
+    vinegar_classes._restore_field(exc, "characters_written", field, "many")
+    with pytest.raises(AttributeError):
+        _ = exc.characters_written
+
+
+def test_no_bases_go_together() -> None:
+    finder = vinegar_classes.ClassFinder(QUIET)
+    made = finder._make("m", "Odd", (GenericException, bool, int))
+    assert made.__bases__ == (GenericException,)
+    assert finder._make("m", "Odd", (GenericException, bool, int)) is made

@@ -23,7 +23,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MOST_KEPT = 400  # bytes; what is kept is to be small
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 
 def fuzz(name: str, seconds: int, folder: str) -> None:
@@ -74,6 +73,7 @@ def main() -> int:
     parser.add_argument("--try", dest="bytes", help="try these bytes (hex), and nothing else")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
     if options.inside:
         fuzz(options.target[0], options.seconds, options.inside)
         return 0
