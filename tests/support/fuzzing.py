@@ -181,7 +181,7 @@ def _messages(data: bytes) -> None:
             if isinstance(event, Request):
                 _answer(session, event)
             elif isinstance(event, Reply) and not event.ok:
-                session.failure(event.value)
+                _fail(session, event.value)
             elif isinstance(event, Reply) and event.deferred:
                 _complete(event.value)
         session.flush_releases()
@@ -210,7 +210,16 @@ def _answer(session: Session, request: Request) -> None:
 
 def _exceptions(data: bytes) -> None:
     session = _session()
-    session.failure(session.boxing.unbox(b"\x92\x00" + data)[1])
+    _fail(session, session.boxing.unbox(b"\x92\x00" + data)[1])
+
+
+def _fail(session: Session, answer: object) -> None:
+    """As Session.failure, which may meet values that this side does not know."""
+    try:
+        answer = values.complete(answer)
+    except (AccessDenied, NotEncodable):
+        return
+    session.loader.load(answer)
 
 
 def _descriptions(data: bytes) -> None:
