@@ -735,3 +735,13 @@ def test_hidden_names_in_a_reference_without_a_description(wire: FakeWire) -> No
         data = values.pack([0, msgpack.ExtType(Ext.EXPORT, values.pack([number, 7, *rest]))])
         proxy = boxing.unbox(data)[1]
         assert proxy.____handle__.hidden == frozenset(rest[1] if len(rest) > 1 else ())
+
+
+def test_values_beside_one_another_do_not_make_room_for_deeper_ones(wire: FakeWire) -> None:
+    beside = msgpack.ExtType(Ext.SLICE, values.pack([1, 1, 1]))
+    deep = values.pack([1, 1, 1])
+    for _ in range(DEFAULT_LIMITS[Limit.NESTING] + 1):
+        deep = values.pack([msgpack.ExtType(Ext.SLICE, deep), 1, 1])
+    body = values.pack([0, *[beside] * 100, msgpack.ExtType(Ext.SLICE, deep)])
+    with pytest.raises(ProtocolError, match="nested too deeply"):
+        boxing_of(wire)[0].unbox(body)

@@ -293,3 +293,12 @@ def test_a_longer_version_may_come_in_pieces() -> None:
     reader.feed(b"\n")
     with pytest.raises(VersionMismatch, match="major version 10"):
         reader.next_message()
+
+
+def test_a_version_has_few_digits() -> None:
+    reader = FrameReader(100)
+    reader.feed(b"netobj " + b"2" * 6)
+    assert reader.next_message() is None
+    reader.feed(b"2")
+    with pytest.raises(NotNetobj, match="malformed"):
+        reader.next_message()

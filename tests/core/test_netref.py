@@ -863,3 +863,17 @@ class TestOnTheClass:
         generator = give(number for number in range(3))
         with pytest.raises(TypeError):
             generator.throw()
+
+
+def test_a_method_that_is_deleted_goes_on_for_those_who_hold_it() -> None:
+    class Thing:
+        @staticmethod
+        def method() -> int:
+            return 1
+
+    wire = FakeWire(right_root={"Thing": Thing}, left_config=CLASSIC, right_config=CLASSIC)
+    thing = wire.left.root["Thing"]
+    method = thing.method
+    del thing.method
+    assert not hasattr(Thing, "method")
+    assert method() == 1

@@ -189,3 +189,11 @@ def test_ranges_up_and_down(step: int, left: list[int]) -> None:
 def test_ranges_that_are_none(form: Any) -> None:
     with pytest.raises(ProtocolError):
         put_together(form, lambda blob: blob)
+
+
+def test_types_inside_types_are_few() -> None:
+    dtype: Any = "<i8"
+    for _ in range(200):
+        dtype = ("of", dtype, (1,))
+    with pytest.raises(ProtocolError):
+        put_together(("array", dtype, (1,), bytes(8)), lambda blob: blob)
