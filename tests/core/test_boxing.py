@@ -745,3 +745,13 @@ def test_values_beside_one_another_do_not_make_room_for_deeper_ones(wire: FakeWi
     body = values.pack([0, *[beside] * 100, msgpack.ExtType(Ext.SLICE, deep)])
     with pytest.raises(ProtocolError, match="nested too deeply"):
         boxing_of(wire)[0].unbox(body)
+
+
+def test_taking_back_one_of_two(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    thing = [1]
+    kept, refused = Outgoing(boxing), Outgoing(boxing)
+    kept.box(thing)
+    refused.box(thing)
+    refused.roll_back()
+    assert [export.count for export in boxing.exports.values()] == [1]

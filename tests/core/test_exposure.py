@@ -240,3 +240,18 @@ def test_an_exposed_class_in_a_service_exposes_its_own() -> None:
                 return 1
 
     assert Outer.exposed_Inner().exposed_method() == 1  # type: ignore[attr-defined]
+
+
+def test_an_alias_that_is_inherited_is_one_already() -> None:
+    @service
+    class Base:
+        @exposed
+        def foo(self) -> int:
+            return 1
+
+    @service
+    class Derived(Base):
+        pass
+
+    assert service(Derived) is Derived
+    assert {name for name in vars(Derived) if "foo" in name} == {"exposed_foo"}

@@ -967,3 +967,10 @@ def test_no_bases_go_together() -> None:
     made = finder._make("m", "Odd", (GenericException, bool, int))
     assert made.__bases__ == (GenericException,)
     assert finder._make("m", "Odd", (GenericException, bool, int)) is made
+
+
+def test_a_field_that_was_not_set_stays_so() -> None:
+    exc = OSError()
+    field = vinegar_classes.native_fields(OSError)["errno"]
+    vinegar_classes._restore_field(exc, "errno", field, None)
+    assert str(exc) == ""

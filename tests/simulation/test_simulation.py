@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,21 @@ def fails(seed: int) -> str:
     return ""
 
 
+@pytest.fixture(autouse=True)
+def frozen() -> Iterator[None]:
+    """What was there before is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_nothing_is_lost_and_nothing_is_left(chunk: int, scale: int) -> None:
-    gc.collect()
-    gc.freeze()  # what was there before is not looked through again and again
-    try:
-        first = chunk * WORLDS * scale
-        for seed in range(first, first + WORLDS * scale):
-            problem = fails(seed)
-            assert not problem, f"to see each step: python tests/simulation/replay.py {seed}"
-    finally:
-        gc.unfreeze()
+    first = chunk * WORLDS * scale
+    for seed in range(first, first + WORLDS * scale):
+        problem = fails(seed)
+        assert not problem, f"to see each step: python tests/simulation/replay.py {seed}"
 
 
 @pytest.mark.parametrize("name", FAULTS)
