@@ -1,9 +1,10 @@
 """Clients that come, call and leave by the hundred: what goes wrong, and what is left behind.
 
-``python benchmarks/load.py [seconds [clients [seed]]]``: each skin as client, each server in a
-process of its own, 200 clients at a time for so many seconds (30 by default). Some call once, some
-are called back, some leave in the midst of streams and calls, some without a word. Afterwards both
-processes must have as many descriptors, threads and objects as before.
+``python benchmarks/load.py [seconds [clients [seed]]] [server ...]``: each skin as client, each
+server (by default all kinds) in a process of its own, 200 clients at a time for so many seconds
+(30 by default). Some call once, some are called back, some leave in the midst of streams and calls,
+some without a word. Afterwards both processes must have as many descriptors, threads and objects as
+before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -37,6 +38,7 @@ from processes import (
 from storms import CHAINS, HANG, QUIET, Tally, Thing
 from visits import visit_in_thread, visit_on_loop
 
+KINDS = (*SERVERS, "ForkingServer", "GeventServer")
 LOOK = 0.3
 """Seconds between counts; by then, those threads have ended which the last count has needed."""
 SETTLE = 20.0
@@ -268,13 +270,13 @@ def _come_on_loop(server: Server, tally: Tally, load: Load) -> None:
     asyncio.run(all_come())
 
 
-def main(load: Load) -> None:
-    """Print what came of a load of each pairing."""
+def main(load: Load, kinds: Sequence[str]) -> None:
+    """Print what came of a load of each pairing with servers of these *kinds*."""
     raise_file_limit()
     logging.getLogger().addHandler(ERRORS)
     verdict = Verdict()
     for client in CLIENTS:
-        for kind in SERVERS:
+        for kind in kinds:
             found = measure(client, kind, load)
             found["faults"] += ERRORS.texts
             ERRORS.texts.clear()
@@ -301,7 +303,8 @@ if __name__ == "__main__":
         end_idle_workers_soon()
         serve(LoadService, *sys.argv[2:])
     else:
-        numbers = [float(text) for text in sys.argv[1:]]
+        kinds = [text for text in sys.argv[1:] if text in KINDS]
+        numbers = [float(text) for text in sys.argv[1:] if text not in KINDS]
         defaults = (30.0, 200, 1)
         seconds, clients, seed = numbers + list(defaults[len(numbers) :])
-        main(Load(seconds, int(clients), int(seed)))
+        main(Load(seconds, int(clients), int(seed)), kinds or KINDS)

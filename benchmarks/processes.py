@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import netobj
@@ -18,9 +20,11 @@ import netobj
 CLIENTS = ("blocking", "aio")
 SERVERS = ("ThreadedServer", "ThreadPoolServer", "AsyncServer", "aio.Server")
 LOOPS = ("asyncio", "uvloop")
-THREADED = {
+BLOCKING = {
     "ThreadedServer": netobj.ThreadedServer,
     "ThreadPoolServer": netobj.ThreadPoolServer,
+    "ForkingServer": netobj.ForkingServer,
+    "GeventServer": netobj.GeventServer,
 }
 
 
@@ -33,9 +37,13 @@ class Server(NamedTuple):
 
 @contextlib.contextmanager
 def server_process(program: str, kind: str, loop: str = "asyncio") -> Iterator[Server]:
-    """The server that *program* runs, of one of the SERVERS, on one of the LOOPS."""
+    """The server that *program* runs, of one of the SERVERS or BLOCKING, on one of the LOOPS."""
+    first = ["-m", "gevent.monkey"] if kind == "GeventServer" else []
+    paths = [str(Path(program).parent), os.environ.get("PYTHONPATH", "")]  # which -m leaves out
     process = subprocess.Popen(
-        [sys.executable, program, "--serve", kind, loop], stdout=subprocess.PIPE
+        [sys.executable, *first, program, "--serve", kind, loop],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
     assert process.stdout is not None
     try:
@@ -56,7 +64,7 @@ def serve(service: Any, kind: str, loop: str) -> None:
     if kind == "AsyncServer":
         server = netobj.AsyncServer(service, "127.0.0.1", new_event_loop=_maker(loop))
     else:
-        server = THREADED[kind](service, "127.0.0.1")
+        server = BLOCKING[kind](service, "127.0.0.1")
     service.server = server
     print(server.port, flush=True)
     server.start()

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from netobj import core as core
     from netobj import deploy as deploy
     from netobj import errors as errors
+    from netobj import lib as lib
     from netobj import utils as utils
+    from netobj import version as version
     from netobj.auth import SSLAuthenticator as SSLAuthenticator
     from netobj.auth import TokenAuthenticator as TokenAuthenticator
     from netobj.auth import UserAuthenticator as UserAuthenticator
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from netobj.core.ends import Incoming as Incoming
     from netobj.core.exposure import exposed as exposed
     from netobj.core.exposure import service as service
-    from netobj.core.netref import Netref as BaseNetref  # noqa: F401
+    from netobj.core.netref import BaseNetref as BaseNetref
     from netobj.core.netref import Netref as Netref
     from netobj.core.registered import by_value as by_value
     from netobj.core.service import ClassicClient as ClassicClient
@@ -104,7 +106,7 @@ _NAMES_BY_HOME = {
     "netobj.blocking.results": ("AsyncResult",),
     "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
     "netobj.core.exposure": ("exposed", "service"),
-    "netobj.core.netref": ("Netref",),
+    "netobj.core.netref": ("BaseNetref", "Netref"),
     "netobj.core.registered": ("by_value",),
     "netobj.deploy.multi": ("MultiServerDeployment",),
     "netobj.deploy.server": ("DeployedServer",),
@@ -176,19 +178,15 @@ _NAMES_BY_HOME = {
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("aio", "auth", "classic", "core", "deploy", "errors", "utils")
+_SUBMODULES = ("aio", "auth", "classic", "core", "deploy", "errors", "lib", "utils", "version")
 
-__all__ = sorted(
-    (*_HOMES, "BaseNetref", "__version__", "aio", "auth", "classic", "deploy", "utils")
-)
+__all__ = sorted((*_HOMES, "__version__", "aio", "auth", "classic", "deploy", "utils"))
 
 
 def __getattr__(name: str) -> Any:
     """The public *name*, loaded from its home; ``AttributeError`` for any other."""
     if name in _SUBMODULES:
         return import_module(f"netobj.{name}")
-    if name == "BaseNetref":  # RPyC's name for it
-        return __getattr__("Netref")
     if name not in _HOMES:
         raise AttributeError(f"module 'netobj' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

@@ -26,6 +26,7 @@ from netobj.blocking.connection import Connection
 from netobj.blocking.streams import Stream
 from netobj.core import arrays
 from netobj.core.boxing import ByValue
+from netobj.core.closing import Closing
 from netobj.core.consts import Op
 from netobj.core.handle import RemoteObject
 from netobj.core.service import ClassicClient, Master, SlaveService
@@ -58,7 +59,7 @@ def connect(
     host: str,
     port: int = DEFAULT_SERVER_PORT,
     ipv6: bool = False,
-    keepalive: bool = False,
+    keepalive: float | bool = False,
     config: Settings = _NONE,
 ) -> Connection:
     """Connect to a classic server over TCP; see :func:`netobj.connect`."""
@@ -278,7 +279,7 @@ def teleport_function(
     return importer(export_function(func), namespace, def_)
 
 
-class MockClassicConnection(Master):
+class MockClassicConnection(Master, Closing):
     """A classic connection to this very interpreter, without a connection.
 
     For code that is to run here or elsewhere: what it gets are the objects themselves. Has what
@@ -305,12 +306,6 @@ class MockClassicConnection(Master):
     def close(self) -> None:
         """From now on ``closed`` is true; there is nothing else to close."""
         self.closed = True
-
-    def __enter__(self) -> MockClassicConnection:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
 
 def __getattr__(name: str) -> Any:

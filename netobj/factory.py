@@ -20,14 +20,12 @@ from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
-from netobj.sockets import address_text, refused
-from netobj.ssh import open_through, open_to
+from netobj.sockets import address_text, connect_tcp, connect_unix
+from netobj.ssh import open_through, passage_to
 from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
 _NONE: Final[Settings] = {}
-
-_KEEPALIVE_SECONDS: Final = 60
 
 
 def open_connection(
@@ -36,11 +34,13 @@ def open_connection(
     config: Settings,
     greeted: Config | None = None,
     workers: Workers | None = None,
+    will_serve: bool = False,
 ) -> Connection:
     """The connection over *stream* that shows *service*, whose ``on_connect`` has run.
 
     *greeted*: the settings with which the peer was greeted already; then they are in force.
     *workers*: where its calls run, the first of them, too, in place of the process's threads.
+    *will_serve*: the calling thread runs ``serve_all`` next, see ``Connection.attach``.
     """
     try:
         instance = instance_of(service)
@@ -50,7 +50,7 @@ def open_connection(
         stream.close()
         raise
     connection.dispatcher.workers = workers
-    connection.attach(instance)
+    connection.attach(instance, will_serve)
     return connection
 
 
@@ -78,7 +78,7 @@ def connect(
     service: Any = VoidService,
     config: Settings = _NONE,
     ipv6: bool = False,
-    keepalive: bool = False,
+    keepalive: float | bool = False,
     *,
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
@@ -86,16 +86,17 @@ def connect(
 ) -> Connection:
     """Connect to a server over TCP.
 
-    *ipv6* prefers IPv6 addresses of *host*; *keepalive* asks the system to probe an idle
-    connection (netobj's own heartbeat does so anyway). *ssl_context*: TLS, which checks the
-    server's certificate against *server_hostname*, by default *host* (see
-    :func:`netobj.auth.client_context`). *authenticator* logs in: a
+    *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so many seconds of silence the system
+    probes the connection, and as often; ``True``: 60 (netobj's own heartbeat does so anyway).
+    *ssl_context*: TLS, which checks the server's certificate against *server_hostname*, by default
+    *host* (see :func:`netobj.auth.client_context`). *authenticator* logs in: a
     :class:`~netobj.auth.TokenAuthenticator`, a :class:`~netobj.auth.UserLogin`, or a function:
     socket -> (socket, credentials).
 
     Raises the system's error, which names the address (ConnectionRefusedError, socket.gaierror and
     other kinds of OSError), if nobody answers there, ssl.SSLError if the certificate is not to be
-    trusted, AuthenticationError if the server refuses the login.
+    trusted, AuthenticationError if the server refuses the login, ValueError for a *keepalive*
+    below 1 second.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
@@ -103,22 +104,15 @@ def connect(
     ...         conn.root.eval("1 + 1")
     2
     """
-    family = socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
-    sock = _connect_socket(host, port, family)
-    if keepalive:
-        _keep_alive(sock)
-    return _open_socket(sock, service, config, ssl_context, server_hostname or host, authenticator)
+    sock = connect_tcp(host, port, ipv6, keepalive)
+    sock, found = _secure(sock, ssl_context, server_hostname or host, authenticator)
+    return _open_socket(sock, found, service, config)
 
 
-def _open_socket(
-    sock: socket.socket,
-    service: Any,
-    config: Settings,
-    ssl_context: SSLContext | None,
-    hostname: str,
-    authenticator: Any,
-) -> Connection:
-    """The connection over *sock*, once TLS is there and this side has logged in."""
+def _secure(
+    sock: socket.socket, ssl_context: SSLContext | None, hostname: str, authenticator: Any
+) -> tuple[socket.socket, Any]:
+    """*sock* once TLS is there and this side has logged in, and who the peer is."""
     try:
         if ssl_context is not None:
             sock = connect_tls(sock, ssl_context, hostname)
@@ -130,8 +124,14 @@ def _open_socket(
     except BaseException:
         sock.close()
         raise
-    if found is not None:
-        config = {"credentials": found, **config}
+    return sock, found
+
+
+def _open_socket(
+    sock: socket.socket, credentials: Any, service: Any, config: Settings
+) -> Connection:
+    if credentials is not None:
+        config = {"credentials": credentials, **config}
     return open_connection(stream_for(sock), service, config)
 
 
@@ -147,7 +147,7 @@ def ssl_connect(
     service: Any = VoidService,
     config: Settings = _NONE,
     ipv6: bool = False,
-    keepalive: bool = False,
+    keepalive: float | bool = False,
     verify_mode: int | None = None,
     *,
     verify_hostname: bool = True,
@@ -236,7 +236,7 @@ def _open_unix(target: Target, service: Any, config: Settings, tls: Any, login: 
 
 
 def _open_ssh(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    stream = open_to(target.host, target.user, target.port, tls)
+    stream = passage_to(target.host, target.user, target.port, tls).stream()
     try:
         if login is not None:
             log_in(stream.sock, login)
@@ -254,35 +254,6 @@ _OPENERS: Final[dict[Way, Opener]] = {
 }
 
 
-def _connect_socket(host: str, port: int, family: int) -> socket.socket:
-    last: OSError | None = None
-    try:
-        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    except OSError as exc:
-        raise refused(f"{host}:{port}", exc) from exc
-    for kind, type_, protocol, _, address in addresses:
-        sock = socket.socket(kind, type_, protocol)
-        try:
-            sock.connect(address)
-        except OSError as exc:
-            sock.close()
-            last = exc
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise refused(f"{host}:{port}", last) from last
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS'
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_SECONDS)
-
-
 def unix_connect(
     path: str,
     service: Any = VoidService,
@@ -293,13 +264,9 @@ def unix_connect(
     authenticator: Any = None,
 ) -> Connection:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect(path)
-    except OSError as exc:
-        sock.close()
-        raise refused(f"unix:{path}", exc) from exc
-    return _open_socket(sock, service, config, ssl_context, server_hostname, authenticator)
+    sock = connect_unix(path)
+    sock, found = _secure(sock, ssl_context, server_hostname, authenticator)
+    return _open_socket(sock, found, service, config)
 
 
 def ssh_connect(
@@ -328,12 +295,21 @@ def connect_by_service(
     timeout: float = 2,
     service: Any = VoidService,
     config: Settings = _NONE,
+    *,
+    ssl_context: SSLContext | None = None,
+    server_hostname: str | None = None,
+    authenticator: Any = None,
 ) -> Connection:
     """Connect to a server of the service *service_name*, whichever answers first.
 
-    See :func:`~netobj.registry.discovery.discover` for the arguments. Every address that is found
-    is tried, in an order of chance, so that clients spread over the servers; each gets *timeout*
-    seconds, too, and 2 at least. Raises DiscoveryError if there is none, or none can be reached.
+    See :func:`~netobj.registry.discovery.discover` for the first arguments, and :func:`connect`
+    for *ssl_context* and *authenticator*. A registry knows servers by the numbers of their
+    addresses; *server_hostname* is the name that their certificates are for.
+
+    Every address that is found is tried, in an order of chance, so that clients spread over the
+    servers; each gets *timeout* seconds, too, and 2 at least. Who is not there or has no
+    certificate that is to be trusted is passed over. Raises DiscoveryError if there is none, or
+    none can be reached, AuthenticationError at the first that refuses the login.
 
     >>> import netobj
     >>> from netobj.utils.registry import UDPRegistryClient, UDPRegistryServer
@@ -350,11 +326,13 @@ def connect_by_service(
     for address in in_any_order(discover(service_name, host, registrar, timeout)):
         try:
             sock = socket.create_connection(address, max(timeout, REACH))
-        except OSError as exc:
+            sock.setblocking(True)
+            hostname = server_hostname or address[0]
+            sock, found = _secure(sock, ssl_context, hostname, authenticator)
+        except (OSError, ConnectionLost) as exc:
             refusals.append(f"{address_text(address)}: {exc}")
         else:
-            sock.setblocking(True)
-            return open_connection(stream_for(sock), service, config)
+            return _open_socket(sock, found, service, config)
     raise unreachable(service_name, refusals)
 
 
@@ -399,7 +377,8 @@ def connect_thread(
 
     def serve() -> None:
         try:
-            connection = open_connection(stream_for(there), remote_service, remote_config)
+            stream = stream_for(there)
+            connection = open_connection(stream, remote_service, remote_config, will_serve=True)
         finally:
             ready.set()
         connection.serve_all()

@@ -295,17 +295,19 @@ def classpartial(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
     return type(cls)(cls.__name__, (cls,), namespace)
 
 
-def setup_logger(quiet: bool = False, logfile: str | None = None) -> logging.Logger:
+def setup_logger(
+    quiet: bool = False, logfile: str | None = None, namespace: str | None = None
+) -> logging.Logger:
     """Log to the standard error output (or *logfile*), only errors if *quiet*.
 
-    Returns netobj's logger.
+    Returns netobj's logger, or that of the *namespace* below it.
     """
     logging.basicConfig(
         level=logging.ERROR if quiet else logging.DEBUG,
         format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
         filename=logfile,
     )
-    return logging.getLogger("netobj")
+    return logging.getLogger("netobj" if namespace is None else f"netobj.{namespace}")
 
 
 def spawn(function: Callable[..., object], /, *args: Any, **kwargs: Any) -> threading.Thread:

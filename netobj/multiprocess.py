@@ -89,7 +89,7 @@ def _serve(
             namespace = instance.exposed_namespace = {}
         namespace.update(args)
     try:
-        open_connection(stream_for(sock), instance, config).serve_all()
+        open_connection(stream_for(sock), instance, config, will_serve=True).serve_all()
     except KeyboardInterrupt:  # Ctrl-C goes to all processes of a terminal
         pass
 

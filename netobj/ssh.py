@@ -1,4 +1,4 @@
-"""Through SSH: a process of ``ssh`` that a plumbum machine starts, and the streams it carries.
+"""Through SSH: a process of ``ssh``, which a plumbum machine starts, and the streams it carries.
 
 No port is opened on this machine, so no other user of it can come in: what ``ssh`` carries goes
 through its standard input and output, which are one end of a pair of sockets.
@@ -18,7 +18,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from importlib import import_module
 from typing import IO, Any, Final
 
 from netobj.blocking.streams import SocketStream
@@ -58,13 +57,12 @@ def readable(line: bytes) -> str:
 class SshProcess:
     """A process of ``ssh``; *sock*, which belongs to the caller, is its input and output.
 
-    *machine*: a plumbum ``SshMachine``; *command*: what runs there, as a text for its shell (""
-    for none); *options*: of ``ssh``. The lines that come on standard error go to the logger
-    ``netobj.ssh``, and the last ones into error texts. Raises TypeError for another machine.
+    *machine*: a plumbum ``SshMachine``, or a :class:`Host`; *command*: what runs there, as a text
+    for its shell ("" for none); *options*: of ``ssh``. The lines that come on standard error go to
+    the logger ``netobj.ssh``, and the last ones into error texts.
     """
 
     def __init__(self, machine: Any, command: str, options: Sequence[str]) -> None:
-        check_machine(machine)
         self.name = str(machine)
         self.patience: float = getattr(machine, "connect_timeout", None) or PATIENCE
         self._pid = os.getpid()
@@ -213,34 +211,81 @@ class SshStream(SocketStream):
         return self._name
 
 
-def open_through(machine: Any, port: int) -> SshStream:
-    """A stream to *port* of *machine*, as that machine reaches its own ``localhost``.
+class Host:
+    """A machine that is named as for ``ssh``, and as much of a plumbum one as a tunnel needs.
 
-    *machine* is a plumbum ``SshMachine``. Waits until the server there has said something, as all
-    netobj servers do. Raises ConnectionRefusedError if nobody listens there, ConnectionLost if
-    SSH does not get there, TimeoutError if the server says nothing.
+    Nobody logs in there to make it. *user*: "" is the usual one.
+
+    >>> str(Host("lab", "ada"))
+    'ssh://ada@lab'
     """
-    if not 0 < port < 65536:
-        raise ValueError(f"a port is a number from 1 to 65535, not {port}")
-    where = f"{machine} port {port}"
-    process = SshProcess(machine, "", ["-W", f"localhost:{port}"])
-    try:
-        _await_first_byte(process, where)
-    except BaseException:
-        process.sock.close()
-        process.kill()
-        process.wait(GRACE)
-        raise
-    return SshStream(process.sock, where, process)
+
+    def __init__(self, host: str, user: str = "") -> None:
+        self._name = f"{user}@{host}" if user else host
+
+    def __str__(self) -> str:
+        return f"ssh://{self._name}"
+
+    def popen(
+        self, args: Sequence[str], ssh_opts: Sequence[str], *, new_session: bool, **how: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start ``ssh``; raises FileNotFoundError if this machine has none."""
+        command = ["ssh", *ssh_opts, self._name, *args]
+        try:
+            return subprocess.Popen(command, start_new_session=new_session, **how)
+        except FileNotFoundError as exc:
+            text = "this machine has no ssh in its PATH: install OpenSSH's client"
+            raise FileNotFoundError(exc.errno, text, "ssh") from exc
 
 
-def open_to(host: str, user: str, port: int, ssl_context: object = None) -> SshStream:
-    """As :func:`open_through`, to a machine that is named as for ``ssh``; "": the usual *user*."""
+class Passage:
+    """An ``ssh`` on its way to *port* of *machine*, as that reaches its own ``localhost``."""
+
+    def __init__(self, machine: Any, port: int) -> None:
+        if not 0 < port < 65536:
+            raise ValueError(f"a port is a number from 1 to 65535, not {port}")
+        self._where = f"{machine} port {port}"
+        self._process = SshProcess(machine, "", ["-W", f"localhost:{port}"])
+
+    def stream(self) -> SshStream:
+        """Wait until the server has said something, as all netobj servers do; once.
+
+        Raises ConnectionRefusedError if nobody listens there, ConnectionLost if SSH does not get
+        there, TimeoutError if the server says nothing.
+        """
+        process = self._process
+        try:
+            _await_first_byte(process, self._where)
+        except BaseException:
+            process.sock.close()
+            process.kill()
+            process.wait(GRACE)
+            raise
+        return SshStream(process.sock, self._where, process)
+
+    def give_up(self) -> None:
+        """Have :meth:`stream`, which waits in another thread, raise ConnectionLost soon."""
+        self._process.hang_up()
+        self._process.kill()
+
+
+def open_through(machine: Any, port: int) -> SshStream:
+    """A stream to *port* of *machine*, a plumbum ``SshMachine``; see :meth:`Passage.stream`.
+
+    Raises TypeError for another machine, too.
+    """
+    check_machine(machine)
+    return Passage(machine, port).stream()
+
+
+def passage_to(host: str, user: str, port: int, ssl_context: object = None) -> Passage:
+    """The way to *port* of the machine that ``ssh`` knows as *host*; "": the usual *user*.
+
+    Raises FileNotFoundError without an ``ssh``, ValueError for an *ssl_context*.
+    """
     if ssl_context is not None:
         raise ValueError("SSH protects what it carries: there is no ssl_context through it")
-    machine_class = import_module("plumbum").SshMachine
-    with machine_class(host, user=user or None) as machine:
-        return open_through(machine, port)
+    return Passage(Host(host, user), port)
 
 
 def _await_first_byte(process: SshProcess, where: str) -> None:

@@ -1,13 +1,17 @@
-"""What all tests share: how many rounds they make, and certificates."""
+"""What all tests share: how many rounds they make, certificates, and a machine behind SSH."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from plumbum import SshMachine
 
 from certificates import Certificates
+from patience import wait_until
+from sshd import Sshd, running
 
 SCALE = int(os.environ.get("NETOBJ_TEST_SCALE", "1"))
 
@@ -27,3 +31,24 @@ def scale() -> int:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """What a new authority has signed."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real one, for the tests of a module."""
+    with running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_machine(sshd: Sshd) -> Iterator[SshMachine]:
+    with sshd.machine() as machine:
+        yield machine
+    wait_until(lambda: sshd.is_clean(0))
+
+
+@pytest.fixture
+def machine(sshd: Sshd, shared_machine: SshMachine) -> Iterator[SshMachine]:
+    """This machine, reached through SSH; no test leaves anything on it."""
+    yield shared_machine
+    wait_until(sshd.is_clean)

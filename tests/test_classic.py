@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import netobj
+from listening import listening
 from netobj import classic
 from netobj.blocking.channel import Channel
 from netobj.blocking.streams import SocketStream
@@ -121,6 +122,7 @@ def test_all_ways_to_connect(tmp_path: Path) -> None:
 def test_connect_subproc_needs_no_arguments(tmp_path: Path) -> None:
     with classic.connect_subproc() as conn:
         assert conn.modules.os.getpid() == conn.proc.pid
+        assert listening(conn.proc.pid) == []  # nobody else can reach it
         assert conn.modules.sys.path[0] == ""  # as in a fresh process
         conn.execute("print('to standard error, if anywhere')")
     assert conn.proc.wait(20) == 0

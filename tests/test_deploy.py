@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ import pytest
 from plumbum import SshMachine
 
 import netobj
-from netobj.deploy import DeployedServer, DeploymentError, MultiServerDeployment
-from netobj.deploy.launch import _temporary
+from netobj.auth import new_token
+from netobj.auth.messages import NONCE_SIZE, PROOF_SIZE, challenge, framed, refusal, welcome
+from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE
+from netobj.deploy import SERVER_SCRIPT, DeployedServer, DeploymentError, MultiServerDeployment
+from netobj.deploy.launch import _Talk, _temporary
 from netobj.deploy.payload import OLDEST_MSGPACK
 from patience import HANG, wait_until
 from sshd import Sshd, end, environment_of, processes, running
@@ -50,28 +54,8 @@ with ServerCls(ServiceCls, hostname="localhost", port=0, reuse_addr=True, logger
 """
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared(sshd: Sshd) -> Iterator[SshMachine]:
-    with sshd.machine() as machine:
-        yield machine
-    wait_until(lambda: sshd.is_clean(0))
-
-
 @pytest.fixture
-def machine(sshd: Sshd, shared: SshMachine) -> Iterator[SshMachine]:
-    """One for all tests; none of them may leave anything on it."""
-    yield shared
-    wait_until(sshd.is_clean)
-
-
-@pytest.fixture
-def near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of this side's temporary files; a short path, for sockets."""
     path = Path(f"/tmp/near-{os.getpid()}")
     path.mkdir()
@@ -112,8 +96,8 @@ def test_deployed_server(sshd: Sshd, machine: SshMachine, near: Path) -> None:
         assert conn.peer_name == "the server deployed to ssh://127.0.0.1"
         data = bytes(range(256)) * 10_000
         assert conn.builtins.bytes(data) == data
-    server.close()
-    assert sshd.is_clean()
+    server.close(timeout=HANG)
+    assert sshd.is_clean()  # it has waited for that
     assert server.closed
     assert repr(server) == "<DeployedServer on ssh://127.0.0.1 (closed)>"
     assert machine["echo"]("still there").strip() == "still there"
@@ -123,7 +107,7 @@ def test_deployed_server_is_a_context_manager(sshd: Sshd, machine: SshMachine) -
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         assert conn.eval("6 * 7") == 42
         assert not server.closed
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     server.close()
     with pytest.raises(netobj.ConnectionLost, match="was closed on this side"):
         server.connect()
@@ -154,12 +138,54 @@ def test_callbacks_come_back(machine: SshMachine) -> None:
         assert heard == [0, 1, 2]
 
 
-def test_many_connections(machine: SshMachine) -> None:
-    with DeployedServer(machine, "netobj.ThreadPoolServer") as server:
-        connections = [server.classic_connect() for _ in range(20)]
-        assert [conn.eval("1 + 1") for conn in connections] == [2] * 20
-        for conn in connections:
-            conn.close()
+NAMED = "import builtins; builtins.kind = ServerCls.__name__"
+
+
+@pytest.mark.parametrize(
+    "kind", ["ThreadedServer", "ThreadPoolServer", "ForkingServer", "AsyncServer"]
+)
+def test_kinds_of_servers(sshd: Sshd, machine: SshMachine, near: Path, kind: str) -> None:
+    with DeployedServer(machine, f"netobj.{kind}", extra_setup=NAMED) as server:
+        connections = [server.classic_connect() for _ in range(5)]
+        assert [conn.builtins.kind for conn in connections] == [kind] * 5
+        pids = {conn.modules.os.getpid() for conn in connections}
+        assert pids < set(sshd.deployed())
+        assert len(pids) == (5 if kind == "ForkingServer" else 1)
+    wait_until(sshd.is_clean)
+    for conn in connections:
+        wait_until(lambda conn=conn: conn.closed)
+        conn.close()
+
+
+def test_a_one_shot_server_ends_with_its_connection(sshd: Sshd, machine: SshMachine) -> None:
+    with DeployedServer(machine, "netobj.OneShotServer") as server:
+        with server.classic_connect() as conn:
+            assert conn.eval("6 * 7") == 42
+        wait_until(sshd.is_clean)
+        wait_until(lambda: server.closed)
+        assert server.proc.returncode == 0
+        with pytest.raises(netobj.ConnectionLost, match="ssh ended with 0"):
+            server.connect()
+
+
+def test_a_gevent_server(sshd: Sshd, machine: SshMachine) -> None:
+    pytest.importorskip("gevent")
+    script = f"from gevent import monkey; monkey.patch_all()\n{SERVER_SCRIPT}"
+    with (
+        DeployedServer(
+            machine,
+            "netobj.GeventServer",
+            server_script=script,
+            extra_setup=NAMED,
+            python_executable=sys.executable,
+        ) as server,
+        server.classic_connect() as conn,
+        server.classic_connect() as other,
+    ):
+        assert [conn.builtins.kind, other.builtins.kind] == ["GeventServer"] * 2
+        server.close()
+        wait_until(sshd.is_clean)
+        wait_until(lambda: conn.closed and other.closed)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
@@ -216,10 +242,11 @@ def test_what_the_server_prints_is_logged_and_holds_nobody_up(
     caplog.set_level(logging.INFO, "netobj.ssh")
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         conn.execute("import sys")
-        conn.execute("for n in range(20_000): print('out', n, '.' * 100)")
-        conn.execute("for n in range(2_000): print('err', n, '.' * 100, file=sys.stderr)")
-    assert "ssh://127.0.0.1: out 19999 ..." in caplog.text
-    assert "ssh://127.0.0.1: err 1999 ..." in caplog.text
+        # More than ssh and all pipes on the way hold.
+        conn.execute("for n in range(5_000): print('out', n, '.' * 900)")
+        conn.execute("for n in range(500): print('err', n, '.' * 900, file=sys.stderr)")
+    for text in ("ssh://127.0.0.1: out 4999 ...", "ssh://127.0.0.1: err 499 ..."):
+        wait_until(lambda text=text: text in caplog.text)
 
 
 def test_a_login_that_talks(tmp_path: Path) -> None:
@@ -285,25 +312,76 @@ def test_who_does_not_know_the_token_gets_nothing(sshd: Sshd, machine: SshMachin
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.settimeout(HANG)
             stranger.connect(str(folder / "s"))
-            assert len(stranger.recv(4096)) == 32  # a nonce, and not netobj's greeting
-            stranger.sendall(bytes(64))
-            assert stranger.recv(4096) == b""
+            asked = stranger.recv(4096)
+            assert asked.startswith(LOGIN_PREAMBLE)  # and not with netobj's greeting
+            assert len(asked) == len(LOGIN_PREAMBLE) + 1 + NONCE_SIZE
+            stranger.sendall(framed(b"T" + bytes(NONCE_SIZE + PROOF_SIZE)))
+            refused = stranger.makefile("rb").read()
+            assert refused == refusal("wrong credentials")
         with server.classic_connect() as conn:
             assert conn.eval("6 * 7") == 42
 
 
 def test_a_wrong_token(machine: SshMachine) -> None:
     with DeployedServer(machine) as server:
-        token, server._token = server._token, b"guessed"
-        with pytest.raises(netobj.AuthenticationError, match="refused the token"):
+        token, server._token = server._token, new_token()
+        text = r"^the server deployed to ssh://127\.0\.0\.1: .*refused the login: wrong credentials"
+        with pytest.raises(netobj.AuthenticationError, match=text):
             server.connect()
         server._token = token
         server.connect().close()
 
 
+ASKED = challenge(b"T", bytes(NONCE_SIZE))
+IMPOSTORS: dict[str, tuple[type[Exception], bytes, bytes]] = {
+    "could not prove that it knows": (netobj.AuthenticationError, ASKED, welcome(bytes(32))),
+    "asks for no login": (netobj.AuthenticationError, PREAMBLE, b""),
+    "does not know netobj's login": (netobj.AuthenticationError, b"220 lab SMTP \r\n" * 2, b""),
+    "closed the connection during the login": (netobj.ConnectionLost, ASKED, b""),
+}
+
+
+def impersonate(listener: socket.socket, said: bytes, then: bytes) -> None:
+    """Speak with one client, as what is no deployed server."""
+    with listener.accept()[0] as sock, suppress(OSError):  # it goes when it has heard enough
+        sock.settimeout(HANG)
+        sock.sendall(said)
+        if said == ASKED:
+            assert sock.recv(4096)
+        sock.sendall(then)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
+
+
+def test_another_server_is_at_the_end_of_the_tunnel(machine: SshMachine, tmp_path: Path) -> None:
+    with DeployedServer(machine) as server, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        listener.settimeout(HANG)
+        server._near = str(tmp_path / "s")
+        for text, (error, said, then) in IMPOSTORS.items():
+            thread = netobj.spawn(impersonate, listener, said, then)
+            with pytest.raises(error, match=f"^the server deployed to ssh://127.0.0.1.*{text}"):
+                server.connect()
+            thread.join(HANG)
+
+
+def test_the_server_says_nothing(
+    sshd: Sshd, machine: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netobj.auth.authenticator.VERDICT_TIME", 0.1)
+    with DeployedServer(machine) as server:
+        pid = server_of(sshd)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(netobj.ConnectionLost, match=r"did not log this side in within 0\.1 s"):
+            server.connect()
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_the_token_is_in_no_arguments_and_no_environment(sshd: Sshd, machine: SshMachine) -> None:
     with DeployedServer(machine) as server:
-        token = server._token.decode()
+        token = server._token
         seen = [(line, environment_of(pid)) for pid, line in processes()]
         assert any("starting.py" in " ".join(line) for line, _ in seen)
         for line, environment in seen:
@@ -397,16 +475,22 @@ def test_a_machine_that_does_not_go_on(
     sshd: Sshd, machine: SshMachine, near: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netobj.deploy.launch.REMOTE_GRACE", 0.2)
+    send = _Talk.send
+
+    def send_and_be_impatient(talk: _Talk, data: bytes) -> None:
+        talk._timeout = 0.2
+        send(talk, data)
 
     def freeze(done: int, total: int) -> None:
         if done == 0:
             wait_until(lambda: sshd.deployed())
             os.kill(guardian_of(sshd), signal.SIGSTOP)
+            monkeypatch.setattr(_Talk, "send", send_and_be_impatient)
 
     monkeypatch.setattr("netobj.deploy.launch.archive", lambda script: bytes(50_000_000))
     try:
         with pytest.raises(DeploymentError, match="timed out"):
-            DeployedServer(machine, timeout=1, progress=freeze)
+            DeployedServer(machine, progress=freeze)
         wait_until(lambda: len(sshd.sessions()) == 1)
     finally:
         for pid in sshd.deployed():
@@ -464,7 +548,7 @@ def test_ssh_dies(sshd: Sshd, machine: SshMachine, near: Path) -> None:
     conn = server.classic_connect()
     end(server.proc.pid)
     wait_until(lambda: conn.closed)
-    assert server.closed
+    wait_until(lambda: server.closed)
     with pytest.raises(netobj.ConnectionLost):
         conn.eval("1")
     with pytest.raises(netobj.ConnectionLost, match=r"cannot be reached.*ssh ended with -9"):
@@ -512,7 +596,7 @@ def test_what_the_server_started_ends_with_it(sshd: Sshd, machine: SshMachine) -
     with DeployedServer(machine) as server, server.classic_connect() as conn:
         child = conn.modules.subprocess.Popen(["sleep", "1000"]).pid
         assert (child, ["sleep", "1000"]) in processes()
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or is_zombie(child))
 
 
@@ -532,7 +616,7 @@ def test_a_server_that_does_not_end(
     conn = server.classic_connect()
     os.kill(server_of(sshd), signal.SIGSTOP)  # as one that a function in C holds up
     server.close()
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
     conn.close()
 
 
@@ -545,7 +629,7 @@ def test_close_waits_no_longer_than_it_is_told(
         os.kill(pid, signal.SIGSTOP)
     server.close(timeout=0.2)
     assert "did not end in time" in caplog.text
-    assert len(sshd.sessions()) == 1
+    wait_until(lambda: len(sshd.sessions()) == 1)
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     wait_until(sshd.is_clean)
@@ -614,7 +698,7 @@ def test_multi_server_deployment(sshd: Sshd, machine: SshMachine) -> None:
             for conn in [*connections, *servers.connect_all()]:
                 conn.close()
         assert len(servers) == 0
-        assert sshd.is_clean(2)
+        wait_until(lambda: sshd.is_clean(2))
     assert max(seen) == (seen[0][1], seen[0][1])
 
 
@@ -623,7 +707,7 @@ def test_one_of_several_fails(sshd: Sshd, machine: SshMachine, near: Path) -> No
         other.env["TMPDIR"] = "/no/such/folder"
         with pytest.raises(DeploymentError, match="FileNotFoundError"):
             MultiServerDeployment([machine, other, machine])
-        assert sshd.is_clean(2)
+        wait_until(lambda: sshd.is_clean(2))
 
 
 def test_one_of_several_cannot_be_connected_to(sshd: Sshd, machine: SshMachine) -> None:
@@ -638,7 +722,7 @@ def test_one_of_several_cannot_be_connected_to(sshd: Sshd, machine: SshMachine) 
         with pytest.raises(netobj.ConnectionLost):
             servers.connect_all(Listener)
         assert [conn.closed for conn in made] == [True]
-    assert sshd.is_clean()
+    wait_until(sshd.is_clean)
 
 
 # --- without an sshd -----------------------------------------------------------------------------

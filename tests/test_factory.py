@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 import netobj
+from listening import listening
 from netobj.blocking.channel import Channel
 from netobj.blocking.streams import SocketStream
 from netobj.servers.base import Server
@@ -62,6 +63,11 @@ def test_keepalive_probes_an_idle_connection() -> None:
         with netobj.connect("localhost", server.port) as conn:
             sock = conn._channel.stream.sock
             assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_keepalive_is_checked_before_connecting() -> None:
+    with pytest.raises(ValueError, match=r"keepalive is 0\.5: give seconds, from 1 to 32767"):
+        netobj.connect("localhost", 1, keepalive=0.5)
 
 
 needs_ipv6 = pytest.mark.skipif(
@@ -163,6 +169,7 @@ def test_connect_stream_and_connect_channel() -> None:
 def test_connect_subproc() -> None:
     with netobj.connect_subproc(CHILD) as conn:
         assert conn.root.eval("__import__('os').getpid()") == conn.proc.pid
+        assert listening(conn.proc.pid) == []  # nobody else can reach it
         data = os.urandom(3 * 2**20)
         assert conn.root.eval("lambda data: data")(data) == data
     assert conn.proc.wait(20) == 0

@@ -6,6 +6,7 @@ there are; what each does in every detail is tested where it lives.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -20,8 +21,9 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ from netobj.utils.server import (
 from netobj.utils.teleportation import export_function, import_function
 from netobj.utils.zerodeploy import DeployedServer, MultiServerDeployment
 from patience import HANG, wait_until
-from sshd import Sshd, running
+from sshd import Sshd
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,16 +66,17 @@ ROWS = """
     root close closed fileno with ping PingError serve poll poll_all serve_all serve_threaded
     sync_request async_request operators dir hash comparison isinstance class_spoofing help
     sent_home reference_counts netobj_getattr netobj_setattr netobj_delattr rpyc_getattr
+    rpyc_setattr rpyc_delattr
 
     connect unix_connect connect_pipes connect_stream connect_channel connect_subproc
     connect_thread connect_stdpipes connect_multiprocess args ssh_connect ssl_connect
     keyfile certfile ca_certs cert_reqs ssl_version ciphers verify_mode
-    discover list_services connect_by_service DiscoveryError ForbiddenError
+    discover list_services connect_by_service tries_every_address DiscoveryError ForbiddenError
     ipv6 keepalive proc
     on_connect on_disconnect ALIASES get_service_name get_service_aliases instance_per_connection
     shared_instance VoidService SlaveService MasterService ClassicService FakeSlaveService
     ClassicClient exposed exposed_with_a_prefix service
-    async_ timed buffiter restricted BgServingThread classpartial setup_logger spawn
+    async_ never_lost timed buffiter restricted BgServingThread classpartial setup_logger spawn
     wait ready error expired value add_callback set_expiry AsyncResultTimeout await cancel future
 
     ports classic_connect classic_unix_connect classic_connect_channel classic_connect_stream
@@ -82,7 +85,7 @@ ROWS = """
     eval execute namespace teleport upload upload_file upload_dir download download_file
     download_dir filter chunk_size progress upload_package upload_module obtain deliver
     redirected_stdio pm interact MockClassicConnection teleport_function export_function
-    import_function closures container_defaults client_exposes_nothing
+    import_function closures container_defaults across_versions client_exposes_nothing
 
     hostname server_ipv6 port backlog reuse_addr authenticator registrar auto_register
     protocol_config server_logger listener_timeout socket_path start server_close accept
@@ -90,7 +93,7 @@ ROWS = """
     requestBatchSize AuthenticationError SSLAuthenticator start_in_thread OneShotServer
     ForkingServer GeventServer
 
-    UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
+    registry_port UDPRegistryServer TCPRegistryServer pruning_timeout allow_listing on_service_added
     on_service_removed register unregister registry_discover list filter_host re_register
 
     DeployedServer server_class service_class server_script extra_setup python_executable
@@ -767,8 +770,21 @@ def guarded() -> Iterator[Any]:
 
 
 class Old:
-    def _rpyc_getattr(self, name: str) -> str:
-        return f"old {name}"
+    """What RPyC's own names for these rules say."""
+
+    log: list[str]
+
+    def __init__(self) -> None:
+        self.log = []
+
+    def _rpyc_getattr(self, name: str) -> Any:
+        return self.log if name == "log" else f"old {name}"
+
+    def _rpyc_setattr(self, name: str, value: Any) -> None:
+        self.log.append(f"{name} = {value}")
+
+    def _rpyc_delattr(self, name: str) -> None:
+        self.log.append(f"del {name}")
 
 
 def test_netobj_getattr(guarded: Any) -> None:
@@ -789,6 +805,18 @@ def test_netobj_delattr(guarded: Any) -> None:
 
 def test_rpyc_getattr(guarded: Any) -> None:
     assert guarded.get("rpyc").anything == "old anything"
+
+
+def test_rpyc_setattr(guarded: Any) -> None:
+    obj = guarded.get("rpyc")
+    obj.speed = 3
+    assert list(obj.log) == ["speed = 3"]
+
+
+def test_rpyc_delattr(guarded: Any) -> None:
+    obj = guarded.get("rpyc")
+    del obj.speed
+    assert list(obj.log) == ["del speed"]
 
 
 # --- connecting ----------------------------------------------------------------------------------
@@ -820,6 +848,10 @@ def test_keepalive(lab: Any) -> None:
     with netobj.connect(*where, keepalive=True) as conn:
         sock = conn._channel.stream.sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        with netobj.connect(*where, keepalive=30) as conn:
+            sock = conn._channel.stream.sock
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 def has_ipv6() -> bool:
@@ -934,20 +966,6 @@ def test_child_of_multiprocessing(name: str) -> None:
         conn.root.execute("shared.value += 1")
     assert shared.value == 6
     conn.proc.join(HANG)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def machine(sshd: Sshd) -> Iterator[Any]:
-    """This machine, reached through SSH."""
-    with sshd.machine() as machine:
-        yield machine
-    wait_until(lambda: sshd.is_clean(0))
 
 
 def test_ssh_connect(machine: Any) -> None:
@@ -1167,10 +1185,17 @@ def test_service() -> None:
 
 
 def test_async_(lab: Any) -> None:
-    seen = threading.Event()
-    netobj.async_(lab.root.call)(seen.set)  # nobody keeps the wrapper or the result
-    assert seen.wait(HANG)
-    assert netobj.async_(lab.root.echo)(5).value == 5
+    result = netobj.async_(lab.root.echo)(5)
+    assert result.value == 5
+
+
+def test_never_lost(lab: Any) -> None:
+    seen: list[int] = []
+    for number in range(50):
+        netobj.async_(lab.root.call)(seen.append, number)  # nobody keeps the wrapper or the result
+        gc.collect(0)
+    wait_until(lambda: len(seen) == 50)
+    assert seen == list(range(50))
 
 
 def test_timed(lab: Any) -> None:
@@ -1653,6 +1678,19 @@ def test_container_defaults(there: Any) -> None:
     assert list(there.teleport(append)(2)) == [1, 2]
 
 
+def test_across_versions(there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    factor = 2
+
+    def scale(x: int, *, offset: int = 1) -> int:
+        return factor * x + offset
+
+    exported = export_function(scale)
+    # From here on the bytecode is that of another Python; with real ones: test_other_pythons.py.
+    monkeypatch.setattr("netobj.teleportation.MAGIC_NUMBER", b"other")
+    moved = there.modules["netobj.teleportation"].import_function(exported)
+    assert moved(20, offset=2) == 42
+
+
 def test_client_exposes_nothing(there: Any) -> None:
     def harmless() -> None: ...
 
@@ -1909,6 +1947,14 @@ def test_registering(name: str, kind: str) -> None:
         assert client.discover("LAB") == ()
 
 
+def test_registry_port() -> None:
+    assert netobj.utils.registry.REGISTRY_PORT == 18811
+    for kind in KINDS:
+        server_class, client_class = KINDS[kind]
+        assert signature(server_class).parameters["port"].default == 18811
+        assert signature(client_class).parameters["port"].default == 18811
+
+
 def test_UDPRegistryServer() -> None:  # noqa: N802
     with registry("UDP") as (server, client):
         assert client.register(("LAB",), 18861)
@@ -1958,7 +2004,7 @@ def test_DiscoveryError() -> None:  # noqa: N802
         netobj.discover("LAB", registrar=client, timeout=0)
 
 
-@pytest.mark.parametrize("name", ["connect_by_service"])
+@pytest.mark.parametrize("name", ["connect_by_service", "tries_every_address"])
 def test_connecting_by_name(name: str) -> None:
     with registry() as (_, client), lab_registered(client):
         with socket.create_server(("127.0.0.1", 0)) as gone:
@@ -2226,17 +2272,19 @@ def test_ipv6_of_the_command(switch: str) -> None:
             assert conn.eval("6 * 7") == 42
 
 
-def run_quietly(program: str, wanted: int, *switches: str) -> tuple[int, str]:
-    """The exit code and the standard error of a command that is ended once its port is open."""
+def run_quietly(
+    program: str, *switches: str, is_up: Callable[[int], object] | None = None
+) -> tuple[int, str]:
+    """The exit code and the standard error of a command that is ended once it *is_up*."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "bin" / program), "-p", str(wanted), *switches],
+        [sys.executable, str(ROOT / "bin" / program), "-p", "0", *switches],
         stderr=subprocess.PIPE,
         text=True,
         env=env,
     ) as child:
         try:
-            wait_until(lambda: is_open(wanted))
+            wait_until(lambda: (is_up or listens)(child.pid))
             child.send_signal(signal.SIGTERM)
             _, err = child.communicate(timeout=HANG)
         finally:
@@ -2244,19 +2292,22 @@ def run_quietly(program: str, wanted: int, *switches: str) -> tuple[int, str]:
     return child.returncode, err
 
 
-def is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), HANG).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+def listens(pid: int) -> bool:
+    """Whether the process *pid* has a TCP socket that listens."""
+    table = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    listening = {f"socket:[{row.split()[9]}]" for row in table if row.split()[3] == "0A"}
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(descriptor) in listening:
+                return True
+    return False
 
 
 @pytest.mark.parametrize("program", ["netobj_classic", "netobj_registry"])
 @pytest.mark.parametrize("switch", ["--quiet", "-q"])
 def test_quiet(switch: str, program: str) -> None:
     more = ["-m", "TCP"] if program == "netobj_registry" else []
-    code, err = run_quietly(program, free_port(), switch, *more)
+    code, err = run_quietly(program, switch, *more)
     assert code == 0
     assert "started on" not in err
 
@@ -2266,9 +2317,12 @@ def test_quiet(switch: str, program: str) -> None:
 def test_logfile(switch: str, program: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     more = ["-m", "TCP"] if program == "netobj_registry" else []
-    code, err = run_quietly(program, free_port(), switch, str(log), *more)
+
+    def has_started(_pid: int) -> bool:
+        return log.exists() and "started on" in log.read_text()
+
+    code, err = run_quietly(program, switch, str(log), *more, is_up=has_started)
     assert (code, err) == (0, "")
-    assert "started on" in log.read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)

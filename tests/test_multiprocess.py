@@ -14,6 +14,7 @@ import pytest
 
 import netobj
 from counting import CountingService, PlainService
+from listening import listening
 from netobj import classic
 from patience import HANG, wait_until
 
@@ -52,6 +53,14 @@ def test_classic_connect_multiprocess(way: str) -> None:
         conn.execute("base.append(3)")
         assert list(conn.namespace["base"]) == [1, 2, 3]
         assert conn.eval("sum(map(lambda n: n * n, base))") == 14
+    conn.proc.join(HANG)
+
+
+def test_nobody_else_can_reach_the_child(way: str) -> None:
+    with netobj.connect_multiprocess(remote_service=CountingService) as conn:
+        child = conn.root.pid()
+        # A fork has copies of what listens here, which is not its own.
+        assert set(listening(child)) <= set(listening(os.getpid()))
     conn.proc.join(HANG)
 
 
@@ -135,7 +144,7 @@ def test_a_service_that_cannot_be_sent_leaves_nothing_behind() -> None:
 def test_a_killed_child_is_a_lost_connection() -> None:
     with netobj.connect_multiprocess(remote_service=CountingService) as conn:
         result = netobj.async_(conn.root.hang)()
-        conn.ping()
+        conn.ping(timeout=HANG)
         os.kill(conn.proc.pid, signal.SIGKILL)
         with pytest.raises(netobj.ConnectionLost):
             result.value  # noqa: B018
@@ -155,7 +164,7 @@ if __name__ == "__main__":
     print(conn.root.pid())
     if sys.argv[2] == "hangs":
         netobj.async_(conn.root.hang)()
-        conn.ping()
+        conn.ping(timeout=None)
 """
 
 

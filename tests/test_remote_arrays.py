@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime
 import pickle
 import sys
 from collections.abc import Iterator
@@ -216,6 +217,53 @@ def test_working_with_a_remote_frame(conn: netobj.Connection, frame: Any) -> Non
     assert classic.obtain(remote["n"].apply(lambda n: n * n)).tolist() == [1, 4, 9]
     remote["twice"] = remote["n"] * 2
     assert classic.obtain(remote)["twice"].tolist() == [2, 4, 6]
+
+
+def test_a_record_keeps_its_fields(conn: netobj.Connection) -> None:
+    records = conn.eval("__import__('numpy').array([(1, 2.5)], dtype=[('n', 'i4'), ('x', 'f8')])")
+    record = records[0]
+    assert (record["n"], record["x"], record.item()) == (1, 2.5, (1, 2.5))
+    assert netobj.copy_of(conn.eval("[__import__('numpy').str_('')]")) == [""]
+
+
+def test_what_the_page_says_to_write_instead(conn: netobj.Connection) -> None:
+    there, pandas_there = conn.modules.numpy, conn.modules.pandas
+    here = numpy.arange(6.0).reshape(2, 3)
+    samples = classic.deliver(conn, here)
+
+    def deliver(value: Any) -> Any:
+        return classic.deliver(conn, value)
+
+    assert samples.astype("float32").dtype == "float32"
+    assert there.zeros(2, dtype="int").dtype.kind == "i"
+    assert numpy.zeros(2, dtype=samples.dtype.str).dtype == here.dtype
+    assert there.zeros(2, dtype=deliver([("n", "i4")])).dtype.names == ("n",)
+    assert there.add(here, here, out=samples) is samples
+    samples[:] = here
+    assert (numpy.asarray(samples) == here).all()
+    masked = there.ma.array([1, 2], mask=[False, True])
+    assert list(numpy.asarray(masked.filled(0))) == [1, 0]
+    assert list(numpy.asarray(masked.mask)) == [False, True]
+
+    remote = deliver(pandas.DataFrame({"k": ["a", "b", "a"], "v": [1.0, 2.0, 3.0]}))
+    column, mask = numpy.array([4, 5, 6]), numpy.array([True, False, True])
+    remote["w"] = deliver(column)
+    assert list(remote.w) == [4, 5, 6]
+    remote["w"] = [7, 8, 9]
+    assert list(remote[deliver(mask)].w) == [7, 9]
+    assert list(pandas_there.Series(deliver(column))) == [4, 5, 6]
+    assert list(remote.v + deliver(pandas.Series([1.0, 1.0, 1.0]))) == [2.0, 3.0, 4.0]
+    assert list(2 * remote.v) == [2.0, 4.0, 6.0]
+    assert list(pandas_there.isna(remote.v)) == [False] * 3
+    assert list(remote.groupby("k").agg(v=("v", "mean")).v) == [2.0, 2.0]
+    assert list(remote.groupby("k").agg(deliver({"v": "mean"})).v) == [2.0, 2.0]
+    days = pandas_there.Series(pandas_there.date_range("2024-01-01", periods=2))
+    assert list(days > datetime.datetime(2024, 1, 1)) == [False, True]
+    assert list(days > numpy.datetime64("2024-01-01")) == [False, True]
+    assert pandas_there.Timestamp("2024-01-01").to_pydatetime() == datetime.datetime(2024, 1, 1)
+    periods = pandas_there.period_range("2024-01", periods=2, freq="M")
+    assert len(classic.obtain(periods.to_timestamp())) == 2
+    assert remote.to_csv(index=False).startswith("k,v,w")
 
 
 def test_what_is_no_plain_data_needs_pickle(conn: netobj.Connection) -> None:

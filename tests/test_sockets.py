@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from netobj.sockets import address_text, bind_unix, refused, unlink
+from netobj.sockets import (
+    address_text,
+    bind_unix,
+    connect_tcp,
+    connect_unix,
+    keep_alive,
+    keepalive_seconds,
+    refused,
+    unlink,
+)
 
 
 def test_ipv6_addresses_are_bracketed() -> None:
@@ -67,3 +76,48 @@ def test_a_file_is_removed_if_it_is_there(tmp_path: Path) -> None:
     unlink(str(path))
     assert not path.exists()
     unlink(str(path))
+
+
+@pytest.mark.parametrize(
+    ("keepalive", "seconds"),
+    [(True, 60), (False, None), (None, None), (0, None), (1, 1), (30, 30), (2.6, 3)],
+)
+def test_seconds_of_keepalive(keepalive: Any, seconds: int | None) -> None:
+    assert keepalive_seconds(keepalive) == seconds
+
+
+@pytest.mark.parametrize("keepalive", [0.9, -1, 32768, float("nan"), float("inf")])
+def test_keepalive_out_of_range(keepalive: float) -> None:
+    with pytest.raises(ValueError, match="give seconds, from 1 to 32767, or True for 60"):
+        keepalive_seconds(keepalive)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has other names")
+def test_keep_alive() -> None:
+    with socket.socket() as sock:
+        keep_alive(sock, None)
+        assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        keep_alive(sock, 7)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [7, 7, 5]
+
+
+def test_connect_tcp() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with connect_tcp("localhost", port, keepalive=True) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    with pytest.raises(ConnectionRefusedError, match=f"localhost:{port}"):
+        connect_tcp("localhost", port)
+
+
+def test_connect_unix(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with pytest.raises(FileNotFoundError, match="unix:"):
+        connect_unix(path)
+    with bind_unix(path) as server:
+        server.listen()
+        with connect_unix(path) as sock:
+            assert sock.getpeername() == path

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ssl import SSLContext
 from typing import Any, Final
 
-from netobj.aio.connection import Connection
-from netobj.aio.factory import Connecting, connect_socket, open_tcp
+from netobj.aio.factory import (
+    Connecting,
+    Security,
+    connect_wire,
+    open_tcp,
+    over,
+    security_for,
+)
+from netobj.aio.wire import Wire
+from netobj.auth.authenticator import Authenticator
 from netobj.core.service import VoidService
+from netobj.errors import ConnectionLost
 from netobj.registry import discovery
 from netobj.registry.places import Address
 from netobj.sockets import address_text
@@ -32,6 +42,10 @@ def connect_by_service(
     timeout: float = 2,
     service: Any = VoidService,
     config: Settings = _NONE,
+    *,
+    ssl_context: SSLContext | None = None,
+    server_hostname: str | None = None,
+    authenticator: Authenticator | None = None,
 ) -> Connecting:
     """As :func:`netobj.connect_by_service`, to be awaited or entered as :func:`connect` is.
 
@@ -49,19 +63,24 @@ def connect_by_service(
     'hello'
     """
 
-    async def connecting() -> Connection:
+    def security(address: Address) -> Security:
+        return security_for(ssl_context, server_hostname or address[0], authenticator)
+
+    async def open_wire(wire: Callable[[], Wire]) -> None:
         refusals = []
         found = await discover(service_name, host, registrar, timeout)
         for address in discovery.in_any_order(found):
             try:
                 sock = await _open(address, max(timeout, discovery.REACH))
-            except (OSError, asyncio.TimeoutError) as exc:  # not yet a TimeoutError in Python 3.10
+                await over(sock, wire, security(address))
+            except (OSError, ConnectionLost, asyncio.TimeoutError) as exc:  # 3.10: no OSError
                 refusals.append(f"{address_text(address)}: {exc}")
             else:
-                return await connect_socket(sock, service, config)
+                return
         raise discovery.unreachable(service_name, refusals)
 
-    return Connecting(connecting())
+    security(("", 0))  # a wrong kind of authenticator is an error at once
+    return Connecting(connect_wire(open_wire, service, config))
 
 
 async def _open(address: Address, patience: float) -> socket.socket:

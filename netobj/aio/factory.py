@@ -25,8 +25,8 @@ from netobj.auth.tls import (
 from netobj.auth.users import login_for
 from netobj.core.config import Config, settings_for
 from netobj.core.service import VoidService, instance_of
-from netobj.sockets import refused
-from netobj.ssh import SshStream, open_to
+from netobj.sockets import keep_alive, keepalive_seconds, refused
+from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
 
 Settings = Mapping[str, Any]
@@ -90,12 +90,13 @@ def make_connection(
 Open = Callable[[Callable[[], Wire]], Any]
 
 
-async def _connect(
+async def connect_wire(
     open_wire: Open,
     service: Any,
     config: Settings,
     extend: Callable[[Connection], object] | None = None,
 ) -> Connection:
+    """The connection whose wire *open_wire* opens, over which :func:`over` has been."""
     made: list[Connection] = []
     failed: list[Exception] = []
     instance = instance_of(service)
@@ -123,8 +124,13 @@ async def _connect(
     return connection
 
 
-async def open_tcp(host: str, port: int, family: int) -> socket.socket:
-    """A socket that is connected to the first address of *host* that answers."""
+async def open_tcp(
+    host: str, port: int, family: int, keepalive: int | None = None
+) -> socket.socket:
+    """A socket that is connected to the first address of *host* that answers.
+
+    *keepalive*: see :func:`netobj.sockets.keep_alive`.
+    """
     loop = asyncio.get_running_loop()
     last: OSError | None = None
     try:
@@ -133,14 +139,15 @@ async def open_tcp(host: str, port: int, family: int) -> socket.socket:
         raise refused(f"{host}:{port}", exc) from exc
     for kind, type_, protocol, _, address in found:
         try:
-            return await _open(socket.socket(kind, type_, protocol), address)
+            return await _open(socket.socket(kind, type_, protocol), address, keepalive)
         except OSError as exc:
             last = exc
     raise refused(f"{host}:{port}", last) from last
 
 
-async def _open(sock: socket.socket, address: Any) -> socket.socket:
+async def _open(sock: socket.socket, address: Any, keepalive: int | None = None) -> socket.socket:
     try:
+        keep_alive(sock, keepalive)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException:
@@ -149,7 +156,7 @@ async def _open(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
-class _Security(NamedTuple):
+class Security(NamedTuple):
     """What there is to be done before netobj's protocol is spoken."""
 
     tls: ssl_module.SSLContext | None = None
@@ -167,6 +174,7 @@ def connect(
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
     ipv6: bool = False,
+    keepalive: float | bool = False,
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
@@ -176,11 +184,13 @@ def connect(
     :class:`netobj.core.config.Config`). *ssl_context* (or *ssl*, which is asyncio's name for it):
     TLS, which checks the server's certificate against *server_hostname*, by default *host*.
     *authenticator* logs in: a :class:`~netobj.auth.TokenAuthenticator` or a
-    :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. What *extend* returns
-    for the connection lends it its public attributes.
+    :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so
+    many seconds of silence the system probes the connection, and as often; ``True``: 60. What
+    *extend* returns for the connection lends it its public attributes.
 
     Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
-    AuthenticationError if the server refuses the login.
+    AuthenticationError if the server refuses the login, ValueError for a *keepalive* below 1
+    second.
 
     >>> import asyncio, netobj
     >>> async def main():
@@ -190,27 +200,31 @@ def connect(
     >>> asyncio.run(main())
     42
     """
-    security = _security(one_context(ssl_context, ssl), server_hostname or host, authenticator)
+    security = security_for(one_context(ssl_context, ssl), server_hostname or host, authenticator)
+
+    seconds = keepalive_seconds(keepalive)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
-        sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC)
-        await _over(sock, wire, security)
+        sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC, seconds)
+        await over(sock, wire, security)
 
-    return Connecting(_connect(open_wire, service, config, extend))
+    return Connecting(connect_wire(open_wire, service, config, extend))
 
 
-def _security(
+def security_for(
     tls: ssl_module.SSLContext | None, hostname: str | None, authenticator: Any
-) -> _Security:
+) -> Security:
+    """What *authenticator* and *tls* ask for; TypeError for an authenticator of another kind."""
     if authenticator is not None and not isinstance(authenticator, Authenticator):
         raise TypeError(
             "on an event loop an authenticator is a netobj.auth.TokenAuthenticator or UserLogin; "
             "log in over a socket of your own otherwise, and give it to connect_socket()"
         )
-    return _Security(tls, None if tls is None else hostname, authenticator)
+    return Security(tls, None if tls is None else hostname, authenticator)
 
 
-async def _over(sock: socket.socket, wire: Callable[[], Wire], security: _Security) -> None:
+async def over(sock: socket.socket, wire: Callable[[], Wire], security: Security) -> None:
+    """Put *wire* on *sock*, which it owns, once TLS is there and this side has logged in."""
     tls, hostname, authenticator = security
     first: Callable[[], asyncio.BaseProtocol] = wire if authenticator is None else LoginWire
     limit = None if tls is None else HANDSHAKE_TIME
@@ -245,6 +259,7 @@ def ssl_connect(
     service: Any = VoidService,
     config: Settings = _NONE,
     ipv6: bool = False,
+    keepalive: float | bool = False,
     verify_mode: int | None = None,
     *,
     verify_hostname: bool = True,
@@ -272,6 +287,7 @@ def ssl_connect(
         server_hostname=server_hostname,
         authenticator=authenticator,
         ipv6=ipv6,
+        keepalive=keepalive,
         extend=extend,
     )
 
@@ -288,16 +304,16 @@ def unix_connect(
     ssl: ssl_module.SSLContext | None = None,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
-    security = _security(one_context(ssl_context, ssl), server_hostname, authenticator)
+    security = security_for(one_context(ssl_context, ssl), server_hostname, authenticator)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         try:
             sock = await _open(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
         except OSError as exc:
             raise refused(f"unix:{path}", exc) from exc
-        await _over(sock, wire, security)
+        await over(sock, wire, security)
 
-    return Connecting(_connect(open_wire, service, config, extend))
+    return Connecting(connect_wire(open_wire, service, config, extend))
 
 
 def connect_url(
@@ -353,22 +369,22 @@ async def _through_ssh(
     authenticator: Authenticator | None,
     extend: Callable[[Connection], object] | None,
 ) -> Connection:
-    security = _security(None, None, authenticator)
-    opening = asyncio.ensure_future(
-        asyncio.to_thread(open_to, target.host, target.user, target.port, ssl_context)
-    )
+    security = security_for(None, None, authenticator)
+    passage = passage_to(target.host, target.user, target.port, ssl_context)
+    opening = asyncio.get_running_loop().run_in_executor(None, passage.stream)
     try:
         stream = await asyncio.shield(opening)
     except asyncio.CancelledError:
         opening.add_done_callback(_close_stream)
+        passage.give_up()
         raise
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         stream.sock.setblocking(False)
-        await _over(stream.sock, wire, security)
+        await over(stream.sock, wire, security)
 
     try:
-        connection = await _connect(open_wire, service, config, extend)
+        connection = await connect_wire(open_wire, service, config, extend)
     except BaseException:
         stream.close()
         raise
@@ -402,6 +418,6 @@ def connect_socket(
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         sock.setblocking(False)
-        await _over(sock, wire, _Security())
+        await over(sock, wire, Security())
 
-    return Connecting(_connect(open_wire, service, config, extend))
+    return Connecting(connect_wire(open_wire, service, config, extend))

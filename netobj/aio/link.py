@@ -15,8 +15,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Context
-from functools import cache
-from importlib.util import find_spec
 from random import random
 from typing import Any, Final
 
@@ -26,7 +24,7 @@ from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import Outcome
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
-from netobj.aio.wire import sweeper
+from netobj.aio.wire import sweeper, unread
 from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
@@ -50,6 +48,7 @@ from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+from netobj.greetings import features, side_of
 from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
@@ -77,7 +76,7 @@ class Link:
         self.loop_thread = threading.get_ident()
         self.transport = transport
         ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
-        side = config.connid or f"the {type(root).__name__} side"
+        side = side_of(config, type(root))
         changes: dict[str, Any] = {
             "connid": config.connid or f"conn{next(numbers.connections)}",
             "endpoints": config.endpoints or ends,
@@ -96,7 +95,7 @@ class Link:
             sequence=numbers.requests,
             process=numbers.process,
             side=side,
-            features=_features(),
+            features=features(),
         )
         self.root_handle = Handle(self, 0, ImportedClass(NOTHING))
         self._root = reference.reference_for(self.root_handle)
@@ -554,6 +553,8 @@ class Link:
 
     def wire_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
+        if isinstance(exc, ConnectionError) and self.session.lost is None:
+            self.receive(unread(self.transport))  # the peer's last words may say why
         self.lose(f"the connection to {self.peer_name} broke: {exc}" if exc else CLOSED_HERE)
         assert self._abort is not None
         self._abort.cancel()
@@ -625,8 +626,3 @@ def _raise(exc: BaseException) -> None:
 def _end_of(flow: Flow) -> AsyncIncoming | AsyncDuplex:
     flow.link.note_held()
     return AsyncIncoming(flow) if flow.sent_end else AsyncDuplex(flow)
-
-
-@cache
-def _features() -> tuple[str, ...]:
-    return ("numpy",) if find_spec("numpy") is not None else ()

@@ -38,13 +38,9 @@ _LEAVING_TIME: Final = 1.0
 
 
 class LoginWire(asyncio.Protocol):
-    """What is said over a transport before netobj's own protocol; then a Wire has it.
+    """What is said over a transport before netobj's own protocol; then a Wire has it."""
 
-    *begun* is called with this when there is a transport.
-    """
-
-    def __init__(self, begun: Callable[[LoginWire], object] = lambda wire: None) -> None:
-        self._begun = begun
+    def __init__(self) -> None:
         self._data = bytearray()
         self._news: asyncio.Future[None] | None = None  # while somebody waits
         self._paused = False
@@ -55,7 +51,6 @@ class LoginWire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._begun(self)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -147,17 +142,6 @@ class LoginWire(asyncio.Protocol):
         """End the transport, unless it was handed over."""
         if not self._handed_over:
             self.transport.abort()
-
-    def hold(self) -> None:
-        """Read nothing: it is for somebody else."""
-        self.transport.pause_reading()
-
-    def take_socket(self) -> socket.socket:
-        """The socket of a transport that has read nothing yet (:meth:`hold`), which is given up."""
-        sock = self.transport.get_extra_info("socket")
-        taken = sock.dup() if os.name == "nt" else socket.socket(fileno=os.dup(sock.fileno()))
-        self.transport.abort()
-        return cast("socket.socket", taken)
 
 
 async def admit(wire: LoginWire, authenticator: Authenticator) -> Any:

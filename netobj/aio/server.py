@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
+from netobj.aio.listening import Host, Listening, bind
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.wire import Wire, new_wire
 from netobj.auth.authenticator import REFUSALS, Authenticator, serving
@@ -23,6 +24,9 @@ from netobj.auth.tls import HANDSHAKE_TIME, SSLAuthenticator, one_context, servi
 from netobj.calls import Call
 from netobj.core.config import settings_for
 from netobj.core.service import instance_of
+from netobj.errors import AuthenticationError
+from netobj.greetings import greeting
+from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.sockets import address_text, bind_unix, unlink
 
 Settings = Mapping[str, Any]
@@ -41,7 +45,8 @@ class Server:
     instance (shared). ``async def`` methods run as tasks on the loop, plain ones in at most
     *workers* threads. *host* is the address to bind, by default all; *port* 0 lets the system
     choose; *path*: a Unix socket instead; *sock*: a socket that is bound already. *config*:
-    settings of each connection.
+    settings of each connection. *max_connections*: who comes when there are as many, those who are
+    about to log in included, is told so and let go.
 
     *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
     :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
@@ -79,6 +84,7 @@ class Server:
         insecure: bool = False,
         config: Settings = _NONE,
         workers: int = WORKERS,
+        max_connections: int = MAX_CONNECTIONS,
         backlog: int = 1024,
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -100,16 +106,20 @@ class Server:
         self._where = (host, port, path, sock)
         self._ssl = context
         self._authenticator = serving(authenticator, context is not None or unix)
+        self._asks = self._authenticator is not None or context is not None
         self._insecure = insecure
         self._config = settings_for(service, {"logger": self.logger, **config})
         self._backlog = backlog
+        self._max_connections = max_connections
         self._connections: set[Connection] = set()
-        self._arriving: set[asyncio.Task[None]] = set()  # in their login
+        self._admitting: set[socket.socket] = set()  # accepted, and no connection yet
+        self._arriving: set[asyncio.Task[None]] = set()  # in their handshake or login
         self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect
         self._ending: set[asyncio.Task[None]] = set()  # until its on_disconnect has returned
         self._executor = ThreadPoolExecutor(workers, "netobj worker")
-        self._server: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self._started = False
+        self._failure: OSError | None = None  # why nobody can be accepted any more
         self._stop = asyncio.Event()
         self._grace = 0.0
 
@@ -130,10 +140,10 @@ class Server:
         name = self._socket().getsockname()
         return str(name[0]) if isinstance(name, tuple) else os.fsdecode(name)
 
-    def _socket(self) -> Any:
-        if self._server is None or not self._server.sockets:
+    def _socket(self) -> socket.socket:
+        if self._listening is None:
             raise OSError("the server is not listening: it has not been started, or is closed")
-        return self._server.sockets[0]
+        return self._listening.listeners[0]
 
     async def start(self) -> None:
         """Bind and accept connections from here on; once.
@@ -143,31 +153,22 @@ class Server:
         if self._started or self._stop.is_set():
             raise RuntimeError("the server has been started or closed before: make another one")
         self._started = True
-        loop = asyncio.get_running_loop()
         host, port, path, sock = self._where
-        options: dict[str, Any] = {"backlog": self._backlog, "start_serving": False}
-        if self._ssl is not None:
-            options |= {"ssl": self._ssl, "ssl_handshake_timeout": HANDSHAKE_TIME}
         if path is not None:
             sock = bind_unix(path)
-        if sock is None:
-            self._server = await loop.create_server(self._wire, host, port, **options)
-        else:
-            sock.setblocking(False)
-            if sock.family == _UNIX:
-                self._server = await loop.create_unix_server(self._wire, sock=sock, **options)
-            else:
-                self._server = await loop.create_server(self._wire, sock=sock, **options)
+        listeners = await bind(host, port) if sock is None else [sock]
+        reaction = Host(self._accepted, self._refuse, self._fail)
+        self._listening = Listening(listeners, reaction, self.logger)
         try:
-            self._check_reach(self._server)
-            await self._server.start_serving()
+            self._check_reach(listeners)
+            self._listening.begin(self._backlog)
         except BaseException:
-            self._server.close()
+            self._stop_listening()
             raise
-        self.logger.info("server started on %s", [s.getsockname() for s in self._server.sockets])
+        self.logger.info("server started on %s", [s.getsockname() for s in listeners])
 
-    def _check_reach(self, server: asyncio.Server) -> None:
-        for sock in server.sockets:
+    def _check_reach(self, listeners: list[socket.socket]) -> None:
+        for sock in listeners:
             check_reach(
                 self.service,
                 sock.getsockname(),
@@ -177,52 +178,95 @@ class Server:
                 logger=self.logger,
             )
 
-    def _wire(self) -> asyncio.BaseProtocol:
-        return new_wire(self._accept) if self._authenticator is None else LoginWire(self._ask)
+    # --- who comes -------------------------------------------------------------------------------
 
-    def _ask(self, wire: LoginWire) -> None:
-        """Find out who connects."""
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        sock.setblocking(False)
         if self._stop.is_set():
-            wire.abandon()
-            return
-        if not isinstance(self._authenticator, Authenticator):
-            wire.hold()
-        task = self._follow(self._arriving, self._admit(wire))
-        task.add_done_callback(lambda _: wire.abandon())  # it may be cancelled before it begins
-
-    async def _admit(self, wire: LoginWire) -> None:
-        peer = address_text(wire.transport.get_extra_info("peername"))
-        try:
-            if isinstance(self._authenticator, Authenticator):
-                await self._admit_by_login(wire)
-            else:
-                await self._admit_by_callable(wire.take_socket())
-        except REFUSALS as exc:
-            self.logger.warning("authentication failed: %s: %s", peer, exc)
-        except Exception:
-            self.logger.exception("authentication failed: %s", peer)
+            sock.close()
+        elif len(self._connections) + len(self._admitting) >= self._max_connections:
+            self._refuse(sock, full(self._max_connections))
         else:
-            return
-        await wire.leave()
+            self._admitting.add(sock)
+            self._follow(self._arriving, self._admit(sock, address))
 
-    async def _admit_by_login(self, wire: LoginWire) -> None:
-        credentials = await admit(wire, self._authenticator)
-        wire.hand_over(self._new_wire(credentials))
+    def _refuse(self, sock: socket.socket, reason: str) -> None:
+        """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
+        self.logger.error("refused a connection: %s", reason)
+        hello = None
+        if not self._asks:
+            service = self.service
+            root = service if isinstance(service, type) else type(service)
+            hello = greeting(self._config, root)
+        refuse(sock, reason, hello)
+
+    def _fail(self, exc: OSError) -> None:
+        self.logger.error("accepting failed, nobody else can be served: %s", exc)
+        self._failure = exc
+        self._stop.set()
+
+    async def _admit(self, sock: socket.socket, address: Any) -> None:
+        """The handshake and the login; then there is a connection, or none."""
+        try:
+            if self._stop.is_set():
+                sock.close()
+            elif self._authenticator is None:
+                await self._open(self._new_wire(sock), sock)
+            elif isinstance(self._authenticator, Authenticator):
+                await self._admit_by_login(sock, address)
+            else:
+                await self._admit_by_callable(sock)
+        except Exception as exc:
+            self._log_failure(address, exc)
+        finally:
+            self._admitting.discard(sock)
+
+    def _log_failure(self, address: Any, exc: Exception) -> None:
+        what = "authentication" if self._asks else "accepting"
+        peer = address_text(address)
+        if isinstance(exc, REFUSALS):
+            self.logger.warning("%s failed: %s: %s", what, peer, exc)
+        else:
+            self.logger.error("%s failed: %s", what, peer, exc_info=exc)
+
+    async def _admit_by_login(self, sock: socket.socket, address: Any) -> None:
+        wire = LoginWire()
+        await self._open(wire, sock)
+        try:
+            credentials = await admit(wire, self._authenticator)
+            wire.hand_over(self._new_wire(sock, credentials))
+        except Exception as exc:
+            self._log_failure(address, exc)
+            await wire.leave()
+        finally:
+            wire.abandon()
 
     async def _admit_by_callable(self, sock: socket.socket) -> None:
-        sock, credentials = await authenticate_by_callable(self._authenticator, sock)
+        found, credentials = await authenticate_by_callable(self._authenticator, sock)
+        await self._open(self._new_wire(sock, credentials), found)
+
+    def _new_wire(self, sock: socket.socket, credentials: Any = None) -> Wire:
+        return new_wire(lambda transport: self._connected(transport, sock, credentials))
+
+    async def _open(self, wire: asyncio.BaseProtocol, sock: socket.socket) -> None:
+        """Give *wire* a transport over *sock*, which is closed if that does not succeed."""
+        loop = asyncio.get_running_loop()
+        limit = None if self._ssl is None else HANDSHAKE_TIME
         try:
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: self._new_wire(credentials), sock)
-        except BaseException:
+            await loop.connect_accepted_socket(
+                lambda: wire, sock, ssl=self._ssl, ssl_handshake_timeout=limit
+            )
+        except BaseException as exc:
             sock.close()
+            if self._ssl is not None and isinstance(exc, OSError):
+                raise AuthenticationError(f"the TLS handshake failed: {exc}") from exc
             raise
 
-    def _new_wire(self, credentials: Any) -> Wire:
-        return new_wire(lambda transport: self._accept(transport, credentials))
-
-    def _accept(self, transport: asyncio.Transport, credentials: Any = None) -> Connection | None:
-        if self._stop.is_set():  # accepted by the loop before the server was closed
+    def _connected(
+        self, transport: asyncio.Transport, accepted: socket.socket, credentials: Any
+    ) -> Connection | None:
+        """The connection over *transport*; None if there is to be none."""
+        if self._stop.is_set():
             transport.abort()
             return None
         config = self._config
@@ -235,6 +279,7 @@ class Server:
             self.logger.exception("accepting a connection failed")
             transport.abort()
             return None
+        self._admitting.discard(accepted)  # in one step: it counts once
         self._connections.add(connection)
         connection.when_closed(self._ended)
         self._follow(self._attaching, self._attach(connection, service))
@@ -262,7 +307,8 @@ class Server:
     async def serve_forever(self) -> tuple[Call, ...]:
         """Start, unless that has been done, and serve until :meth:`close` or cancellation.
 
-        Returns the calls that were cut, if it was :meth:`stop` that ended it.
+        Returns the calls that were cut, if it was :meth:`stop` that ended it. Raises OSError where
+        it is impossible to bind, or to go on accepting.
         """
         if not self._started:
             await self.start()
@@ -271,6 +317,8 @@ class Server:
             await self._stop.wait()
         finally:
             cut = await self.close(self._grace)
+        if self._failure is not None:
+            raise self._failure
         return cut
 
     def stop(self, grace: float = 0) -> None:
@@ -289,11 +337,8 @@ class Server:
         """
         self._grace = grace = max(self._grace, grace)  # serve_forever() closes, too
         self._stop.set()
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-            if self._where[2] is not None:
-                unlink(self._where[2])
+        self._stop_listening()
+        await asyncio.sleep(0)  # who was accepted last would have a socket that nobody closes
         for task in (*self._arriving, *self._attaching):
             task.cancel()
         if self._arriving:
@@ -308,6 +353,13 @@ class Server:
             await asyncio.wait(set(self._ending))
         self._executor.shutdown(wait=False, cancel_futures=True)
         return cut
+
+    def _stop_listening(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
+            if self._where[2] is not None:
+                unlink(self._where[2])
 
     async def _let_calls_end(self, grace: float) -> None:
         end = time.monotonic() + grace

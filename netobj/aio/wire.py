@@ -90,6 +90,22 @@ class BufferedWire(Wire, asyncio.BufferedProtocol):
         self._connection.receive(bytes(self._view[:nbytes]))
 
 
+def unread(transport: asyncio.BaseTransport) -> bytes:
+    """What came over a socket that takes no more bytes, which is what its transport has met first.
+
+    Nothing over TLS, and no more than a little.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None:
+        return b""
+    try:
+        with sock.dup() as other:  # transports let nobody receive from theirs
+            other.setblocking(False)
+            return cast("bytes", other.recv(_BUFFER))
+    except OSError:  # there is nothing, or no descriptor
+        return b""
+
+
 def new_wire(make: Callable[[asyncio.Transport], Any]) -> Wire:
     """The wire for the running loop."""
     if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
@@ -19,6 +18,7 @@ from netobj.blocking.safepoint import call_user, wait_event
 from netobj.blocking.streams import Stream
 from netobj.blocking.waiting import Waiter
 from netobj.calls import Call, Pending, operation_name, report, target_name, thread_name
+from netobj.core.closing import Closing
 from netobj.core.config import Config, ConfigMapping, Serve
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.events import Request
@@ -27,12 +27,15 @@ from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.errors import ConnectionLost, PingError
 
+PATIENCE: Final = 0.5
+"""Seconds that closing waits for the threads that use the descriptors."""
 
-class Connection(Link):
+
+class Connection(Link, Closing):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
     *root* is what the peer reaches as its root; *stream* carries the bytes; *hello_sent*: the peer
-    has the :func:`~netobj.blocking.link.greeting` already. A connection lives
+    has the :func:`~netobj.greetings.greeting` already. A connection lives
     until one side closes it, also when nobody refers to it any more, since the peer may still
     call back.
 
@@ -97,6 +100,18 @@ class Connection(Link):
         the service's ``on_disconnect`` and, first of all, the setting ``before_closed``.
         """
         try:
+            self.begin_close()
+        finally:
+            self.finish()
+            self.await_released(PATIENCE)
+
+    def begin_close(self) -> None:
+        """The first part of :meth:`close`: ``before_closed``, and goodbye; then calls fail.
+
+        Followed by ``finish`` and ``await_released``, so that who closes many connections can tell
+        all of them before it waits for one.
+        """
+        try:
             if not self.ended and self.config.before_closed is not None and self._closes_first():
                 self._call_before_closed()
         finally:
@@ -104,9 +119,6 @@ class Connection(Link):
                 self._closing = True
                 self.say_goodbye("the other side closed the connection")
             self.lose(CLOSED_HERE, finish=False)
-            self.finish()
-            if not self._io.is_current() and self._released.wait(0.5):
-                self.dispatcher.close()  # not before: a select() loop may be at its descriptor
 
     def _closes_first(self) -> bool:
         with self._end_lock:  # before_closed may close, too, and so may another thread
@@ -120,17 +132,6 @@ class Connection(Link):
         except Exception:
             if not self.config.close_catchall:
                 raise
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = f"closed: {self.session.lost}" if self.closed else "open"
@@ -251,6 +252,7 @@ class Connection(Link):
         server.only_reader_gives = True
         self.dispatcher.server = server
         try:
+            self.dispatcher.thread_has_come()
             while not self.ended:
                 self.serve_straight(server)
                 self.wait_for(server, None)
@@ -309,8 +311,12 @@ class Connection(Link):
         """What a task that serves a call of the peer's uses blocking proxies through."""
         return Prompt(self, chain)
 
-    def attach(self, service: Any) -> None:
-        """Let *service* hear of the connection, then let the peer's calls run."""
+    def attach(self, service: Any, will_serve: bool = False) -> None:
+        """Let *service* hear of the connection, then let the peer's calls run.
+
+        *will_serve*: this thread calls :meth:`serve_all` next. What has come by then waits for it,
+        since ``on_connect``, which it has run, may have kept something in it.
+        """
         try:
             call_user(service.on_connect, self)
         except BaseException:
@@ -321,7 +327,10 @@ class Connection(Link):
             over = self._finished
         if over:  # before the service could hear of it
             self.guarded(service.on_disconnect, self)
-        self.dispatcher.open()
+        if will_serve:
+            self.dispatcher.expect_thread()
+        else:
+            self.dispatcher.open()
 
     def extend(self, extras: object) -> None:
         """The public attributes of *extras* are attributes of this connection from here on."""

@@ -6,6 +6,12 @@ kept, and before one of them runs the lead goes to another thread. The first of 
 by the I/O thread, which looks at every tick whether the leader is still in the call that it was in
 before, and then gives the lead away.
 
+A call that waits for a peer counts for nothing: what it waits for may depend on a call that is
+still to come, from the same client or from any other. So while jobs wait and none is begun for a
+tick, the I/O thread looks which threads wait for a peer, and lets one more stand in for each of
+them, until it has nothing to do. No job waits for ever, then, unless as many calls as may run wait
+for something that is not netobj's.
+
 Ownership: the selector, ``_links`` and ``_resting`` belong to the leader; other threads append to
 ``_commands`` and wake it. ``_ticket`` holds one item while the leader runs a call: whoever takes it
 out, in one atomic step, decides about the lead. An idle member belongs to whoever takes it out of
@@ -21,10 +27,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Final
 
 from netobj.blocking.io_thread import io_thread
-from netobj.blocking.link import Link
+from netobj.blocking.link import Link, waiting_threads
 from netobj.blocking.pool import Job
 from netobj.blocking.waker import Waker
 from netobj.core.events import Request
@@ -51,14 +58,18 @@ class _Member:
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
+        thread = get_ident()
+        self._crew.threads.add(thread)
         while self._crew.work(self):
             self.ready.acquire()
+        self._crew.threads.discard(thread)
 
 
 class Crew:
     """At most *limit* threads that run calls, and one more that only reads while all of them do.
 
-    *log* is told of faults. Raises RuntimeError where the system gives no thread.
+    Those whose calls wait for a peer do not count, see above. *log* is told of faults. Raises
+    RuntimeError where the system gives no thread.
     """
 
     def __init__(self, limit: int, log: logging.Logger) -> None:
@@ -75,6 +86,8 @@ class Crew:
         self._idle: deque[_Member] = deque()
         self._lock = threading.Lock()
         self._count = 0
+        self.threads: set[int] = set()
+        self._leader = 0  # the thread that has taken the lead last
         self._closed = False
         self._over = False  # nobody will lead any more
         self._ticket: list[None] = []
@@ -82,6 +95,9 @@ class Crew:
         self._looked = -1  # what that was at the last look
         self._watched = False  # the I/O thread will look
         self._slow: dict[Any, None] = {}
+        self._begun = 0  # how many jobs have been taken
+        self._begun_before = -1  # what that was at the last look
+        self._jobs_watched = False  # the I/O thread will look
         if not self._start(leads=True):
             self._waker.close()
             self._selector.close()
@@ -107,8 +123,10 @@ class Crew:
     def submit(self, job: Job) -> bool:
         """Run *job*, a function and its argument, as soon as a thread is free."""
         self._jobs.append(job)
-        if not self._rouse(leads=False):
-            self._start(leads=False)
+        if not (self._rouse(leads=False) or self._start(leads=False) or self._jobs_watched):
+            self._jobs_watched = True
+            self._begun_before = -1
+            self._io.soon((Crew._look_at_jobs, self))
         return True
 
     def close(self) -> None:
@@ -148,9 +166,11 @@ class Crew:
 
     def _next_job(self) -> Job | None:
         try:
-            return self._jobs.popleft()
+            job = self._jobs.popleft()
         except IndexError:
             return None
+        self._begun += 1
+        return job
 
     def _run(self, function: Callable[[Any], object], argument: Any) -> None:
         try:
@@ -176,13 +196,15 @@ class Crew:
                 self._count -= 1
         return too_many
 
-    def _start(self, leads: bool = False, relieves: bool = False) -> bool:
+    def _start(self, leads: bool = False, relieves: bool = False, waiting: int = 0) -> bool:
         """Start another member; False if there are enough, or can be no more.
 
-        With *relieves* there may be one more, for as long as all others run calls.
+        With *relieves* there may be one more, for as long as all others run calls; and one for
+        each of those that are *waiting*.
         """
         with self._lock:
-            if self._count > self._limit + relieves or (self._closed and not relieves):
+            most = self._limit + relieves + waiting
+            if self._count > most or (self._closed and not relieves):
                 return False
             self._count += 1
             number = self._count
@@ -197,6 +219,7 @@ class Crew:
     # --- the leader ----------------------------------------------------------------------------
 
     def _lead(self) -> None:
+        self._leader = get_ident()
         while not self._closed:
             ready = self._selector.select(RESTING if self._resting else None)
             for key, _ in ready:
@@ -277,6 +300,19 @@ class Crew:
             return
         member.leads = self._take_ticket()  # False: the call has ended just now
         member.ready.release()
+
+    def _look_at_jobs(self) -> None:
+        """From the I/O thread, while jobs wait: is it for calls that wait for a peer?"""
+        same, self._begun_before = self._begun == self._begun_before, self._begun
+        self._jobs_watched = False  # before the look: who adds a job after it has us look again
+        if not self._jobs or self._closed:  # then the waiting ends with the connections
+            return
+        self._jobs_watched = True
+        self._io.soon((Crew._look_at_jobs, self))
+        if same:
+            waiting = self.threads.intersection(waiting_threads())
+            waiting.discard(self._leader)  # it reads, and does so without waiting
+            self._start(waiting=len(waiting))
 
     # --- connections that another thread reads, and those that have ended -------------------------
 

@@ -28,6 +28,9 @@ from netobj.core.events import Cancel, Request
 from netobj.core.handlers import is_concurrent
 from netobj.errors import Busy
 
+PUNCTUAL: Final = 1.0
+"""Seconds that requests wait for a thread which is about to serve; then workers run them."""
+
 
 class Workers(Protocol):
     """Threads for the jobs that no other thread takes."""
@@ -40,8 +43,8 @@ class Dispatcher(Runner):
     """Hands the peer's requests of one connection to threads. :meth:`route` never runs any.
 
     ``_lock`` protects the hand-over between holding requests back (until the service's
-    ``on_connect`` has run) and routing them, and with ``serve="caller"`` that of a job to the
-    thread that serves; nothing waits while it is held.
+    ``on_connect`` has run, and the thread has come that is to serve) and routing them, and with
+    ``serve="caller"`` that of a job to the thread that serves; nothing waits while it is held.
     """
 
     def __init__(self, connection: Host) -> None:
@@ -55,6 +58,7 @@ class Dispatcher(Runner):
         self.overflow: list[Job] = []
         self.workers: Workers | None = None  # in place of the process's
         self._worker_called = False
+        self._expected = 0.0  # until when a thread that is about to serve is waited for; 0: none is
 
     # --- routing: in the thread that reads -------------------------------------------------
 
@@ -95,6 +99,8 @@ class Dispatcher(Runner):
         with self._lock:
             if self._held is not None:
                 self._held.append(request)
+                if self._expected:
+                    self._connection.soon((Dispatcher._look_for_thread, self))
             return self._held is not None
 
     def _route_freely(self, request: Request) -> None:
@@ -124,9 +130,31 @@ class Dispatcher(Runner):
             for request in held:
                 self._route_freely(request)
 
+    def expect_thread(self) -> None:
+        """A thread will serve soon: requests may run once it does, the first of them there."""
+        with self._lock:
+            self._expected = monotonic() + PUNCTUAL
+            if self._held:
+                self._connection.soon((Dispatcher._look_for_thread, self))
+
+    def thread_has_come(self) -> None:
+        """Requests may run, if it was a thread that they had to wait for."""
+        with self._lock:
+            expected, self._expected = self._expected, 0.0
+        if expected:
+            self.open()
+
+    def _look_for_thread(self) -> None:
+        """From the I/O thread, while a request waits: the thread may do something else first."""
+        if self._expected > monotonic():
+            self._connection.soon((Dispatcher._look_for_thread, self))
+        else:
+            self.thread_has_come()
+
     def hold(self) -> None:
         """Calls that come from here on do not run, but for those of a chain that waits here."""
         with self._lock:
+            self._expected = 0.0
             if self._held is None:
                 self._held = []
 
@@ -219,6 +247,8 @@ class Dispatcher(Runner):
     def serve_by_caller(self) -> None:
         """From here on requests wait for whoever serves."""
         self.mode = Serve.CALLER
+        if self._expected:
+            self.thread_has_come()
 
     def signal_fd(self) -> int:
         """A descriptor that is readable while a request waits for whoever serves."""

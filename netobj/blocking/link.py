@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import cache
-from importlib.util import find_spec
 from threading import get_ident
 from time import monotonic
 from typing import Any, Final
@@ -23,7 +21,7 @@ from netobj.blocking.dispatch import Dispatcher
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.loop import warn_on_loop
-from netobj.blocking.pool import pool
+from netobj.blocking.pool import Job, pool
 from netobj.blocking.reader import reentrant
 from netobj.blocking.results import AsyncResult, Failed
 from netobj.blocking.running import Server
@@ -53,8 +51,8 @@ from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.session import LOST, NOT_STARTED, Session
-from netobj.core.session import greeting as session_greeting
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
+from netobj.greetings import features, side_of
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
@@ -89,7 +87,7 @@ class Link(Flowing):
         self, root: object, stream: Stream, config: Config | None = None, hello_sent: bool = False
     ) -> None:
         config = config or Config()
-        side = _side(config, type(root))
+        side = side_of(config, type(root))
         config = config._replace(
             connid=config.connid or f"conn{next(numbers.connections)}",
             endpoints=config.endpoints or stream.endpoints,
@@ -110,7 +108,7 @@ class Link(Flowing):
             sequence=numbers.requests,
             process=self.process,
             side=side,
-            features=_features(),
+            features=features(),
             hello_sent=hello_sent,
         )
         self.config = config
@@ -581,6 +579,10 @@ class Link(Flowing):
         if self.session.flush_releases():
             self.flush()
 
+    def soon(self, job: Job) -> None:
+        """Have the I/O thread run *job*, which must not wait, with its next tick."""
+        self._io.soon(job)
+
     def release_soon(self) -> None:
         """What comes late and is dropped is released before long."""
         self._io.soon((Link.flush_releases, self))
@@ -694,6 +696,11 @@ class Link(Flowing):
         self._released.set()
         return True
 
+    def await_released(self, timeout: float) -> None:
+        """After the end: wait at most *timeout* seconds until the descriptors are given back."""
+        if not self._io.is_current() and self._released.wait(timeout):
+            self.dispatcher.close()  # not before: a select() loop may be at its descriptor
+
     def abandon_after_fork(self) -> None:
         """In a child: this connection is the parent's; nothing is sent or shut down."""
         self.ended = self._finished = True
@@ -708,14 +715,12 @@ class Link(Flowing):
         self._released.set()
 
 
-def greeting(config: Config, root: type) -> bytes:
-    """What a connection with a *root* of this class begins with."""
-    side = _side(config, root)
-    return session_greeting(config, root, side=side, process=numbers.process, features=_features())
-
-
-def _side(config: Config, root: type) -> str:
-    return config.connid or f"the {root.__name__} side"
+def waiting_threads() -> set[int]:
+    """The threads of this process that wait for a peer; 0 may be among them."""
+    found = set(waiting.beside)
+    for link in list(live):
+        found.update(link.waiting_threads())
+    return found
 
 
 def _end_of(flow: Flow) -> Incoming | Duplex:
@@ -733,11 +738,6 @@ def _earliest(now: float, timeout: float | None, limit: float | None, here: Scop
     if deadline <= now:
         raise AsyncResultTimeout("the deadline passed before the call was sent")
     return deadline
-
-
-@cache
-def _features() -> tuple[str, ...]:
-    return ("numpy",) if find_spec("numpy") is not None else ()
 
 
 def _after_fork_in_child() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from threading import get_ident
 from typing import Any
 
@@ -43,7 +44,7 @@ class Reader(ABC):
         self.reads_plainly = stream.wakes_on_shutdown
         self._reader = threading.Lock()
         self._reader_thread = 0  # who has the role, while it waits or reads for itself
-        self._sleepers: dict[Waiter, None] = {}
+        self._sleepers: dict[Waiter, int] = {}  # and their threads
         self._plain_reader = False  # the reader is in recv(), which only its peer can end
         self._garbage: list[list[object]] = []  # an empty deque has 600 bytes
 
@@ -168,7 +169,7 @@ class Reader(ABC):
             self.want_write()
         timeout = -1.0 if deadline is None else _left(deadline)
         waiter.prepare_sleep()
-        self._sleepers[waiter] = None
+        self._sleepers[waiter] = get_ident()
         try:
             # From here on a reader that leaves sees this waiter; one that has left is not missed.
             if self._reader.locked() and not waiter.done and not waiter.jobs:
@@ -189,6 +190,10 @@ class Reader(ABC):
     def reader_is_there(self) -> bool:
         """A thread has the role of the reader."""
         return self._reader.locked()
+
+    def waiting_threads(self) -> Iterable[int]:
+        """The threads that wait for something to come; 0 may be among them."""
+        return self._reader_thread, *list(self._sleepers.values())
 
     def reads_here(self) -> bool:
         """True in the thread that is in the midst of reading: a finalizer or signal handler."""

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextvars import Context
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.safepoint import wait_event
-from netobj.blocking.waiting import FOREVER, Waiter
+from netobj.blocking.waiting import FOREVER, Waiter, beside
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.promises import Promise
 from netobj.errors import AsyncResultTimeout, CallCancelled
@@ -154,7 +155,12 @@ class AsyncResult(Waiter, Promise):
         over = threading.Event()
         self.add_callback(lambda _result: over.set())
         left = None if self._deadline is None else max(0, self._deadline - time.monotonic())
-        wait_event(over, left)
+        thread = get_ident()
+        beside.add(thread)
+        try:
+            wait_event(over, left)
+        finally:
+            beside.discard(thread)
 
     @property
     def value(self) -> Any:

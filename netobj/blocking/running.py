@@ -44,6 +44,9 @@ class Host(Protocol):
     def flush_soon(self) -> None:
         """Have what is queued written in some milliseconds, should nobody do so before."""
 
+    def soon(self, job: Job) -> None:
+        """Have the I/O thread run *job*, which must not wait, with its next tick."""
+
     def prompt(self, chain: int | None) -> Any:
         """What a task's calls through blocking proxies go through, see ``Scope.batch``."""
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from netobj.blocking.safepoint import safe_point
 from netobj.core.framing import Arrived
-from netobj.sockets import address_text
+from netobj.sockets import address_text, connect_tcp, connect_unix
 
 RECV_SIZE: Final = 64 * 1024
 _FIRST: Final = 448
@@ -110,6 +110,18 @@ class SocketStream(Stream):
         if sock.gettimeout() is not None:
             sock.setblocking(True)
         _connect_options(sock)
+
+    @classmethod
+    def connect(
+        cls, host: str, port: int, ipv6: bool = False, keepalive: float | bool = False
+    ) -> SocketStream:
+        """A stream to a TCP server; see :func:`netobj.connect`."""
+        return cls(connect_tcp(host, port, ipv6, keepalive))
+
+    @classmethod
+    def unix_connect(cls, path: str) -> SocketStream:
+        """A stream to the Unix socket *path*."""
+        return cls(connect_unix(path))
 
     def recv(self) -> Arrived:
         if not self._received:
@@ -289,6 +301,18 @@ class PipeStream(Stream):
         os.set_blocking(self.read_fd, False)
         os.set_blocking(self.write_fd, False)
         self._ended = False
+
+    @classmethod
+    def create_pair(cls) -> tuple[PipeStream, PipeStream]:
+        """Two streams, each of which reads what is written to the other.
+
+        >>> one, other = PipeStream.create_pair()
+        >>> one.send(b"hello"), other.recv()
+        (5, b'hello')
+        >>> one.close(); other.close()
+        """
+        (here, from_there), (there, from_here) = os.pipe(), os.pipe()
+        return cls(here, from_here), cls(there, from_there)
 
     @classmethod
     def from_std(cls) -> PipeStream:

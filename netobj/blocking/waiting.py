@@ -132,6 +132,10 @@ class Latch:
         return self.is_set
 
 
+beside: Final[set[int]] = set()
+"""Threads that wait for what another thread waits for in a connection."""
+
+
 class _ThreadContext(threading.local):
     """What belongs to the thread: its lane for ordered calls."""
 
@@ -207,4 +211,5 @@ def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Wa
 def after_fork_in_child() -> None:
     """A child has none of its parent's waiting threads, and numbers of its own."""
     chains.clear()
+    beside.clear()
     numbers.renew()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from netobj.core.closing import Closing
+
 _GRACE = 10.0  # seconds that the child has to end by itself; it takes 5 at most
 _ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -21,7 +23,7 @@ child.main(int(sys.argv[1]))
 """
 
 
-class EmbeddedServer:
+class EmbeddedServer(Closing):
     """Starts the child at once; ``socket`` is this side's end. For use in a ``with`` statement."""
 
     def __init__(self) -> None:
@@ -38,12 +40,6 @@ class EmbeddedServer:
             raise
         finally:
             theirs.close()
-
-    def __enter__(self) -> EmbeddedServer:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hang up; return when the child has ended."""

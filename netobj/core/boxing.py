@@ -275,7 +275,7 @@ class Boxing:
             return self._box_raw(Ext.BIG_BYTES, value.view, out)
         if kind is Raised:
             return msgpack.ExtType(Ext.RAISED, values.pack(out.box(value.dumped)))
-        if self.peer_has_numpy and is_numpy_scalar(kind):
+        if self.peer_has_numpy and is_numpy_scalar(kind) and values.is_plain_numpy_scalar(value):
             return values.encode_numpy_scalar(value, out.box)
         return self.export(value, out)
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from netobj.core import values
+from netobj.core.closing import Closing
 from netobj.core.flow import Flow
 from netobj.errors import ConnectionLost, ProtocolError, StreamClosed
 
@@ -185,7 +186,7 @@ class _AsyncIterating(_Receiver):
         return StopAsyncIteration()
 
 
-class Incoming(_Iterating):
+class Incoming(_Iterating, Closing):
     """The items of a remote method that is declared ``stream``, as they come.
 
     Items are sent ahead, more of them while this side keeps up; a slow consumer stops the
@@ -207,17 +208,6 @@ class Incoming(_Iterating):
     def close(self) -> None:
         """Take no more items: the generator over there is closed."""
         self._stop()
-
-    def __enter__(self) -> Incoming:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Duplex(_Sender, _Iterating):

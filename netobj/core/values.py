@@ -38,6 +38,7 @@ Unpack = Callable[[bytes], Any]
 
 _COMPLEX: Final = struct.Struct(">dd")
 _SINGLETONS: Final = (Ellipsis, NotImplemented)
+_LONGEST_DTYPE: Final = 8  # of the name of a numpy scalar's type, characters
 
 
 class Deferred(NamedTuple):
@@ -259,6 +260,11 @@ def encode_registered(value: object, box: Box) -> msgpack.ExtType:
     registration = USER_TYPES[type(value)]
     state = registration.encode(value)
     return _array(Ext.USER, (registration.name, state), box)
+
+
+def is_plain_numpy_scalar(value: Any) -> bool:
+    """Whether the type of a numpy scalar has a short name, which records have not."""
+    return value.dtype.names is None and len(value.dtype.str) <= _LONGEST_DTYPE
 
 
 def encode_numpy_scalar(value: Any, _box: Box) -> msgpack.ExtType:
@@ -497,7 +503,7 @@ def _build_registered(name: str, state: object) -> object:
 
 def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
     dtype, raw = unpack(data)
-    if type(dtype) is not str or type(raw) is not bytes or not 2 <= len(dtype) <= 8:
+    if type(dtype) is not str or type(raw) is not bytes or not 2 <= len(dtype) <= _LONGEST_DTYPE:
         raise ValueError("a numpy scalar is a dtype and bytes")
     return Deferred(_build_numpy_scalar, (dtype, raw))
 
@@ -505,7 +511,10 @@ def _decode_numpy_scalar(data: bytes, unpack: Unpack) -> Deferred:
 def _build_numpy_scalar(dtype: str, raw: bytes) -> object:
     import numpy  # an extra: here only where the peer, told that we have it, sent one
 
-    return numpy.frombuffer(raw, numpy.dtype(dtype))[0]
+    kind = numpy.dtype(dtype)
+    if not kind.itemsize:  # an empty text, which frombuffer() does not take
+        return numpy.zeros((), kind)[()]
+    return numpy.frombuffer(raw, kind)[0]
 
 
 def _fixed(size: int, data: bytes) -> bytes:

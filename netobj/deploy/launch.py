@@ -10,6 +10,7 @@ import time
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
+from netobj.auth.tokens import new_token
 from netobj.deploy.finding import candidates, command
 from netobj.deploy.payload import OLDEST_MSGPACK, SCRIPT, archive
 from netobj.deploy.progress import Report
@@ -30,7 +31,7 @@ class Launched(NamedTuple):
 
     ssh: SshProcess
     said: str
-    token: bytes
+    token: str
 
 
 def launch(
@@ -46,7 +47,7 @@ def launch(
     *near*: the path here of a Unix socket that leads to the one over there; *timeout*: seconds
     without any progress. Raises DeploymentError.
     """
-    mark, token = f"netobj-{secrets.token_hex(8)}", secrets.token_hex(32)
+    mark, token = f"netobj-{secrets.token_hex(8)}", new_token()
     folder = f"{_temporary(machine.env.get('TMPDIR'))}/netobj-{secrets.token_hex(8)}"
     guardian = files("netobj.deployed").joinpath("guardian.py").read_bytes()
     pythons = candidates(python_executable)
@@ -87,7 +88,7 @@ def launch(
         talk.give_up()
         raise
     ssh.sock.settimeout(None)
-    return Launched(ssh, said, token.encode())
+    return Launched(ssh, said, token)
 
 
 _STARTING: Final = "netobj/deployed/starting.py"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
+from netobj.core.closing import Closing
 from netobj.core.service import VoidService
 from netobj.deploy.progress import Report, reporter
 from netobj.deploy.server import DeployedServer
@@ -18,7 +18,7 @@ _NONE: Final[Settings] = {}
 _AT_ONCE: Final = 8
 
 
-class MultiServerDeployment:
+class MultiServerDeployment(Closing):
     """A :class:`DeployedServer` on each of *remote_machines*, eight at a time; a sequence of them.
 
     *server_class* and *options* are those of each. *progress* is called with the bytes of all,
@@ -67,17 +67,6 @@ class MultiServerDeployment:
         """Close all of them, at once; see :meth:`DeployedServer.close`."""
         servers, self.servers = self.servers, []
         _close(servers, timeout)
-
-    def __enter__(self) -> MultiServerDeployment:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _all(connections: Iterable[Connection]) -> list[Connection]:

@@ -9,14 +9,15 @@ import socket
 import tempfile
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Final
 
+from netobj.auth.authenticator import VERDICT_TIME, log_in
+from netobj.auth.tokens import TokenAuthenticator
 from netobj.blocking.connection import Connection
+from netobj.core.closing import Closing
 from netobj.core.service import ClassicClient, VoidService
 from netobj.deploy.launch import REMOTE_GRACE, launch, near_folder
 from netobj.deploy.progress import Report, reporter
-from netobj.deployed.secret import LOGIN_TIME, answer
 from netobj.deployed.serving import READY
 from netobj.errors import AuthenticationError, ConnectionLost, DeploymentError
 from netobj.factory import open_connection
@@ -39,7 +40,7 @@ _DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _LOGGER: Final = logging.getLogger("netobj.ssh")
 
 
-class DeployedServer:
+class DeployedServer(Closing):
     """A server on another machine, which needs nothing there but Python 3.10 or later and SSH.
 
     *remote_machine*: a plumbum ``SshMachine``. Over one more ``ssh``, netobj and msgpack are
@@ -136,12 +137,12 @@ class DeployedServer:
             return open_through(self.remote_machine, self._port)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(LOGIN_TIME)
+            sock.settimeout(VERDICT_TIME)
             sock.connect(self._near)
-            answer(sock, self._token)
-        except AuthenticationError:
+            log_in(sock, TokenAuthenticator(self._token))
+        except AuthenticationError as exc:
             sock.close()
-            raise
+            raise AuthenticationError(f"{name}: {exc}") from exc
         except (OSError, EOFError) as exc:
             sock.close()
             why = self._ssh.why()
@@ -170,17 +171,6 @@ class DeployedServer:
     def let_go(self) -> None:
         """Have it end, without waiting for that; :meth:`close` waits."""
         self._ssh.let_go()
-
-    def __enter__(self) -> DeployedServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<DeployedServer on {self._ssh.name} ({'closed' if self.closed else 'open'})>"

@@ -45,12 +45,13 @@ def guard(order: dict[str, Any], archive: bytes, lifeline: int) -> int:
             start_new_session=True,
         )
         try:
-            watch = threading.Thread(target=_watch, args=(lifeline, child, order), daemon=True)
-            watch.start()
             assert child.stdin is not None
             with suppress(BrokenPipeError):
                 child.stdin.write(order["token"].encode() + b"\n")
                 child.stdin.flush()
+            # Not before: it closes that input.
+            watch = threading.Thread(target=_watch, args=(lifeline, child, order), daemon=True)
+            watch.start()
             return child.wait()
         finally:
             _end(child, order["grace"])

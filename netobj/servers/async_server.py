@@ -16,8 +16,7 @@ from netobj.servers.signals import on_ctrl_c, on_sigterm
 from netobj.sockets import unlink
 
 _TURNS: Final = 3
-"""Of the loop, until what was accepted at the last moment has been told that it is too late, and
-transports that were aborted have closed their sockets."""
+"""Of the loop, until transports that were aborted have closed their sockets."""
 
 
 class AsyncServer(Server):
@@ -51,6 +50,7 @@ class AsyncServer(Server):
         self._threads = workers
         self._new_event_loop = new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._taken = False  # the listener is the loop's, which closes it
         self._running: aio.Server | None = None
         self._cut: tuple[Call, ...] = ()
         self._ended = threading.Event()  # the loop is closed
@@ -69,6 +69,7 @@ class AsyncServer(Server):
         self.active = True
         loop = self._new_event_loop()
         grace = 0.0
+        listener = None
         try:
             listener = self._take_listener()
             if listener is not None:
@@ -78,7 +79,7 @@ class AsyncServer(Server):
         except KeyboardInterrupt:
             self.logger.info("interrupted: the server closes")
             grace = self.grace
-        except (OSError, ValueError):  # of a listener that is closed meanwhile
+        except OSError:  # it is closed meanwhile
             if not self._closed:
                 raise
         finally:
@@ -86,12 +87,17 @@ class AsyncServer(Server):
                 loop.run_until_complete(self._wind_up(grace))
             finally:
                 loop.close()
+                if listener is not None:
+                    listener.close()
                 self.close()
                 self._ended.set()
 
     def _take_listener(self) -> socket.socket | None:
         with self._lock:
-            return None if self._closed else self.listener
+            listener = None if self._closed else self.listener
+            self._taken = listener is not None
+        self._listening.spare.close()  # the loop has one of its own
+        return listener
 
     async def _serve(self, listener: socket.socket) -> None:
         config = {**self.protocol_config}
@@ -104,6 +110,7 @@ class AsyncServer(Server):
             insecure=True,  # what is not was refused when the listener was bound
             config=config,
             workers=self._threads,
+            max_connections=self.max_connections,
             backlog=self.backlog,
             logger=self.logger,
         )
@@ -166,8 +173,8 @@ class AsyncServer(Server):
         """
         with self._lock:
             known = self._closed
-            if self._loop is not None:
-                self._listener = None  # it is the loop's, which closes it
+            if self._taken:
+                self._listener = None
                 if self.socket_path is not None:
                     unlink(self.socket_path)
         super().close()

@@ -1,45 +1,43 @@
-"""What all servers have: the listening socket, accepting, the connections, closing."""
+"""What all servers have, put together: whom they listen for, admit, serve, and let go.
+
+``listening`` has the listening socket, ``welcoming`` what is said before there is a connection,
+``guests`` who is there, ``closing`` the end.
+"""
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from netobj.auth.authenticator import LOGIN_TIME, REFUSALS, serving
+from netobj.auth.authenticator import serving
 from netobj.auth.exposure import check_reach
-from netobj.auth.tls import SSLAuthenticator, accept_tls, certificate, serving_context
+from netobj.auth.tls import SSLAuthenticator, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
-from netobj.blocking.link import greeting
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
 from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
-from netobj.core.session import goodbye
 from netobj.factory import open_connection
+from netobj.greetings import greeting
+from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
+from netobj.servers.closing import close_with_grace
+from netobj.servers.guests import Guests
+from netobj.servers.listening import Listening, find_address, listen_at, listen_at_path
 from netobj.servers.pump import Executor, Pump
-from netobj.servers.signals import on_sigterm
-from netobj.sockets import bind_unix, peer_text, unlink
+from netobj.servers.signals import alarmed, on_sigterm
+from netobj.servers.welcoming import Authenticator, find_out, greet
 
-Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
-
-MAX_CONNECTIONS: Final = 10_000
 GRACE: Final = 3.0
 """Seconds that calls have to end when a signal ends the server."""
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds before accepting again when the system gave no descriptor or thread."""
 
 
 class Server:
@@ -113,7 +111,6 @@ class Server:
             check_advertise(registrar, advertise)
         self.registrar = registrar
         self.advertise = advertise
-        self._registration: Registration | None = None
         self.protocol_config = dict(protocol_config or {})
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
@@ -123,16 +120,14 @@ class Server:
         self.executor = executor
         self.grace = grace
         self.active = False
-        self.clients: set[Connection] = set()
-        self._admitting: set[socket.socket] = set()  # accepted, and not among the clients yet
-        self._arriving: set[socket.socket] = set()  # copies of those in their handshake or login
         self._port = port
-        self._listener: socket.socket | None = None
-        self._spare: int | None = None  # a descriptor for refusing when there is no other
-        # Protects the listener's making, `clients`, `_admitting` and `_arriving`; nothing waits in
-        # it.
+        self._guests = Guests()
+        self._listening = Listening(self._bind, self._refuse, self.logger, socket_path)
+        # Protects whether the server is closed, and what is not to begin after that; nothing waits
+        # while it is held.
         self._lock = threading.RLock()
         self._closed = False
+        self._registration: Registration | None = None
         self._over = threading.Event()  # the connections are closed
         self._thread: threading.Thread | None = None
 
@@ -145,68 +140,59 @@ class Server:
     @property
     def listener(self) -> socket.socket:
         """The listening socket; bound when it is first asked for. OSError once closed."""
-        with self._lock:
-            if self._closed:
-                raise OSError(errno.EBADF, "the server is closed")
-            if self._listener is None:
-                self._listener = self._bind()
-                self._spare = os.open(os.devnull, os.O_RDONLY)
-            return self._listener
+        return self._listening.bound()
+
+    @property
+    def _listener(self) -> socket.socket | None:
+        """The listening socket while there is one; another, or none, may be put in its place."""
+        return self._listening.sock
+
+    @_listener.setter
+    def _listener(self, sock: socket.socket | None) -> None:
+        self._listening.sock = sock
 
     def _bind(self) -> socket.socket:
         if self.socket_path is not None:
-            return self._bind_unix(self.socket_path)
-        ipv6 = self.ipv6 or ":" in (self.hostname or "")
-        family = socket.AF_INET6 if ipv6 else socket.AF_INET
-        address = (self.hostname or ("::" if ipv6 else "0.0.0.0"), self._port)
-        found = socket.getaddrinfo(*address, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+            return listen_at_path(self.socket_path, self.backlog)
+        family, address = find_address(self.hostname, self._port, self.ipv6)
         check_reach(
             self.service,
-            found[0][4],
+            address,
             ssl_context=self.ssl_context,
             authenticator=self.authenticator,
             insecure=self.insecure,
             logger=self.logger,
         )
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            if self.reuse_addr and os.name != "nt":  # elsewhere it lets others steal the port
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
-            listener.bind(found[0][4])
-            listener.listen(self.backlog)
-        except BaseException:
-            listener.close()
-            raise
-        return listener
-
-    def _bind_unix(self, path: str) -> socket.socket:
-        listener = bind_unix(path)
-        listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
-        listener.listen(self.backlog)
-        return listener
+        return listen_at(family, address, self.backlog, self.reuse_addr)
 
     @property
     def host(self) -> str:
-        """The address that the server is bound to."""
+        """The address that the server is bound to, or was until it was closed."""
         if self.socket_path is not None:
             return self.socket_path
-        host: str = self.listener.getsockname()[0]
+        host: str = self._listening.address()[0]
         return host
 
     @property
     def port(self) -> int:
-        """The port that the server is bound to; 0 for a Unix socket."""
+        """The port that the server is bound to, or was until it was closed; 0 for a Unix socket.
+
+        Asking binds it. Raises OSError if it was closed before it was bound.
+        """
         if self.socket_path is not None:
             return 0
-        port: int = self.listener.getsockname()[1]
+        port: int = self._listening.address()[1]
         return port
+
+    @property
+    def clients(self) -> set[Connection]:
+        """The live connections, as the server itself has them."""
+        return self._guests.connections
 
     @property
     def connections(self) -> tuple[Connection, ...]:
         """The live connections; ``calls`` of each are what runs for its client."""
-        with self._lock:
-            return tuple(self.clients)
+        return self._guests.present()
 
     def fileno(self) -> int:
         """The descriptor of the listening socket."""
@@ -221,7 +207,8 @@ class Server:
         """
         self.active = True
         try:
-            with on_sigterm(self._interrupt):  # before it says that it has started
+            # Before it says that it has started.
+            with on_sigterm(self._interrupt), alarmed() as self._listening.alarm:
                 where = self.socket_path or f"[{self.host}]:{self.port}"
                 self.logger.info("server started on %s", where)
                 self._register()
@@ -240,9 +227,7 @@ class Server:
         """Have :meth:`start` close the server; from a signal handler, so without a lock."""
         self.logger.info("interrupted: the server closes")
         self.active = False
-        listener = self._listener
-        if listener is not None:
-            _shutdown(listener)
+        self._listening.interrupt()
 
     def _register(self) -> None:
         """Begin to register, if that is to be done; it goes on until the server is closed."""
@@ -265,85 +250,30 @@ class Server:
     def accept(self) -> None:
         """Accept one connection and hand it over; waits for one."""
         try:
-            sock, address = self.listener.accept()
-        except OSError as exc:
-            if not self.active or self._closed:
-                return
-            if exc.errno not in _PASSING:
+            accepted = self._listening.accept()
+        except OSError:
+            if self.active and not self._closed:
                 raise
-            self.logger.error("accepting failed, trying again soon: %s", exc)
-            if exc.errno in _NO_DESCRIPTOR:
-                self._accept_with_spare(f"{exc.strerror}")
-            time.sleep(ACCEPT_PAUSE)
             return
-        self._accepted(sock, address)
+        if accepted is not None:
+            self._accepted(*accepted)
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(True)
-        with self._lock:
-            admitted = len(self.clients) + len(self._admitting) < self.max_connections
-            if admitted:
-                self._admitting.add(sock)
-        if admitted:
+        if self._guests.admit(sock, self.max_connections):
             self.logger.info("accepted %s", address)
             self._accept_method(sock)
         else:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
-
-    def _accept_with_spare(self, reason: str) -> None:
-        """Accept who comes next, to say that there is no descriptor, unless there is one by then.
-
-        The system does not wait for somebody to come before it says that there is none.
-        """
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None:
-            self._renew_spare()
-            return
-        os.close(spare)
-        try:
-            sock, address = self.listener.accept()
-        except OSError:  # another thread has taken the descriptor, or the server is closed
-            self._renew_spare()
-        else:
-            if self._renew_spare():
-                self._accepted(sock, address)
-            else:
-                self._refuse(sock, reason)
-                self._renew_spare()
-
-    def _renew_spare(self) -> bool:
-        """Keep a descriptor for later; False if there is none."""
-        with self._lock:
-            if self._spare is None and not self._closed:
-                try:
-                    self._spare = os.open(os.devnull, os.O_RDONLY)
-                except OSError:
-                    pass
-            return self._spare is not None
+            self._refuse(sock, full(self.max_connections))
 
     def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
-        try:
-            if self.authenticator is None and self.ssl_context is None:
-                sock.setblocking(False)  # what does not fit is not worth waiting for
-                hello = b""
-                if greeted is None:
-                    settings = settings_for(self.service, self._settings(None))
-                    hello = greeting(settings, self._service_class())
-                sock.send(hello + goodbye(f"the server refuses the connection: {reason}"))
-                sock.shutdown(socket.SHUT_WR)
-        except OSError:  # it is gone
-            pass
-        finally:
-            self._let_go(sock)
-            _close(sock)
-
-    def _let_go(self, sock: socket.socket) -> None:
-        """*sock* is among the clients from here on, or closed."""
-        with self._lock:
-            self._admitting.discard(sock)
+        hello = None
+        if self.authenticator is None and self.ssl_context is None:
+            hello = b"" if greeted else greeting(self._settings(), self._service_class())
+        self._guests.let_go(sock)
+        refuse(sock, reason, hello)
 
     def _accept_method(self, sock: socket.socket) -> None:
         """Let something run :meth:`_authenticate_and_serve_client` for *sock*."""
@@ -361,17 +291,12 @@ class Server:
         )
         if self.authenticator is not None or self.ssl_context is not None or made:
             return None
-        settings = settings_for(self.service, self._settings(None))
-        hello = greeting(settings, root)
-        if len(hello) > _LONGEST_HELLO:  # a new socket may not have that much room
-            return None
-        try:
-            sock.sendall(hello)
-        except OSError:  # it is gone: the reader will see it
-            pass
-        return settings
+        return greet(sock, self._settings(), root)
 
-    def _settings(self, credentials: Any) -> dict[str, Any]:
+    def _settings(self) -> Config:
+        return settings_for(self.service, self._config(None))
+
+    def _config(self, credentials: Any) -> dict[str, Any]:
         return {
             "connid": None,
             **self.protocol_config,
@@ -390,48 +315,15 @@ class Server:
         except Exception:
             self.logger.exception("serving a client failed")
         finally:
-            self._let_go(sock)
+            self._guests.let_go(sock)
         if connection is not None:
             self._serve_admitted(connection)
 
     def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
-        """The handshake and the login, which may take many seconds: not in the thread that accepts.
-
-        Returns the socket to go on with and the credentials; None if the client was refused, which
-        is logged, and *sock* closed.
-        """
         if self.authenticator is None and self.ssl_context is None:
             return sock, None
-        peer = peer_text(sock)
-        try:
-            with self._arrival(sock):
-                sock.settimeout(LOGIN_TIME)
-                if self.ssl_context is not None:
-                    sock = accept_tls(sock, self.ssl_context)
-                if self.authenticator is None:
-                    return sock, certificate(sock)
-                return self.authenticator(sock)
-        except REFUSALS as exc:
-            self.logger.warning("authentication failed: %s: %s", peer, exc)
-        except Exception:
-            self.logger.exception("authentication failed: %s", peer)
-        _close(sock)
-        return None
-
-    @contextmanager
-    def _arrival(self, sock: socket.socket) -> Iterator[None]:
-        """While in the block, :meth:`close` ends what is said over *sock*, whatever wraps it."""
-        other = sock.dup()
-        try:
-            with self._lock:
-                if self._closed:
-                    _shutdown(other)
-                self._arriving.add(other)
-            yield
-        finally:
-            with self._lock:
-                self._arriving.discard(other)
-                other.close()
+        arrival = self._guests.arrival(sock)
+        return find_out(sock, self.ssl_context, self.authenticator, arrival, self.logger)
 
     def _open(
         self,
@@ -441,15 +333,14 @@ class Server:
         greeted: Config | None,
     ) -> Connection | None:
         """The new client, to be spoken with through *sock*; None if the server is closed by now."""
-        config = {} if greeted else self._settings(credentials)
+        config = {} if greeted else self._config(credentials)
         service = instance_of(self.service)
         stream = stream_for(sock)
-        connection = open_connection(stream, service, config, greeted, self._workers())
-        with self._lock:
-            if not self._closed:
-                self._admitting.discard(accepted)  # in one step: it counts once
-                self.clients.add(connection)
-                return connection
+        workers = self._workers()
+        will_serve = workers is None
+        connection = open_connection(stream, service, config, greeted, workers, will_serve)
+        if self._guests.enter(accepted, connection):
+            return connection
         connection.close()
         return None
 
@@ -475,12 +366,9 @@ class Server:
 
     def _left(self, connection: Connection) -> None:
         """*connection* has ended."""
-        with self._lock:
-            if connection not in self.clients:
-                return
-            self.clients.discard(connection)
-        endpoints = connection.config.endpoints
-        self.logger.info("goodbye %s", endpoints and endpoints[1])
+        if self._guests.leave(connection):
+            endpoints = connection.config.endpoints
+            self.logger.info("goodbye %s", endpoints and endpoints[1])
 
     def pump(self, timeout: float | None = 0) -> int:
         """Run the calls that wait, in this thread; returns how many jobs that were.
@@ -505,52 +393,17 @@ class Server:
                 return ()
             self._closed = True
             self.active = False
-            listener, self._listener = self._listener, None
-            spare, self._spare = self._spare, None
-            clients = list(self.clients)
-            for sock in self._arriving:
-                _shutdown(sock)
             registration = self._registration
         if registration is not None:
             registration.stop()
-        if spare is not None:
-            os.close(spare)
-        if listener is not None:
-            close_listener(listener)
-            if self.socket_path is not None:
-                unlink(self.socket_path)
+        self._listening.close()
         try:
-            return self._close_clients(clients, grace)
+            return close_with_grace(self._guests.close(), grace, self.logger)
         finally:
             if registration is not None:
                 registration.join()
             self.logger.info("server has terminated")
             self._over.set()
-
-    def _close_clients(self, clients: list[Connection], grace: float) -> tuple[Call, ...]:
-        if grace > 0:
-            for client in clients:
-                client.dispatcher.hold()
-            end = time.monotonic() + grace
-            try:
-                while clients and time.monotonic() < end:
-                    for client in [one for one in clients if not one.calls]:
-                        clients.remove(client)
-                        self._close_client(client)
-                    if clients:
-                        time.sleep(_LOOK)
-            except KeyboardInterrupt:
-                self.logger.warning("interrupted once more: calls are cut")
-        cut = tuple(call for client in clients for call in client.calls)
-        for client in clients:
-            self._close_client(client)
-        return cut
-
-    def _close_client(self, client: Connection) -> None:
-        try:
-            client.close()
-        except Exception:  # its before_closed; the others are closed all the same
-            self.logger.exception("closing %r raised", client)
 
     # --- in the background -----------------------------------------------------------------------
 
@@ -589,34 +442,3 @@ class _Workers:
         except RuntimeError:  # it has been shut down
             return False
         return True
-
-
-_LOOK: Final = 0.005
-"""Seconds between looks whether calls have ended."""
-_LONGEST_HELLO: Final = 4096
-_PASSING: Final = frozenset(
-    getattr(errno, name)
-    for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EINTR", "EPERM")
-)
-
-_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
-
-
-def _close(sock: socket.socket) -> None:
-    try:
-        sock.close()
-    except OSError:
-        pass
-
-
-def _shutdown(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)  # lets a thread come out of accept() on Linux
-    except OSError:
-        pass
-
-
-def close_listener(listener: socket.socket) -> None:
-    """Close *listener*, also while a thread waits in its ``accept``."""
-    _shutdown(listener)
-    _close(listener)

@@ -20,7 +20,10 @@ from netobj.blocking.connection import Connection
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
+from netobj.refusing import full
 from netobj.servers.base import Server
+from netobj.servers.closing import close_with_grace
+from netobj.servers.guests import Guests
 
 GRACE: Final = 2.0
 """Seconds that the children have to say goodbye when the server closes."""
@@ -94,11 +97,11 @@ class ForkingServer(Server):
             if stream is not None:
                 stream.flush()  # else the child would write it, too
         if len(self.processes) >= self.max_connections:
-            self._refuse(sock, f"it has {self.max_connections} connections, and takes no more")
+            self._refuse(sock, full(self.max_connections))
             return
         with self._children_lock:
             if self._ended:
-                self._let_go(sock)
+                self._guests.let_go(sock)
                 sock.close()
                 return
             failure = None
@@ -114,7 +117,7 @@ class ForkingServer(Server):
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if failure is None:
-            self._let_go(sock)
+            self._guests.let_go(sock)
             sock.close()
         else:
             self._refuse(sock, f"no process can be started for it ({failure})")
@@ -173,23 +176,19 @@ class ForkingServer(Server):
     def _wind_up(self, grace: float) -> None:
         """In a child: let the calls end, and close; then the thread that serves comes out."""
         try:
-            self._close_clients(list(self.clients), grace)
+            close_with_grace(self.connections, grace, self.logger)
         finally:
             self._over.set()
 
     def _forget_parent(self) -> None:
-        self._lock = threading.RLock()  # another thread of the parent may have held it
+        # Locks are made anew: another thread of the parent may have held the old ones.
+        self._lock = threading.RLock()
         self._children_lock = threading.Lock()
         self._over = threading.Event()
         self._over.set()  # until _wind_up has begun
         self._children = set()
-        self.clients = set()
-        self._admitting = set()
-        if self._spare is not None:
-            os.close(self._spare)
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+        self._guests = Guests()
+        self._listening.forget()
 
     def _reap(self) -> None:
         with self._children_lock:

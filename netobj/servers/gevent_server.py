@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from netobj.blocking.streams import COOPERATIVE
+from netobj.servers.signals import handled
 from netobj.servers.threaded import ThreadedServer
 
 
@@ -57,17 +57,13 @@ class GeventServer(ThreadedServer):
     @contextmanager
     def _on(self, number: int, default: Any, act: Callable[..., Any], *args: Any) -> Iterator[None]:
         """In the block, the signal *number* calls *act*, unless the program handles it itself."""
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(number) is not default:
-            yield
-            return
-        signal.signal(number, _not_called)  # so that Server takes it as handled
-        watcher = self._gevent.signal_handler(number, act, *args)
-        try:
-            yield
-        finally:
-            watcher.cancel()
-            signal.signal(number, default)
+        with handled(number, _not_called, default) as ours:  # and Server takes it as the program's
+            watcher = self._gevent.signal_handler(number, act, *args) if ours else None
+            try:
+                yield
+            finally:
+                if watcher is not None:
+                    watcher.cancel()
 
 
 def _not_called(number: int, frame: Any) -> None:

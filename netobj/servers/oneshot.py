@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 import socket
+from typing import Any
 
-from netobj.servers.base import Server, close_listener
+from netobj.servers.base import Server
 
 
 class OneShotServer(Server):
     """Serves the first connection, in the thread of :meth:`start`, which then returns.
 
     Nobody else is accepted from that connection on: who comes late is refused at once, and does
-    not wait for the first to end. ``port`` and ``host`` are gone then, so ask before. See
+    not wait for the first to end. ``port`` and ``host`` are gone then, so ask before. Who fails to
+    log in does not count: a stranger cannot take the place of who is meant. See
     :class:`netobj.servers.base.Server`.
 
     >>> import netobj
@@ -24,16 +26,28 @@ class OneShotServer(Server):
     'hello'
     """
 
+    _let_in = False  # the one connection is there, or was
+
     def _accept_method(self, sock: socket.socket) -> None:
-        listener = self._listener
-        if listener is not None:  # it stays the server's, so that its port is not bound anew
-            close_listener(listener)
+        if self.authenticator is None and self.ssl_context is None:
+            self._accept_no_more()  # before the client hears anything
         try:
             self._authenticate_and_serve_client(sock, self._greet(sock))
             for connection in self.connections:  # its calls run on another thread, an executor's
                 connection.wait_closed()
         finally:
-            self.close()
+            if self._let_in:
+                self.close()
+
+    def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
+        authenticated = super()._authenticate(sock)
+        if authenticated is not None:
+            self._accept_no_more()
+        return authenticated
+
+    def _accept_no_more(self) -> None:
+        self._let_in = True
+        self._listening.stop()
 
     def _interrupt(self) -> None:
         super()._interrupt()

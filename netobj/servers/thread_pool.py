@@ -18,10 +18,11 @@ THREADS: Final = 20
 class ThreadPoolServer(Server):
     """Serves all connections with a few threads; see :class:`netobj.servers.base.Server`.
 
-    At most *nbThreads* calls run at once; more wait. One thread waits for all connections, so that
-    many which are mostly idle take little. What a service keeps in its thread is shared by its
-    clients. *requestBatchSize* is accepted for programs that were written for RPyC, and has no
-    effect: each connection has its turn after each call.
+    At most *nbThreads* calls run at once; more wait. A call that waits for a client, in a callback
+    for example, does not count meanwhile: what the client does may take further calls. One thread
+    waits for all connections, so that many which are mostly idle take little. What a service keeps
+    in its thread is shared by its clients. *requestBatchSize* is accepted for programs that were
+    written for RPyC, and has no effect: each connection has its turn after each call.
 
     >>> import netobj
     >>> class EchoService(netobj.Service):

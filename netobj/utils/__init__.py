@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netobj.core.exposure import exposed as exposed
+    from netobj.core.exposure import service as service
     from netobj.utils import authenticators as authenticators
     from netobj.utils import classic as classic
     from netobj.utils import factory as factory
@@ -30,4 +32,6 @@ _SUBMODULES = (
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"netobj.utils.{name}")
+    if name in ("exposed", "service"):
+        return getattr(import_module("netobj.core.exposure"), name)
     raise AttributeError(f"module 'netobj.utils' has no attribute {name!r}")

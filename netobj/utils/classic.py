@@ -22,7 +22,7 @@ from netobj.classic import (
     teleport_function,
     unix_connect,
 )
-from netobj.core.service import ModuleNamespace
+from netobj.core.service import ClassicService, ModuleNamespace, SlaveService
 from netobj.interactive import interact, pm
 from netobj.transfer import (
     download,
@@ -36,10 +36,12 @@ from netobj.transfer import (
 )
 
 __all__ = [
+    "ClassicService",
     "DEFAULT_SERVER_PORT",
     "DEFAULT_SERVER_SSL_PORT",
     "MockClassicConnection",
     "ModuleNamespace",
+    "SlaveService",
     "connect",
     "connect_channel",
     "connect_multiprocess",

@@ -17,11 +17,13 @@ from netobj.factory import (
     unix_connect,
 )
 from netobj.multiprocess import connect_multiprocess
+from netobj.registry.client import UDPRegistryClient
 from netobj.registry.discovery import discover, list_services
 
 __all__ = [
     "DiscoveryError",
     "ForbiddenError",
+    "UDPRegistryClient",
     "connect",
     "connect_by_service",
     "connect_channel",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from netobj.errors import AuthenticationError
+from netobj.helpers import spawn
+from netobj.registry.client import UDPRegistryClient
 from netobj.servers.base import Server
 from netobj.servers.forking import ForkingServer
 from netobj.servers.gevent_server import GeventServer
@@ -10,10 +13,13 @@ from netobj.servers.thread_pool import ThreadPoolServer
 from netobj.servers.threaded import ThreadedServer
 
 __all__ = [
+    "AuthenticationError",
     "ForkingServer",
     "GeventServer",
     "OneShotServer",
     "Server",
     "ThreadPoolServer",
     "ThreadedServer",
+    "UDPRegistryClient",
+    "spawn",
 ]

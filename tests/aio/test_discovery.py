@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import netobj
+from certificates import Certificates
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.server import UDPRegistryServer
-from patience import HANG
+from patience import HANG, wait_until
 
 
 class EchoService(netobj.Service):
@@ -43,3 +44,41 @@ def test_discover_and_connect_by_service() -> None:
 
             with netobj.AsyncServer(EchoService) as server:
                 asyncio.run(main(server.port))
+
+
+def test_connect_by_service_over_tls_and_with_a_token(certificates: Certificates) -> None:
+    right, wrong = (
+        netobj.TokenAuthenticator(f"the {word} token of all") for word in ("right", "wrong")
+    )
+
+    async def main(registrar: UDPRegistryClient) -> None:
+        def connecting(**how: Any) -> Any:
+            context = {"ssl_context": certificates.client, "server_hostname": "localhost", **how}
+            return netobj.aio.connect_by_service(
+                "ECHO", registrar=registrar, timeout=HANG, **context
+            )
+
+        for _ in range(5):
+            async with connecting(authenticator=right) as conn:
+                assert await conn.root.echo(1) == 1
+        with pytest.raises(netobj.AuthenticationError):
+            await connecting(authenticator=wrong)
+        with pytest.raises(netobj.DiscoveryError, match="IP address mismatch"):
+            await connecting(authenticator=right, server_hostname=None)
+        with pytest.raises(TypeError, match="on an event loop an authenticator is"):
+            connecting(authenticator=lambda sock: (sock, None))
+
+    with UDPRegistryServer(port=0) as registry:
+        registrar = UDPRegistryClient("127.0.0.1", registry.port, timeout=HANG)
+        with (
+            netobj.ThreadedServer(EchoService) as stranger,  # speaks no TLS: it is passed over
+            netobj.AsyncServer(
+                EchoService,
+                registrar=registrar,
+                ssl_context=certificates.server,
+                authenticator=right,
+            ),
+        ):
+            registrar.register(("ECHO",), stranger.port)
+            wait_until(lambda: len(registrar.discover("ECHO")) == 2)
+            asyncio.run(main(registrar))

@@ -158,3 +158,25 @@ def test_who_goes_without_a_hello_may_want_tls() -> None:
             await conn.close()
 
     run(main())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has other names")
+@pytest.mark.parametrize(("keepalive", "seconds"), [(True, 60), (7, 7), (False, None)])
+def test_keepalive(keepalive: float | bool, seconds: int | None) -> None:
+    async def main() -> None:
+        async with (
+            netobj.aio.Server(netobj.VoidService, "127.0.0.1") as server,
+            netobj.aio.connect("127.0.0.1", server.port, keepalive=keepalive) as conn,
+        ):
+            sock = conn.transport.get_extra_info("socket")
+            probes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert bool(probes) is (seconds is not None)
+            if seconds is not None:
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == seconds
+
+    asyncio.run(main())
+
+
+def test_a_wrong_keepalive_is_an_error_at_once() -> None:
+    with pytest.raises(ValueError, match="keepalive is -1"):
+        netobj.aio.connect("127.0.0.1", 1, keepalive=-1)

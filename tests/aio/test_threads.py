@@ -67,8 +67,8 @@ class Plain(netobj.Service):
         return "swallowed"
 
     @netobj.exposed
-    def ask(self, function: Any) -> Any:
-        with netobj.deadline(0.02):
+    def ask(self, function: Any, seconds: float) -> Any:
+        with netobj.deadline(seconds):
             return function()
 
     @netobj.exposed
@@ -149,18 +149,22 @@ def test_plain_methods_use_context_managers() -> None:
 
 def test_a_deadline_in_a_thread() -> None:
     async def main() -> None:
-        cancelled = asyncio.Event()
+        begun, cancelled = asyncio.Event(), asyncio.Event()
 
         async def function() -> None:
+            begun.set()
             try:
-                await asyncio.sleep(20)
+                await asyncio.sleep(60)
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
 
         async with joined(Plain(), server_config=QUIET) as pair:
-            with pytest.raises(netobj.AsyncResultTimeout):
-                await pair.root.ask(function)
+            seconds = 0.02
+            while not begun.is_set():  # or it was cancelled before
+                with pytest.raises(netobj.AsyncResultTimeout):
+                    await pair.root.ask(function, seconds)
+                seconds *= 2
             await cancelled.wait()
 
     run(main())

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,8 +11,12 @@ import pytest
 from looped import LOOPS, joined, run, until
 
 import netobj
+from netobj import aio
 from netobj.aio import wire
-from netobj.aio.wire import BufferedWire, PlainWire, Sweeper, new_wire, sweeper
+from netobj.aio.wire import BufferedWire, PlainWire, Sweeper, new_wire, sweeper, unread
+from netobj.core.config import Config
+from netobj.core.session import goodbye
+from netobj.greetings import greeting
 
 
 class _Connection:
@@ -122,3 +129,32 @@ def test_what_dies_is_told_though_nothing_else_is_sent() -> None:
             await until(lambda: not exports)
 
     run(main())
+
+
+def test_the_last_words_of_a_peer_that_takes_no_more_are_heard(new_loop: Any) -> None:
+    """Who writes to a socket that was closed meets that before it has read why."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            conn = await aio.connect("127.0.0.1", listener.getsockname()[1])
+            there, _ = listener.accept()
+            there.sendall(greeting(Config(), netobj.VoidService) + goodbye("it is closing time"))
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            there.close()
+            conn.transport.write(b"more")
+            with pytest.raises(netobj.ConnectionLost, match="it is closing time"):
+                await conn.root.get_service_name()
+
+    run(main(), new_loop)
+
+
+def test_what_cannot_be_read_any_more() -> None:
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return self if name == "socket" else default
+
+        def dup(self) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    assert unread(Transport()) == b""
+    assert unread(asyncio.Transport()) == b""

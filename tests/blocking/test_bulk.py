@@ -22,6 +22,7 @@ from netobj.blocking.streams import SocketStream, Stream, stream_for
 from netobj.blocking.waiting import Waiter
 from netobj.core.config import Config
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, Limit, Op
+from patience import wait_until
 
 MIB = 2**20
 Make = Callable[[], tuple[Stream, Stream]]
@@ -324,14 +325,14 @@ class TestWhoWrites:
     ) -> None:
         one, other = socket.socketpair()
         asked: list[bool] = []
-        with netobj.connect_stream(SocketStream(one)) as conn:
+        with other, netobj.connect_stream(SocketStream(one)) as conn:
             monkeypatch.setattr(conn.writer, "_on_blocked", lambda reads: None)
             conn.session.out.append(b"y" * 8 * MIB)
             conn.flush()
+            wait_until(lambda: conn.writer.blocked)  # it may be the I/O thread that writes
             conn.io_writes = io_writes
             monkeypatch.setattr(
                 reader_module, "wait", lambda stream, *, write, **_: asked.append(write)
             )
             conn._wait_readable(Waiter(conn), time.monotonic())
             assert asked == [not io_writes]
-        other.close()

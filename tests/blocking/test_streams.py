@@ -296,3 +296,26 @@ def test_tcp_streams_do_not_delay_small_messages() -> None:
     assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     stream.close()
     other.close()
+
+
+def test_a_stream_that_connects() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stream = SocketStream.connect(*listener.getsockname(), keepalive=True)
+        other, _ = listener.accept()
+        with other:
+            assert stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            other.sendall(b"hello")
+            assert receive(stream, 5) == b"hello"
+        stream.close()
+
+
+def test_a_stream_to_a_unix_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        stream = SocketStream.unix_connect(str(tmp_path / "socket"))
+        other, _ = listener.accept()
+        with other:
+            other.sendall(b"hello")
+            assert receive(stream, 5) == b"hello"
+        stream.close()

@@ -13,7 +13,7 @@ import pytest
 
 import netobj
 from certificates import Certificates
-from netobj.auth import TokenAuthenticator
+from netobj.auth import TokenAuthenticator, new_token, send_token
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct-horse-battery-staple"
@@ -104,6 +104,44 @@ def test_token_file(token_file: str, way: str) -> None:
         done = run("shell", f"localhost:{port}", "-c", "print(1)")
         assert done.returncode == 1
         assert "lets in only who logs in" in done.stderr
+
+
+@contextmanager
+def oneshot(token: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A child that serves once, to who knows *token*; and where it listens."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "netobj.cli", "-q", "-m", "oneshot", "-p", "0", "--token-file", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    ) as child:
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            send_token(child.stdin, token)
+            assert child.stdout.readline() == b"netobj-oneshot\n"
+            yield child, child.stdout.readline().decode().strip().replace("\t", ":")
+        finally:
+            child.kill()
+
+
+def test_a_child_that_listens_takes_a_token_over_its_standard_input(tmp_path: Path) -> None:
+    guess, token = tmp_path / "guess", new_token()
+    guess.write_text(new_token() + "\n")
+    with oneshot(token) as (child, where):
+        # Another process finds the port, and neither gets in nor takes the one place.
+        for how, said in (
+            ((), "lets in only who logs in"),
+            (("--token-file", str(guess)), "the server refused the login: wrong credentials"),
+        ):
+            done = run("shell", where, *how, "-c", "print(1)")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert said in done.stderr
+        with netobj.classic.connect_url(f"netobj://:{token}@{where}") as conn:
+            assert conn.modules.os.getpid() == child.pid
+            assert token not in conn.modules.sys.orig_argv
+            assert token not in conn.modules.os.environ.values()
+        assert child.wait(60) == 0
 
 
 def test_strangers_are_not_let_in_by_accident() -> None:

@@ -250,6 +250,26 @@ class TestNumpy:
         back = echo(value)
         assert (type(back), back.dtype, back) == (type(value), value.dtype, value)
 
+    @pytest.mark.parametrize("dtype", ["S3", "U200", "V8", "longdouble", "M8[25s]", "m8[ns]"])
+    def test_other_plain_ones_are_values(
+        self, echo: Callable[[Any], Any], numpy: Any, dtype: str
+    ) -> None:
+        value = numpy.array([7], "i8").astype(dtype)[0]
+        back = echo(value)
+        assert (type(back), back.dtype, back) == (type(value), value.dtype, value)
+
+    def test_empty_texts_are_values(self, echo: Callable[[Any], Any], numpy: Any) -> None:
+        for value in (numpy.str_(""), numpy.bytes_(b"")):
+            back = echo(value)
+            assert (type(back), back) == (type(value), value)
+
+    def test_records_and_what_has_no_short_type_are_references(
+        self, wire: FakeWire, numpy: Any
+    ) -> None:
+        record = numpy.array([(1, 2.5)], dtype=[("n", "i4"), ("x", "f8")])[0]
+        for value in (record, numpy.datetime64("2024", "100ms")):
+            assert wire.left.root.echo(value) is value
+
     def test_by_reference_where_the_peer_has_no_numpy(self, numpy: Any) -> None:
         wire = FakeWire(right_root=Echo())
         value = numpy.float32(1.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import doctest
 import inspect
 import sys
@@ -75,6 +76,7 @@ def test_examples(
         find_sshd()
 
     def run(code: CodeType, names: dict[str, Any]) -> None:
+        names.setdefault("__builtins__", builtins)  # as exec() does; numpy looks for them
         done = FunctionType(code, names)()
         if inspect.iscoroutine(done):
             loop.run_until_complete(done)

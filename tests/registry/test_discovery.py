@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import netobj
+from certificates import Certificates
 from netobj.registry import discovery as module
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.server import UDPRegistryServer
-from patience import HANG
+from patience import HANG, wait_until
 
 
 class EchoService(netobj.Service):
@@ -176,6 +177,54 @@ def test_connect_by_service_where_all_are_down(registrar: UDPRegistryClient) -> 
         netobj.connect_by_service("ECHO", registrar=registrar)
     for port in ports:
         assert f"127.0.0.1:{port}: " in str(info.value)
+
+
+def test_connect_by_service_over_tls_and_with_a_token(
+    registrar: UDPRegistryClient, certificates: Certificates
+) -> None:
+    login = netobj.TokenAuthenticator("a token of the tests")
+    how = {"ssl_context": certificates.server, "authenticator": login}
+    with (
+        netobj.ThreadedServer(EchoService) as stranger,  # speaks no TLS: it is passed over
+        netobj.ThreadedServer(EchoService, registrar=registrar, **how),  # type: ignore[arg-type]
+    ):
+        registrar.register(("ECHO",), stranger.port)
+        wait_until(lambda: len(registrar.discover("ECHO")) == 2)
+        for _ in range(5):
+            with netobj.connect_by_service(
+                "ECHO",
+                registrar=registrar,
+                timeout=HANG,
+                ssl_context=certificates.client,
+                server_hostname="localhost",
+                authenticator=login,
+            ) as conn:
+                assert conn.root.echo(1) == 1
+                assert conn._config["credentials"]["subjectAltName"] == (("DNS", "localhost"),)
+
+
+def test_connect_by_service_checks_the_address_against_the_certificate(
+    registrar: UDPRegistryClient, certificates: Certificates
+) -> None:
+    with netobj.ThreadedServer(
+        EchoService, registrar=registrar, ssl_context=certificates.server
+    ) as server:
+        at = f"127.0.0.1:{server.port}"
+        with pytest.raises(netobj.DiscoveryError, match=f"reached: {at}: .*IP address mismatch"):
+            netobj.connect_by_service(
+                "ECHO", registrar=registrar, timeout=HANG, ssl_context=certificates.client
+            )
+
+
+def test_connect_by_service_with_a_wrong_token(registrar: UDPRegistryClient) -> None:
+    right, wrong = (
+        netobj.TokenAuthenticator(f"the {word} token of all") for word in ("right", "wrong")
+    )
+    with (
+        netobj.ThreadedServer(EchoService, registrar=registrar, authenticator=right),
+        pytest.raises(netobj.AuthenticationError),
+    ):
+        netobj.connect_by_service("ECHO", registrar=registrar, timeout=HANG, authenticator=wrong)
 
 
 def test_clients_spread_over_the_servers() -> None:

@@ -136,7 +136,7 @@ def test_start_and_close_from_other_threads(turn: int) -> None:
         assert not thread.is_alive()
     assert wrong == []
     with pytest.raises(OSError, match="closed"):
-        server.port  # noqa: B018
+        server.listener  # noqa: B018
 
 
 def test_close_before_start() -> None:

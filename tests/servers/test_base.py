@@ -1,25 +1,20 @@
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import netobj
-from netobj.servers import base
 from netobj.servers.base import Server
-from patience import wait_until
 
 
 class EchoService(netobj.Service):
@@ -39,42 +34,25 @@ def test_the_port_is_known_before_start() -> None:
         server.close()
 
 
-def test_nothing_is_bound_before_it_is_needed() -> None:
-    server = netobj.ThreadedServer(EchoService)
-    assert server._listener is None
-    server.close()
-
-
 @pytest.mark.parametrize("more", [{"port": 1}, {"hostname": "localhost"}, {"ipv6": True}])
 def test_a_socket_path_goes_with_nothing_else(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="socket_path cannot go together"):
         netobj.ThreadedServer(EchoService, socket_path="x", **more)
 
 
-def test_a_unix_socket_is_for_this_user_alone_and_is_removed(tmp_path: Path) -> None:
-    path = tmp_path / "socket"
-    before = os.umask(0)
-    try:
-        with netobj.ThreadedServer(EchoService, socket_path=str(path)) as server:
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600
-            assert (server.host, server.port) == (str(path), 0)
-            with netobj.unix_connect(str(path)) as conn:
-                assert conn.root.echo(1) == 1
-        assert not path.exists()
-        assert os.umask(0) == 0  # binding has put it back
-    finally:
-        os.umask(before)
+def test_the_port_is_known_after_close() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.fileno()
+    port = server.port
+    server.close()
+    assert (server.host, server.port) == ("127.0.0.1", port)
 
 
-def test_binding_errors_come_out_of_with(tmp_path: Path) -> None:
-    with (
-        netobj.ThreadedServer(EchoService, hostname="localhost") as server,
-        pytest.raises(OSError, match="in use"),
-        netobj.ThreadedServer(EchoService, hostname="localhost", port=server.port),
-    ):
-        pass
-    with pytest.raises(FileNotFoundError):
-        netobj.ThreadedServer(EchoService, socket_path=str(tmp_path / "no" / "dir")).fileno()
+def test_a_server_that_was_closed_before_it_was_bound_has_no_port() -> None:
+    server = netobj.ThreadedServer(netobj.VoidService, hostname="127.0.0.1")
+    server.close()
+    with pytest.raises(OSError, match="the server is closed"):
+        _ = server.port
 
 
 def test_with_serves_and_closing_ends_the_connections() -> None:
@@ -176,40 +154,6 @@ def test_settings_reach_the_connections() -> None:
         assert conn.root.shown() == 5
 
 
-# --- authenticators -----------------------------------------------------------------------------
-
-
-def test_an_authenticator_says_who_it_is() -> None:
-    def authenticate(sock: socket.socket) -> tuple[socket.socket, str]:
-        return sock, sock.recv(3).decode()
-
-    class Who(netobj.Service):
-        def on_connect(self, conn: netobj.Connection) -> None:
-            self.conn = conn
-
-        def exposed_who(self) -> Any:
-            return self.conn._config["credentials"]
-
-    with netobj.ThreadedServer(Who, hostname="localhost", authenticator=authenticate) as server:
-        sock = socket.create_connection(("localhost", server.port))
-        sock.sendall(b"tom")
-        with netobj.connect_stream(netobj.SocketStream(sock)) as conn:
-            assert conn.root.who() == "tom"
-
-
-@pytest.mark.parametrize("error", [netobj.AuthenticationError("not you"), ValueError("odd")])
-def test_who_is_refused_gets_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    def authenticate(sock: socket.socket) -> Any:
-        raise error
-
-    server = netobj.ThreadedServer(EchoService, hostname="localhost", authenticator=authenticate)
-    with server, socket.create_connection(("localhost", server.port)) as sock:
-        sock.settimeout(20)
-        assert sock.recv(1) == b""
-    assert "authentication failed" in caplog.text
-    assert str(error) in caplog.text
-
-
 # --- strangers ----------------------------------------------------------------------------------
 
 
@@ -260,188 +204,6 @@ def test_who_connects_and_goes_at_once_is_no_error(caplog: pytest.LogCaptureFixt
         with netobj.connect("localhost", server.port) as conn:
             assert conn.root.echo(1) == 1
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
-
-
-# --- accepting ----------------------------------------------------------------------------------
-
-
-def test_accepting_goes_on_when_the_system_fails(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
-    listener = server.listener
-
-    class Failing:
-        left = 3
-
-        def accept(self) -> Any:
-            if Failing.left:
-                Failing.left -= 1
-                raise OSError(errno.ENOBUFS, "No buffer space available")
-            return listener.accept()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(listener, name)
-
-    server._listener = Failing()  # type: ignore[assignment]
-    with server, netobj.connect("localhost", server.port) as conn:
-        assert conn.root.echo(1) == 1
-    assert "No buffer space" in caplog.text
-
-
-def test_who_comes_when_there_are_descriptors_again_is_served(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(base, "ACCEPT_PAUSE", 0.001)
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
-    listener = server.listener
-
-    class Full:
-        """As a process without a descriptor: accept() fails before anybody has come."""
-
-        left = 3
-
-        def accept(self) -> Any:
-            Full.left -= 1
-            if Full.left % 2 == 0:
-                raise OSError(errno.EMFILE, "Too many open files")
-            return listener.accept()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(listener, name)
-
-    server._listener = Full()  # type: ignore[assignment]
-    with server:
-        for _ in range(2):
-            with netobj.connect("localhost", server.port) as conn:
-                assert conn.root.echo(1) == 1
-    assert "Too many open files" in caplog.text
-    assert "refused" not in caplog.text
-
-
-FULL = """
-import logging, resource, sys
-import netobj
-
-class EchoService(netobj.Service):
-    def exposed_echo(self, value): return value
-
-kind, logfile = sys.argv[1:]
-logging.basicConfig(filename=logfile)
-resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-server = getattr(netobj, kind)(EchoService, hostname="localhost")
-print(server.port, flush=True)
-server.start()
-"""
-
-
-@pytest.mark.parametrize("kind", ["ThreadedServer", "ThreadPoolServer"])
-def test_without_a_descriptor_the_newcomer_is_told_and_others_are_served(
-    kind: str, tmp_path: Path
-) -> None:
-    log = tmp_path / "log"
-    command = [sys.executable, "-c", FULL, kind, str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            clients: list[Any] = []
-
-            def fill() -> None:
-                for number in range(100):
-                    clients.append(netobj.connect("localhost", port))
-                    assert clients[-1].root.echo(number) == number
-
-            with pytest.raises(EOFError, match=r"refuses the connection: Too many open files"):
-                fill()
-            clients.pop().close()
-            assert len(clients) > 5
-            assert [conn.root.echo(1) for conn in clients] == [1] * len(clients)
-            for conn in clients[:3]:
-                conn.close()
-            wait_until(lambda: _is_served(port))
-            assert [conn.root.echo(1) for conn in clients[3:]] == [1] * (len(clients) - 3)
-            for conn in clients[3:]:
-                conn.close()
-        finally:
-            process.kill()
-
-
-def _is_served(port: int) -> bool:
-    try:
-        with netobj.connect("localhost", port) as conn:
-            return bool(conn.root.echo(True))
-    except EOFError:
-        return False
-
-
-@pytest.mark.parametrize("kind", [netobj.ThreadedServer, netobj.ThreadPoolServer])
-def test_at_max_connections_the_newcomer_is_told_why(kind: Any) -> None:
-    with kind(EchoService, hostname="localhost", max_connections=2) as server:
-        one = netobj.connect("localhost", server.port)
-        other = netobj.connect("localhost", server.port)
-        assert one.root.echo(1) == other.root.echo(1) == 1
-        for _ in range(3):
-            refused = netobj.connect("localhost", server.port)
-            with refused, pytest.raises(EOFError, match="has 2 connections, and takes no more"):
-                refused.root.echo(1)
-        assert one.root.echo(2) == 2
-        one.close()
-        wait_until(lambda: _is_served(server.port))
-        other.close()
-
-
-def test_who_is_being_admitted_counts_once() -> None:
-    gate = threading.Event()
-
-    class Slow(netobj.ThreadedServer):
-        def _let_go(self, sock: socket.socket) -> None:
-            gate.wait(20)
-            super()._let_go(sock)
-
-    with Slow(EchoService, hostname="localhost", max_connections=2) as server:
-        try:
-            with netobj.connect("localhost", server.port) as one:
-                wait_until(lambda: len(server.clients) == 1)
-                with netobj.connect("localhost", server.port) as other:
-                    wait_until(lambda: len(server.clients) == 2)
-                    gate.set()
-                    assert one.root.echo(1) == other.root.echo(1) == 1
-        finally:
-            gate.set()
-
-
-def test_who_does_not_authenticate_itself_makes_room(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(sock: socket.socket) -> Any:
-        raise netobj.AuthenticationError("not you")
-
-    with netobj.ThreadedServer(
-        EchoService, hostname="localhost", max_connections=1, authenticator=refuse
-    ) as server:
-        for number in range(1, 4):
-            with socket.create_connection(("localhost", server.port)) as sock:
-                sock.settimeout(20)
-                assert sock.recv(1) == b""
-            wait_until(lambda count=number: caplog.text.count("not you") == count)
-            wait_until(lambda: not server._admitting)
-
-
-def test_other_errors_of_accept_end_the_server() -> None:
-    server = netobj.ThreadedServer(EchoService, hostname="localhost")
-    listener = server.listener
-
-    class Broken:
-        def accept(self) -> Any:
-            raise OSError(errno.EINVAL, "broken")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(listener, name)
-
-    server._listener = Broken()  # type: ignore[assignment]
-    with pytest.raises(OSError, match="broken"):
-        server.start()
-    assert listener.fileno() == -1
 
 
 def test_a_server_needs_to_say_how_it_runs_connections() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 import netobj
+from netobj.blocking import connection
+from netobj.servers import closing
 from patience import HANG, wait_until
 
 KINDS = ("ThreadedServer", "ThreadPoolServer", "AsyncServer")
@@ -141,6 +143,50 @@ def test_callbacks_of_what_runs_still_come_and_go(kind: str, works: Works) -> No
         assert closing.ended() == ()
         thread.join(HANG)
         assert answers == ["nested"]
+
+
+STUCK = 100
+"""So many that to wait for one after the other takes twice as long as HANG."""
+
+
+@pytest.mark.parametrize("grace", [0, 0.01])
+def test_those_whose_threads_do_not_come_are_waited_for_together(
+    works: Works, grace: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (connection, closing):
+        monkeypatch.setattr(module, "PATIENCE", 2 * HANG / STUCK)
+    with netobj.ThreadPoolServer(works, hostname="localhost") as server:
+        conns = [netobj.connect("localhost", server.port) for _ in range(STUCK)]
+        assert [conn.root.echo(1) for conn in conns] == [1] * STUCK
+        clients = server.connections
+        for client in clients:
+            wait_until(lambda client=client: client._reader.acquire(False))
+        try:
+            Closing(server, grace).ended()
+            assert not any(client._released.is_set for client in clients)
+        finally:
+            for client in clients:
+                client._reader.release()
+        for conn in conns:
+            wait_until(lambda conn=conn: conn.closed)
+            conn.close()
+
+
+def test_what_a_program_does_at_the_end_of_one_holds_up_no_other(
+    works: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_root: Any) -> None:
+        raise ValueError("odd")
+
+    config = {"before_closed": fail}
+    with netobj.ThreadedServer(works, hostname="localhost", protocol_config=config) as server:
+        conns = [netobj.connect("localhost", server.port) for _ in range(3)]
+        assert [conn.root.echo(1) for conn in conns] == [1, 1, 1]
+        server.close()
+        for conn in conns:
+            wait_until(lambda conn=conn: conn.closed)
+            conn.close()
+    assert caplog.text.count("ValueError: odd") == 3
 
 
 PROGRAM = """

@@ -181,7 +181,7 @@ def test_more_than_max_connections_are_told() -> None:
             assert one.root.pid()
             with (
                 netobj.connect("localhost", server.port) as other,
-                pytest.raises(netobj.ConnectionLost, match="it has 1 connections"),
+                pytest.raises(netobj.ConnectionLost, match="it has 1 connection,"),
             ):
                 other.root.pid()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 
 import netobj
+from certificates import Certificates
+from netobj.auth import TokenAuthenticator, new_token
 from netobj.servers.base import Server
 from patience import HANG
 
@@ -42,8 +46,9 @@ def test_one_shot_server_serves_one_connection_and_start_returns() -> None:
         assert conn.root.echo(2) == 2
     thread.join(20)
     assert not thread.is_alive()
+    assert server.port == port
     with pytest.raises(OSError, match="the server is closed"):
-        server.port  # noqa: B018
+        server.fileno()
 
 
 def test_a_one_shot_server_on_a_unix_socket(tmp_path: Path) -> None:
@@ -57,18 +62,49 @@ def test_a_one_shot_server_on_a_unix_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_one_shot_server_whose_only_client_is_refused_ends() -> None:
-    def refuse(sock: Any) -> Any:
-        raise netobj.AuthenticationError("nobody")
-
-    server = netobj.OneShotServer(EchoService, hostname="localhost", authenticator=refuse)
+def test_who_fails_to_log_in_does_not_take_the_place() -> None:
+    token, wrong = TokenAuthenticator(new_token()), TokenAuthenticator(new_token())
+    token.delay = 0.0
+    server = netobj.OneShotServer(EchoService, hostname="localhost", authenticator=token)
     port = server.port
     thread = started(server)
-    conn = netobj.connect("localhost", port)
-    conn.wait_closed()
-    thread.join(20)
+    for _ in range(2):
+        with pytest.raises(netobj.AuthenticationError, match="wrong credentials"):
+            netobj.connect("localhost", port, authenticator=wrong)
+    socket.create_connection(("localhost", port)).close()
+    with netobj.connect("localhost", port, authenticator=token) as conn:
+        assert conn.root.echo(1) == 1
+    thread.join(HANG)
     assert not thread.is_alive()
-    conn.close()
+
+
+def test_who_breaks_off_the_handshake_does_not_take_the_place(certificates: Certificates) -> None:
+    server = netobj.OneShotServer(
+        EchoService, hostname="localhost", ssl_context=certificates.server
+    )
+    port = server.port
+    thread = started(server)
+    with pytest.raises(ssl.SSLError, match="certificate verify failed"):
+        netobj.connect(
+            "localhost", port, ssl_context=certificates.client, server_hostname="elsewhere"
+        )
+    with netobj.connect("localhost", port, ssl_context=certificates.client) as conn:
+        assert conn.root.echo(1) == 1
+    thread.join(HANG)
+    assert not thread.is_alive()
+
+
+def test_closing_a_one_shot_server_in_the_midst_of_a_login() -> None:
+    token = TokenAuthenticator(new_token())
+    server = netobj.OneShotServer(EchoService, hostname="localhost", authenticator=token)
+    port = server.port
+    thread = started(server)
+    with socket.create_connection(("localhost", port)) as silent:
+        silent.settimeout(HANG)
+        assert silent.recv(4096)
+        server.close()
+        thread.join(HANG)
+        assert not thread.is_alive()
 
 
 def test_closing_a_one_shot_server_ends_its_connection() -> None:

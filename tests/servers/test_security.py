@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apart import Apart
 
 import netobj
 from certificates import Certificates
@@ -107,8 +108,10 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
         if "socket_path" not in how:
             how.setdefault("hostname", "localhost")
         server = request.param(service, **how)
-        servers.append(server)
+        if request.param is netobj.ForkingServer:
+            server = Apart(server)
         server.__enter__()
+        servers.append(server)
         wait_until(lambda: request.param is not netobj.AsyncServer or server._running is not None)
         return server
 
@@ -271,7 +274,7 @@ def test_wrong_credentials_get_one_error_and_reach_nothing(
     with pytest.raises(ConnectionLost, match="lets in only who logs in"):
         client.who(client.connect, "localhost", port)
     assert Who.made == before
-    if not isinstance(server, netobj.ForkingServer):  # else its children log
+    if not isinstance(server, Apart):  # else others log
         wait_until(lambda: caplog.text.count("authentication failed: 127.0.0.1:") == 3)
     assert client.who(client.connect, "localhost", port, authenticator=TOKEN) == "token"
 
@@ -395,7 +398,7 @@ def test_a_callable_as_in_rpyc(serve: Any, caplog: pytest.LogCaptureFixture) -> 
             else:
                 with pytest.raises(ConnectionLost):
                     conn.root.who()
-    if not isinstance(server, netobj.ForkingServer):  # else its children log
+    if not isinstance(server, Apart):  # else others log
         wait_until(lambda: "wrong magic word" in caplog.text)
 
 
@@ -443,14 +446,16 @@ def test_many_come_with_and_without_credentials(
     for thread in threads:
         thread.join(60)
     assert wrong == []
-    wait_until(lambda: not server.connections and not server._arriving)
+    wait_until(lambda: not server.connections and not logging_in(server))
 
 
 def logging_in(server: Any) -> Any:
     """Those who are in the midst of their login, or the processes of those."""
-    if isinstance(server, netobj.ForkingServer):
+    if isinstance(server, Apart):
         return server.processes
-    return server._running._arriving if isinstance(server, netobj.AsyncServer) else server._arriving
+    if isinstance(server, netobj.AsyncServer):
+        return server._running and server._running._arriving
+    return server._guests.arriving
 
 
 def test_closing_ends_a_login_that_waits_for_its_refusal(serve: Any) -> None:

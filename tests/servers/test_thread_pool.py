@@ -27,6 +27,7 @@ class Works(netobj.Service):
         self.inside = 0
         self.lock = threading.Lock()
         self.order: list[int] = []
+        self.shared: Any = None
 
     def exposed_wait(self) -> str:
         with self.lock:
@@ -42,6 +43,28 @@ class Works(netobj.Service):
 
     def exposed_call(self, function: Callable[[], Any]) -> Any:
         return function()
+
+    @netobj.exposed(concurrent=True)
+    def call_beside(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    @netobj.exposed(concurrent=True)
+    def call_once(self, function: Callable[[], Any]) -> Any:
+        with self.lock:
+            self.shared = self.shared or netobj.async_(function)()
+            self.inside += 1
+        return self.shared.value
+
+    @netobj.exposed(concurrent=True)
+    def wait_beside(self) -> str:
+        return self.exposed_wait()
+
+    @netobj.exposed(concurrent=True)
+    def open_gate(self) -> None:
+        self.gate.set()
+
+    def exposed_total(self, numbers: Callable[[], Any]) -> int:
+        return sum(numbers())
 
     def exposed_note(self, number: int) -> None:
         self.order.append(number)
@@ -300,6 +323,97 @@ def test_a_waiting_callback_holds_nobody_up(serve: Serve) -> None:
         thread.join(HANG)
         assert not thread.is_alive()
         assert one.root.where()  # its connection is the leader's again
+
+
+def in_time(function: Callable[[], Any]) -> Any:
+    """What *function* returns, unless it hangs."""
+    returned: list[Any] = []
+    thread = threading.Thread(target=lambda: returned.append(function()), daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert not thread.is_alive()
+    return returned[0]
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_callbacks_that_wait_for_other_calls_of_their_client(serve: Serve, limit: int) -> None:
+    server = serve(limit)
+    with join(server) as conn:
+        together = threading.Barrier(limit)  # all threads wait for a callback
+
+        def back() -> str:
+            together.wait(HANG)
+            return str(netobj.async_(conn.root.where)().value)  # of another chain
+
+        results = [netobj.async_(conn.root.call_beside)(back) for _ in range(limit)]
+        names = in_time(lambda: [result.value for result in results])
+        assert {name[:11] for name in names} == {"netobj crew"}
+    wait_until(lambda: len(members()) <= limit + 1)  # those who stood in have left
+
+
+def test_callbacks_that_wait_for_calls_of_other_clients(serve: Serve) -> None:
+    server = serve(1)
+    with join(server) as conn, join(server) as other, join(server) as third:
+
+        def back() -> str:
+            return in_time(lambda: other.root.call(lambda: in_time(third.root.where)))
+
+        assert in_time(lambda: conn.root.call(back)).startswith("netobj crew")
+
+
+def test_two_calls_that_wait_for_one_answer_of_their_client(serve: Serve, works: Works) -> None:
+    server = serve(2)
+    with join(server) as conn:
+
+        def back() -> str:
+            wait_until(lambda: works.inside == 2)
+            waiting = netobj.async_(conn.root.wait_beside)()
+            wait_until(lambda: works.inside == 3)
+            assert netobj.async_(conn.root.open_gate)().value is None  # there is room for two
+            return str(waiting.value)
+
+        results = [netobj.async_(conn.root.call_once)(back) for _ in range(2)]
+        names = in_time(lambda: [result.value for result in results])
+        assert names[0] == names[1]
+
+
+def test_calls_that_wait_for_a_stream_of_their_client(serve: Serve) -> None:
+    server = serve(1)
+    with join(server) as conn:
+
+        @netobj.exposed(stream=True)
+        def numbers() -> Iterator[int]:
+            yield 1
+            assert netobj.async_(conn.root.where)().value
+            yield 2
+
+        assert in_time(lambda: conn.root.total(numbers)) == 3
+
+
+def test_who_waits_for_a_client_makes_room_for_no_more_than_itself(
+    serve: Serve, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = crew.Crew._look_at_jobs
+
+    def counted(self: crew.Crew) -> None:
+        look(self)
+        looks.append(works.inside)
+
+    monkeypatch.setattr(crew.Crew, "_look_at_jobs", counted)
+    server = serve(2)
+    with join(server) as conn:
+        gate = threading.Event()
+        try:
+            waiting = netobj.async_(conn.root.call_beside)(gate.wait)
+            results = [netobj.async_(conn.root.wait_beside)() for _ in range(6)]
+            wait_until(lambda: looks[-5:] == [2] * 5)
+            assert not waiting.ready
+        finally:
+            gate.set()
+            works.gate.set()
+        assert all(result.value.startswith("netobj crew") for result in results)
+        assert waiting.value
 
 
 def test_ordered_calls_stay_in_order(serve: Serve, works: Works) -> None:

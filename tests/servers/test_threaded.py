@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import netobj
+from netobj.blocking import dispatch
 from netobj.core.consts import PREAMBLE
+from patience import HANG, wait_until
 
 
 class Meeting(netobj.Service):
@@ -208,3 +210,109 @@ def test_connections_one_after_the_other_share_neither_context_nor_what_is_the_t
         for text in ("a", "b", "c"):
             with netobj.connect("localhost", server.port) as conn:
                 assert conn.root.say(text) == ("hello", "netobj connection")
+
+
+class Slow(netobj.Service):
+    """Calls come while ``on_connect`` runs, which keeps something in its thread."""
+
+    of_thread = threading.local()
+
+    def on_connect(self, conn: Any) -> None:
+        self.of_thread.client = conn
+        wait_until(lambda: conn.dispatcher._held)
+
+    def exposed_knows(self) -> bool:
+        return hasattr(self.of_thread, "client")
+
+
+class Unlucky(netobj.ThreadedServer):
+    """Its threads begin to serve when workers have taken all that they could."""
+
+    def _handle_connection(self, connection: netobj.Connection) -> None:
+        wait_until(lambda: not connection.dispatcher.overflow)
+        super()._handle_connection(connection)
+
+
+def test_what_comes_while_on_connect_runs_is_run_by_its_thread() -> None:
+    with (
+        Unlucky(Slow, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        assert conn.root.knows()
+
+
+def test_more_that_comes_while_on_connect_runs_is_run_side_by_side() -> None:
+    class Many(Meeting):
+        def on_connect(self, conn: Any) -> None:
+            wait_until(lambda: len(conn.dispatcher._held) == 4)
+
+    service = Many(threading.Barrier(4))
+    with (
+        netobj.ThreadedServer(service, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        names: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: names.append(conn.root.meet())) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(HANG)
+        assert len(names) == 4
+        assert names.count("netobj connection") == 1
+
+
+def test_a_thread_that_does_something_else_first_holds_up_no_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "PUNCTUAL", 0.01)
+    gate = threading.Event()
+
+    class Elsewhere(netobj.ThreadedServer):
+        def _handle_connection(self, connection: netobj.Connection) -> None:
+            gate.wait(HANG)
+            super()._handle_connection(connection)
+
+    with Elsewhere(Slow, hostname="localhost") as server:
+        try:
+            with netobj.connect("localhost", server.port) as conn:
+                assert not conn.root.knows()
+                gate.set()
+        finally:
+            gate.set()
+
+
+def test_a_server_of_ones_own_that_serves_by_hand_runs_what_came_early() -> None:
+    class ByHand(netobj.ThreadedServer):
+        def _handle_connection(self, connection: netobj.Connection) -> None:
+            while not connection.closed:
+                try:
+                    connection.serve(None)
+                except EOFError:
+                    break
+
+    with (
+        ByHand(Slow, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        assert conn.root.knows()
+
+
+def test_what_came_early_does_not_run_once_the_server_winds_up() -> None:
+    class Closing(netobj.ThreadedServer):
+        """As if ``close(grace)`` came just before its threads begin to serve."""
+
+        def _handle_connection(self, connection: netobj.Connection) -> None:
+            connection.dispatcher.hold()
+            super()._handle_connection(connection)
+
+    with (
+        Closing(Slow, hostname="localhost") as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        result = netobj.async_(conn.root.knows)()
+        wait_until(lambda: any(one.dispatcher.server for one in server.connections))
+        server.close()
+        with pytest.raises(netobj.ConnectionLost):
+            result.value  # noqa: B018

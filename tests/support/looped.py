@@ -23,10 +23,6 @@ if uvloop is not None:
     LOOPS["uvloop"] = uvloop.new_event_loop
 
 
-_REFUSED_HANDSHAKE = "Error on transport creation for incoming connection"
-"""asyncio says so in debug mode, where a client does not like a server's certificate."""
-
-
 def run(
     main: Coroutine[Any, Any, Any],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
@@ -35,16 +31,12 @@ def run(
     loop = new_loop()
     wrong: list[Any] = []
 
-    def note(_loop: object, context: dict[str, Any]) -> None:
-        if context["message"] != _REFUSED_HANDSHAKE:
-            wrong.append(context)
-
-    loop.set_exception_handler(note)
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
     loop.set_debug(True)
     loop.slow_callback_duration = 1000.0
     try:
         result = loop.run_until_complete(asyncio.wait_for(main, 60))
-        left = {task for task in asyncio.all_tasks(loop) if not _is_asyncios(task)}
+        left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         if left:
@@ -201,8 +193,3 @@ def counted(log: list[int], most: int) -> Iterator[int]:
             yield number
     finally:
         log.append(-1)
-
-
-def _is_asyncios(task: asyncio.Task[Any]) -> bool:
-    """A task of the loop's own, which ends when it sees that a handshake has failed."""
-    return "_accept_connection" in repr(task.get_coro())

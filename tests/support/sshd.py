@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -138,8 +138,9 @@ class Sshd:
         """A plumbum machine that is this machine, through this sshd."""
         return SshMachine(HOST, port=self.port, ssh_opts=[*self.options, *options])
 
-    def known_as(self, *names: str) -> AbstractContextManager[object]:
-        """While it lasts, plumbum's ``ssh`` gets here by each of *names*."""
+    @contextmanager
+    def known_as(self, *names: str) -> Iterator[None]:
+        """While it lasts, ``ssh`` gets here by each of *names*."""
         tools = self.folder / "tools"
         tools.mkdir(exist_ok=True)
         settings = f"""
@@ -155,12 +156,15 @@ class Sshd:
         script = tools / "ssh"
         script.write_text(f'#!/bin/sh\nexec {local["ssh"]} -F {self.folder}/ssh_config "$@"\n')
         script.chmod(0o755)
-        return local.env(PATH=f"{tools}:{local.env['PATH']}")
+        path = f"{tools}:{os.environ['PATH']}"
+        with local.env(PATH=path), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", path)
+            yield
 
     def sessions(self) -> list[int]:
         """The processes of ssh that lead here."""
-        mark = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
-        return [pid for pid, line in processes() if mark in line and line[0].endswith("ssh")]
+        marks = {f"UserKnownHostsFile={self.folder / 'known_hosts'}", f"{self.folder}/ssh_config"}
+        return [pid for pid, line in processes() if line[0].endswith("ssh") and marks & {*line}]
 
     def deployed(self) -> list[int]:
         """The processes that run what was deployed here, or the guardians of it."""
