@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MOST = 200  # seeds in which a broken core is to be noticed
+MOST = 250  # seeds in which a broken core is to be noticed
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from simulation.world import run
 
 REPLAY = Path(__file__).with_name("replay.py")
 CHUNKS, WORLDS = 20, 100
-ENOUGH = 100  # seeds after which each fault is found
+ENOUGH = 250  # seeds after which each fault is found
 
 
 def fails(seed: int) -> str:
