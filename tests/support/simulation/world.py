@@ -257,7 +257,7 @@ class World:
             for one in self.streams:
                 while one.take():
                     more = True
-            self.settle()
+            more = self.settle() or more  # also what a consumer has granted
         for one in self.streams:
             if not (one.over or one.closed):
                 raise Violation(f"a stream never ends: {one.taken} of {one.count} came")
@@ -284,9 +284,13 @@ class World:
         if left or end.my_root.producing:
             raise Violation(f"of {end.name} is left: {left} or {end.my_root.producing} producers")
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
+        """Go on until nothing is left to do; True if there was anything."""
+        moved = False
         while self.move():
+            moved = True
             self.raise_violation()
+        return moved
 
     def open_streams(self) -> None:
         """Take what has come of the streams that were asked for."""
