@@ -37,6 +37,7 @@ class World:
         self.streams: list[Consumed] = []
         self.monitors: list[tuple[Monitor, End, End]] = []
         self.depth = 0
+        self.ending = False  # nothing new is begun
         self.losses = 0
         self._violations: list[str] = []
         self._number = 0
@@ -141,7 +142,7 @@ class World:
         """One thing happens while a call waits."""
         self.depth += 1
         try:
-            if self.chance.random() < 0.3:
+            if self.chance.random() < 0.3 and not self.ending:
                 self.step()
             elif not self.move():
                 self.pass_time()
@@ -215,6 +216,7 @@ class World:
     def finish(self) -> None:
         """Everything comes to rest, everything is let go, and nothing is left."""
         self.say("- the end")
+        self.ending = True
         for end in self.ends:
             end.pipe.stalled = False
         self.settle()
