@@ -468,6 +468,8 @@ class Boxing:
             self._by_identity.clear()
             self.imports.clear()
             self.answers.clear()
+            dropped += self.awaited  # of the last message, as no other follows
+            self.awaited = []
         return dropped
 
     def take_dead(self, most: int) -> tuple[list[int], list[int], list[Flow]]:

@@ -15,7 +15,7 @@ from netobj.core.access import Policy
 from netobj.core.consts import SPECIAL_INDEX, SPECIALS, Described
 from netobj.core.lookup import class_dict, instance_dict, mro_of
 from netobj.core.rules import is_dunder
-from netobj.core.vinegar_table import MAX_NAME, is_name
+from netobj.core.vinegar_table import is_name
 from netobj.errors import ProtocolError
 
 _MAX_NAMES: Final = 20_000
@@ -93,7 +93,7 @@ def class_name(cls: type) -> tuple[str, str]:
     except AttributeError:  # it was made where no module is
         module = None
     name = type.__dict__["__qualname__"].__get__(cls)
-    return module if is_name(module) else "?", name if is_name(name) else name[:MAX_NAME]
+    return module if is_name(module) else "?", name if is_name(name) else "?"
 
 
 def _mro_names(cls: type) -> tuple[str, ...]:

@@ -240,10 +240,9 @@ def service(cls: _C) -> _C:
         if exposure is None:
             continue
         prefix = DEFAULT_PREFIX if exposure.prefix is None else exposure.prefix
-        if name.startswith(prefix):  # an alias already, perhaps an inherited one
-            continue
-        if isinstance(attribute, type) and attribute is not cls:
-            service(attribute)
-        if prefix + name not in class_dict(cls):
-            setattr(cls, prefix + name, attribute)
+        if not name.startswith(prefix):  # else it is an alias already, perhaps an inherited one
+            if isinstance(attribute, type) and attribute is not cls:
+                service(attribute)
+            if prefix + name not in class_dict(cls):
+                setattr(cls, prefix + name, attribute)
     return cls

@@ -241,13 +241,14 @@ class ClassFinder:
             return self._made[key]
         if len(self._made) >= MAX_MADE_CLASSES:
             return errors.GenericException
-        made = None
-        for some_bases in (bases, bases[:2], bases[:1]):
+        for some_bases in (bases, bases[:2]):
             try:
                 made = _new_class(module, qualname, some_bases)
                 break
             except TypeError:  # bases that do not go together
                 continue
+        else:
+            made = _new_class(module, qualname, bases[:1])
         self._made[key] = cast("type[BaseException]", made)
         return self._made[key]
 

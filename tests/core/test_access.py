@@ -1024,3 +1024,50 @@ def test_inherited_methods_are_known_until_any_class_on_the_way_changes() -> Non
     assert rules.known_method(Derived(), "add") is not None
     del Base.exposed_add
     assert rules.known_method(Derived(), "add") is None
+
+
+def test_a_special_method_that_the_objects_own_rule_allows() -> None:
+    class Own:
+        def _netobj_getattr(self, name: str) -> Any:
+            if name != "__len__":
+                raise AttributeError(name)
+            return lambda: 3
+
+    policy = Policy(Config(), "here")
+    assert policy.special(Own(), "__len__")
+    assert not policy.special(Own(), "__iter__")
+
+
+def test_dir_with_names_that_are_none() -> None:
+    class Odd:
+        visible = 1
+
+    vars_of = type("Odd", (Odd,), {"__dir__": lambda self: ["visible", Text("hidden")]})
+    policy = Policy(Config(allow_public_attrs=True), "here")
+    assert policy.names(vars_of()) == ["visible"]
+
+
+def test_what_is_closed_since_nothing_may_be_read() -> None:
+    policy = Policy(Config(allow_getattr=False), "here")
+    with pytest.raises(AccessDenied, match="allow_getattr is off"):
+        policy.special_method([1], "__len__")
+
+
+class Text(str):
+    """Not a str of Python's own."""
+
+
+def test_what_the_metaclass_has_too_is_no_method_of_a_class() -> None:
+    class Meta(type):
+        def exposed_both(cls) -> None: ...
+        def exposed_only(cls) -> None: ...
+
+    class Thing(metaclass=Meta):
+        @staticmethod
+        def exposed_both() -> None: ...
+        @staticmethod
+        def exposed_own() -> None: ...
+
+    methods = Policy(Config(), "here").methods_of_object(Thing)
+    assert "own" in methods
+    assert "both" not in methods

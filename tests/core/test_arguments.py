@@ -104,3 +104,20 @@ def test_what_is_no_buffer_stays_what_it_is() -> None:
     assert writable_view(("a",)) is None
     assert writable_view(()) is None
     assert writable_view((b"abc",)) is None
+
+
+def test_what_is_no_buffer_stays() -> None:
+    thing = object()
+    assert buffers_copied((thing, bytearray(b"ab"))) == (thing, b"ab")
+
+
+def test_reading_into_a_buffer_when_there_is_nothing_yet() -> None:
+    class Quiet(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> Any:
+            return None
+
+    wire = FakeWire(right_root={"file": Quiet()}, left_config=CLASSIC, right_config=CLASSIC)
+    assert wire.left.root["file"].readinto(bytearray(3)) is None

@@ -224,3 +224,13 @@ def test_nothing_is_imported_to_find_out() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "('numpy', 'pandas') set()\n"
+
+
+def test_a_name_that_is_no_plain_data() -> None:
+    with pytest.raises(NotEncodable, match="is no plain data"):
+        arrays.taken_apart(pandas.Series([1], name=len), lambda array: array.tobytes(), list)
+
+
+def test_a_name_that_is_a_scalar_of_numpys() -> None:
+    series = pandas.Series([1], name=numpy.int64(5))
+    assert arrays.taken_apart(series, lambda array: array.tobytes(), list)[-1] == 5

@@ -660,3 +660,98 @@ def test_nesting_counts_on_inside_a_copy(wire: FakeWire) -> None:
         wire.left.root.hold(ByValue([value]))
     wire.left.root.hold(1)
     assert root_of(wire).held == 1
+
+
+class Emptied(list[Any]):
+    """Another thread was faster."""
+
+    def pop(self, index: Any = -1) -> Any:
+        self.clear()
+        raise IndexError
+
+
+def test_what_died_was_told_by_another_thread(wire: FakeWire) -> None:
+    boxing = wire.left.session.boxing
+    boxing.dead = Emptied([1])
+    assert boxing.take_dead(10) == ([], [], [])
+    boxing.dead = Emptied([1])
+    assert not wire.left.session.flush_releases()
+
+
+def test_hidden_names_of_a_class_that_is_known() -> None:
+    class Thing:
+        def method(self) -> int:
+            return 1
+
+    plain, hiding = Thing(), Thing()
+    hiding.method = lambda: 2  # type: ignore[method-assign]
+    wire = FakeWire(right_root=[plain, hiding], left_config=CLASSIC, right_config=CLASSIC)
+    first, second = wire.left.root
+    assert (first.method(), second.method()) == (1, 2)
+    assert second.____handle__.hidden == {"method"}
+
+
+def test_what_the_last_message_named_goes_with_the_connection() -> None:
+    """A request that names an answer is the last that comes: nothing keeps the answer."""
+    wire = FakeWire(right_root=[], left_config=CLASSIC, right_config=CLASSIC)
+    wire.left.session.root_class = wire.left.session.root_class
+    answer = wire.left.send(Op.GET, "append")
+    wire.left.send(Op.CALL, "append", answer, kept=False)
+    while wire.carry(wire.left):
+        pass
+    boxing = wire.right.session.boxing
+    assert len(boxing.awaited) == 1
+    wire.lose()
+    assert boxing.awaited[0] in wire.right.session.discard_tables()
+    assert boxing.awaited == []
+
+
+@pytest.mark.parametrize("levels", [DEFAULT_LIMITS[Limit.NESTING] + n for n in (-1, 0, 1, 2)])
+def test_nesting_in_a_blob_is_bounded_exactly(wire: FakeWire, levels: int) -> None:
+    data = values.pack([1, 1, 1])
+    for _ in range(levels):
+        data = values.pack([msgpack.ExtType(Ext.TUPLE, data)])
+    unpack = boxing_of(wire)[0].unpack_blob
+    if levels <= DEFAULT_LIMITS[Limit.NESTING]:
+        unpack(data)
+    else:
+        with pytest.raises(ProtocolError, match="nested too deeply"):
+            unpack(data)
+
+
+def test_taking_back_what_went_with_the_connection(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    out = Outgoing(boxing)
+    out.box([1])
+    boxing.discard()
+    out.roll_back()
+    assert boxing.exports == {}
+
+
+def test_hidden_names_in_a_reference_without_a_description(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    boxing.learn_class(7, NOTHING)
+    for number, rest in ((101, [None, ["a"]]), (102, [None])):
+        data = values.pack([0, msgpack.ExtType(Ext.EXPORT, values.pack([number, 7, *rest]))])
+        proxy = boxing.unbox(data)[1]
+        assert proxy.____handle__.hidden == frozenset(rest[1] if len(rest) > 1 else ())
+
+
+def test_values_beside_one_another_do_not_make_room_for_deeper_ones(wire: FakeWire) -> None:
+    beside = msgpack.ExtType(Ext.SLICE, values.pack([1, 1, 1]))
+    deep = values.pack([1, 1, 1])
+    for _ in range(DEFAULT_LIMITS[Limit.NESTING] + 1):
+        deep = values.pack([msgpack.ExtType(Ext.SLICE, deep), 1, 1])
+    body = values.pack([0, *[beside] * 100, msgpack.ExtType(Ext.SLICE, deep)])
+    with pytest.raises(ProtocolError, match="nested too deeply"):
+        boxing_of(wire)[0].unbox(body)
+
+
+def test_taking_back_one_of_two(wire: FakeWire) -> None:
+    boxing = boxing_of(wire)[0]
+    thing = [1]
+    kept, refused = Outgoing(boxing), Outgoing(boxing)
+    kept.box(thing)
+    refused.box(thing)
+    refused.roll_back()
+    assert [export.count for export in boxing.exports.values()] == [1]

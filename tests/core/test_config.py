@@ -129,3 +129,20 @@ class TestMapping:
     def test_nothing_is_deleted(self) -> None:
         with pytest.raises(TypeError, match="'connid' cannot be deleted"):
             del Holder().mapping["connid"]
+
+
+OPEN_BY_DEFAULT = {"allow_safe_attrs", "allow_exposed_attrs", "allow_getattr"}
+OTHERS_ON = {"propagate_KeyboardInterrupt_locally", "log_exceptions", "bind_threads"}
+
+
+def test_what_is_open_unless_somebody_says_so() -> None:
+    """A default that opens something is to be noticed here."""
+    on = {key for key, value in Config()._asdict().items() if value is True}
+    assert on == OPEN_BY_DEFAULT | OTHERS_ON
+
+
+def test_the_times_are_those_of_the_documents() -> None:
+    config = Config()
+    assert (config.heartbeat_interval, config.heartbeat_timeout) == (20.0, 20.0)
+    assert config.sync_request_timeout is None
+    assert config.spin_time == 100e-6

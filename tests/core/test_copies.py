@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
 import pytest
 
 from fakewire import PUBLIC, FakeWire
@@ -64,3 +65,10 @@ def test_only_containers_among_arguments_are_copied(wire: FakeWire) -> None:
     root = wire.left.root
     numbers, method = give(wire, [1, 2]), root.method
     assert copy_containers((numbers, root, method, 7, [8])) == ([1, 2], root, method, 7, [8])
+
+
+def test_an_array_comes_in_parts() -> None:
+    wire = FakeWire(right_root=[numpy.arange(3)], left_config=PUBLIC, right_config=PUBLIC)
+    copy = wire.left.copy_of(wire.left.root[0])
+    assert type(copy) is numpy.ndarray
+    assert copy.tolist() == [0, 1, 2]

@@ -168,3 +168,17 @@ class TestWire:
     def test_a_peer_cannot_put_special_names_into_a_class(self, name: str) -> None:
         with pytest.raises(ProtocolError, match="special methods"):
             Description.from_wire((0, "m", "C", (name,), b"", (), False, False))
+
+
+def test_a_class_that_was_made_where_no_module_is() -> None:
+    nowhere = eval("type('Nowhere', (), {})", {"__builtins__": {"type": type}})
+    assert describe.class_name(nowhere) == ("?", "Nowhere")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 1001])
+def test_a_name_that_no_class_can_have(name: str) -> None:
+    with pytest.raises(ProtocolError, match="whose name is none"):
+        Description.from_wire((0, "m", name, (), b"", (), False, False))
+    odd = type("Odd", (), {})
+    odd.__qualname__ = name  # which Python does not refuse
+    assert describe_class(odd, Policy(Config(), "here")).name == "?"

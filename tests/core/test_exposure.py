@@ -228,3 +228,30 @@ def test_service_keeps_an_alias_that_the_class_defines_and_is_idempotent() -> No
     service(service(Derived))
     assert Derived().exposed_foo() == 2
     assert not any(name.startswith("exposed_exposed_") for name in vars(Derived))
+
+
+def test_an_exposed_class_in_a_service_exposes_its_own() -> None:
+    @service
+    class Outer:
+        @exposed
+        class Inner:
+            @exposed
+            def method(self) -> int:
+                return 1
+
+    assert Outer.exposed_Inner().exposed_method() == 1  # type: ignore[attr-defined]
+
+
+def test_an_alias_that_is_inherited_is_one_already() -> None:
+    @service
+    class Base:
+        @exposed
+        def foo(self) -> int:
+            return 1
+
+    @service
+    class Derived(Base):
+        pass
+
+    assert service(Derived) is Derived
+    assert {name for name in vars(Derived) if "foo" in name} == {"exposed_foo"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fakewire import CLASSIC, FakeWire
+from netobj.core import extending
 from netobj.core.config import Config
 from netobj.errors import AccessDenied
 
@@ -176,3 +177,50 @@ def test_only_classes_can_be_extended() -> None:
 
         class Mine(root["Theirs"]()):  # type: ignore[misc]
             pass
+
+
+def test_a_class_whose_constructor_is_that_of_another_remote_class() -> None:
+    class Base:
+        def __new__(cls, name: str) -> Any:
+            self = object.__new__(cls)
+            self.name = name
+            return self
+
+    class Child(Base):
+        __new__ = staticmethod(Base.__new__)  # type: ignore[assignment]
+
+    _, root = remote(Child)
+
+    class Mine(root["Child"]):  # type: ignore[misc]
+        pass
+
+    assert Mine("Ann").name == "Ann"
+
+
+def test_a_property_of_this_side() -> None:
+    _, root = remote(Bare)
+
+    class Mine(root["Bare"]):  # type: ignore[misc]
+        kept = 0
+
+        @property
+        def local(self) -> int:
+            return type(self).kept
+
+        @local.setter
+        def local(self, value: int) -> None:
+            type(self).kept = value
+
+        @local.deleter
+        def local(self) -> None:
+            type(self).kept = -1
+
+    mine = Mine()
+    mine.local = 5
+    assert Mine.kept == mine.local == 5
+    del mine.local
+    assert Mine.kept == -1
+
+
+def test_the_names_of_classes_of_this_side() -> None:
+    assert extending._full_name(list) == "builtins.list"

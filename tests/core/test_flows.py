@@ -560,3 +560,10 @@ def test_ends_and_items_of_many_threads() -> None:
         kinds = [message[0] for message in sent(session)]
         assert kinds == [Kind.ITEMS] * (len(kinds) - 1) + [Kind.END]
         assert flow.sending == 0
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 2**63 + 1, 2**64 - 1, True, None])
+def test_numbers_that_no_stream_can_have(number: Any) -> None:
+    flows = FakeWire().left.session.flows
+    with pytest.raises(ProtocolError, match="63 bits"):
+        flows.accept(number, False)

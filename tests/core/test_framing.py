@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netobj.core import framing
-from netobj.core.consts import PREAMBLE, RAW_FLAG
+from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE, RAW_FLAG
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.landing import AHEAD
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
@@ -292,4 +292,20 @@ def test_a_longer_version_may_come_in_pieces() -> None:
     assert reader.next_message() is None
     reader.feed(b"\n")
     with pytest.raises(VersionMismatch, match="major version 10"):
+        reader.next_message()
+
+
+def test_a_version_has_few_digits() -> None:
+    reader = FrameReader(100)
+    reader.feed(b"netobj " + b"2" * 6)
+    assert reader.next_message() is None
+    reader.feed(b"2")
+    with pytest.raises(NotNetobj, match="malformed"):
+        reader.next_message()
+
+
+def test_a_peer_that_asks_for_a_login() -> None:
+    reader = FrameReader(100)
+    reader.feed(LOGIN_PREAMBLE)
+    with pytest.raises(NotNetobj, match="only who logs in"):
         reader.next_message()

@@ -7,11 +7,14 @@ import pickle
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from types import CoroutineType
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy
+import pandas
 import pytest
 
 from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
+from netobj.core import exposure as exposures
 from netobj.core import values
 from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
@@ -857,3 +860,83 @@ def test_scalars_of_numpy_are_no_targets_either() -> None:
     request.given = True
     with pytest.raises(AccessDenied, match="travels by value"):
         perform(session, request)
+
+
+class Tardy:
+    """Its methods are async, streams, or take steps."""
+
+    @exposed
+    async def later(self) -> int:
+        return 3
+
+    def exposed_plain(self) -> int:
+        return 4
+
+
+def test_an_async_method_that_is_known_already() -> None:
+    wire = FakeWire(right_root=Tardy())
+    assert [wire.left.root.later() for _ in range(3)] == [3, 3, 3]
+
+
+def test_a_path_of_no_steps_is_the_target() -> None:
+    wire = FakeWire(right_root=len, left_config=CLASSIC, right_config=CLASSIC)
+    answer = wire.left.send(Op.CALL, [], "abc")
+    wire.settle()
+    assert answer.result() == 3
+
+
+def test_a_field_of_a_named_tuple_that_travels_by_value() -> None:
+    wire = FakeWire(right_root=Tardy())
+    given = Named(Closed(), 2)
+    answer = wire.left.send(Op.GET, "b", target=(given,))
+    wire.settle()
+    assert answer.result() == 2
+
+
+class Named(NamedTuple):
+    a: Any
+    b: Any
+
+
+class Closed:
+    """Nothing of it can be reached."""
+
+
+def test_what_is_opened_must_be_callable_for_the_peer() -> None:
+    def function(end: Any) -> None:
+        end.send(1)
+
+    wire = FakeWire(right_root=function, left_config=CLASSIC, right_config=CLASSIC)
+    answer = wire.left.send(Op.CALL, ["open"])
+    wire.settle()
+    assert list(answer.result()) == [1]
+
+
+def test_copies_of_frames_whose_items_hold_references() -> None:
+    thing = Closed()
+    series = pandas.Series([1, thing], dtype=object)
+    wire = FakeWire(right_root=[series], left_config=CLASSIC, right_config=CLASSIC)
+    copy = wire.left.copy_of(wire.left.root[0])
+    assert copy[0] == 1
+    assert issubclass(type(copy[1]), RemoteObject)
+
+
+def test_nothing_is_concurrent_where_nothing_was_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposures, "_declared_concurrent", False)
+    wire = FakeWire(right_root=Tardy())
+    request = Request(1, 1, None, Op.CALL, Tardy(), "plain", (), False)
+    assert not is_concurrent(wire.right.session, request)
+
+
+def test_a_value_is_its_own_copy() -> None:
+    wire = FakeWire(right_root=["text"], left_config=CLASSIC, right_config=CLASSIC)
+    answer = wire.left.send(Op.COPY, [(0,)])
+    wire.settle()
+    assert answer.result() == (False, "text")
+
+
+@pytest.mark.parametrize("count", [3, BIG_VALUE])
+def test_arrays_small_and_big(count: int) -> None:
+    array = numpy.zeros(count, "u1")
+    wire = FakeWire(right_root=[array], left_config=CLASSIC, right_config=CLASSIC)
+    assert wire.left.copy_of(wire.left.root[0]).tolist() == array.tolist()

@@ -831,3 +831,48 @@ def test_arguments_named_self(give: Give) -> None:
     p = give(lambda **kwargs: tuple(kwargs.items()))
     names = ("self", "args", "handle", "proxy", "path")
     assert p(**dict.fromkeys(names, 1)) == tuple((name, 1) for name in names)
+
+
+class TestOnTheClass:
+    """What is read from a proxy's class is the descriptor itself."""
+
+    def test_methods_and_attributes(self, give: Give) -> None:
+        proxy = give(Sender())
+        kind = type(proxy)
+        assert type(vars(kind)["send"].__get__(None, kind)).__name__ == "_MethodAttribute"
+        for name in ("__init__", "__reduce__"):
+            attribute = getattr(kind, name)
+            assert type(attribute).__name__ == "_RemoteAttribute"
+        assert kind.__module__ == Sender.__module__
+
+    def test_the_remote_ones_are_not_replaced(self, give: Give) -> None:
+        proxy = give(Sender())
+        with pytest.raises(AttributeError, match="__init__"):
+            object.__setattr__(proxy, "__init__", None)
+
+    def test_the_module_of_a_function(self) -> None:
+        wire = FakeWire(
+            right_root={"f": inspect.cleandoc, "x": [1]}, left_config=CLASSIC, right_config=CLASSIC
+        )
+        assert wire.left.root["f"].__module__ == "inspect"
+        with pytest.raises(AttributeError):
+            _ = wire.left.root["x"].__module__
+
+    def test_throw_without_an_exception(self, give: Give) -> None:
+        generator = give(number for number in range(3))
+        with pytest.raises(TypeError):
+            generator.throw()
+
+
+def test_a_method_that_is_deleted_goes_on_for_those_who_hold_it() -> None:
+    class Thing:
+        @staticmethod
+        def method() -> int:
+            return 1
+
+    wire = FakeWire(right_root={"Thing": Thing}, left_config=CLASSIC, right_config=CLASSIC)
+    thing = wire.left.root["Thing"]
+    method = thing.method
+    del thing.method
+    assert not hasattr(Thing, "method")
+    assert method() == 1

@@ -248,3 +248,11 @@ class TestOpened:
     def test_whether_it_runs_on_a_loop(self) -> None:
         assert Opened(coroutine, (), {}).asynchronous
         assert not Opened(plain, (), {}).asynchronous
+
+
+def test_a_generator_is_not_opened() -> None:
+    def rows() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="rows is a generator"):
+        Opener(rows)()

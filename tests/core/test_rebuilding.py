@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -166,3 +167,33 @@ def test_mutated_forms(scale: int) -> None:
             changed = mutated(changed, rng)
         with contextlib.suppress(ProtocolError):
             put_together(changed)
+
+
+def test_text_and_zones_as_old_pandas_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = pandas.Series(["a", None], dtype="str")
+    zoned = pandas.Series(pandas.to_datetime(["2020-01-01"]).tz_localize(ZoneInfo("Europe/Berlin")))
+    forms = [arrays.taken_apart(one, lambda array: array.tobytes(), list) for one in (words, zoned)]
+    monkeypatch.setattr(pandas, "__version__", "2.9")
+    back = [put_together(form, lambda blob: blob) for form in forms]
+    assert back[0].tolist()[0] == "a"
+    assert back[1].tolist() == zoned.tolist()
+
+
+@pytest.mark.parametrize(("step", "left"), [(1, [0, 1, 2]), (-1, [])])
+def test_ranges_up_and_down(step: int, left: list[int]) -> None:
+    index = put_together(("range", 0, 3, step, None), lambda blob: blob)
+    assert index.tolist() == left
+
+
+@pytest.mark.parametrize("form", [("range", 0, 3, 0, None), ("range", 0, True, 1, None)])
+def test_ranges_that_are_none(form: Any) -> None:
+    with pytest.raises(ProtocolError):
+        put_together(form, lambda blob: blob)
+
+
+def test_types_inside_types_are_few() -> None:
+    dtype: Any = "<i8"
+    for _ in range(200):
+        dtype = ("of", dtype, (1,))
+    with pytest.raises(ProtocolError):
+        put_together(("array", dtype, (1,), bytes(8)), lambda blob: blob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -160,3 +161,13 @@ def test_exposed_attributes_and_nothing_else() -> None:
     for name in ("secret", "on_connect", "ALIASES", "__class__", "__dict__"):
         with pytest.raises(AccessDenied):
             wire.left.request(0, wire.left.root.____handle__, name, ())
+
+
+def test_a_function_travels_to_the_other_side() -> None:
+    wire = FakeWire(SlaveService(), SlaveService(), left_config=CLASSIC, right_config=CLASSIC)
+    master = Master(SimpleNamespace(root=wire.left.root))
+    assert master.teleport(_six_by)(7) == 42
+
+
+def _six_by(number: int) -> int:
+    return 6 * number

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakewire import CLASSIC, Answer, FakeWire, Side, bodies, fields, kinds
-from netobj.core import promises, values
+from netobj.core import promises, receiving, values
 from netobj.core.config import Config
 from netobj.core.consts import (
     ANNOUNCED,
@@ -31,8 +31,15 @@ from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
-from netobj.core.session import LOST, NOT_STARTED, Session
-from netobj.errors import AccessDenied, ConnectionLost, LimitExceeded, NotEncodable, ProtocolError
+from netobj.core.session import LOST, NOT_STARTED, Session, goodbye, greeting
+from netobj.errors import (
+    AccessDenied,
+    AsyncResultTimeout,
+    ConnectionLost,
+    LimitExceeded,
+    NotEncodable,
+    ProtocolError,
+)
 
 
 class Root:
@@ -1494,3 +1501,118 @@ def test_fields_of_wrong_types_and_proxies_anywhere_ask_nobody(
         session.receive_data(frame(msgpack.packb(message)), 0.0, 100)
     except ProtocolError:
         pass
+
+
+class TestRaces:
+    def test_a_token_that_its_caller_withdraws_at_the_end(self) -> None:
+        class Withdrawn(dict[int, Any]):
+            def popitem(self) -> Any:
+                self.clear()
+                raise KeyError
+
+        session = lone()
+        session.pending = Withdrawn({1: "token"})
+        assert session.lose("the end") == []
+
+    @pytest.mark.parametrize("text", [((((object(),),),),), "x" * 300_000])
+    def test_what_is_not_plain_after_all(self, text: Any) -> None:
+        session = lone()
+        handle = Handle(None, 0, ImportedClass(NOTHING))
+        assert session.plain_request("token", 1, 1, Op.CALL, handle, "m", (text,)) is None
+        assert session.pending == {}
+        request = receive_request(session)
+        assert session.plain_reply(request, text) is None
+        assert session.running == {request.seq: request}
+
+    def test_a_message_that_the_peer_might_refuse_is_looked_at(self) -> None:
+        session = lone(small(FRAME=2048))
+        session.receive_data(b"", 0.0)
+        session._unchecked = 100
+        handle = Handle(None, 0, ImportedClass(NOTHING))
+        assert session.plain_request("token", 1, 1, Op.CALL, handle, "m", ("x" * 200,)) is None
+        assert session.plain_reply(receive_request(session), "x" * 200) is None
+
+
+def receive_request(session: Session) -> Request:
+    (request,) = session.receive_data(message(Kind.REQUEST, 1, 7, Op.CALL, 0, "echo", [1]), 0.0)
+    assert type(request) is Request
+    return request
+
+
+def test_what_is_sent_where_there_is_to_be_no_connection() -> None:
+    session = lone(greeted=False)
+    data = greeting(Config(), Root, side="server", process=b"s", features=("numpy",))
+    hello_event, goodbye_event = session.receive_data(data + goodbye("x" * 300), 0.0)
+    assert type(hello_event) is Hello
+    assert session.peer_features == ("numpy",)
+    assert type(goodbye_event) is Goodbye
+    assert goodbye_event.reason == "x" * 200
+
+
+def test_a_session_whose_greeting_was_sent_says_it_no_more() -> None:
+    left = Side("left", Root(), Config(), ())
+    session = Session(
+        Config(),
+        Root(),
+        link=left,
+        make_proxy=lambda handle: handle,
+        make_end=lambda flow: flow,
+        guard=left.guard,
+        sequence=iter([1]),
+        process=b"p",
+        side="here",
+        hello_sent=True,
+    )
+    assert list(session.out) == []
+    assert session.exposure_of_root(session) is None
+    assert session.exposure_of_root(session.boxing.root) is session.root_exposure
+
+
+def test_the_callers_own_time_limit_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    session = lone()
+    request = receive_request(session)
+    request.deadline = 1.0
+    session.error(request, AsyncResultTimeout("late"), None)
+    assert caplog.records == []
+
+
+def test_the_last_traceback_goes_with_the_connection(wire: FakeWire) -> None:
+    wire = FakeWire(right_root={}, left_config=CLASSIC, right_config=CLASSIC)
+    with pytest.raises(KeyError):
+        wire.left.root["missing"]
+    session = wire.right.session
+    try:
+        raise ValueError
+    except ValueError as exc:
+        session.last_traceback = traceback = exc.__traceback__
+    session.lose("the end")
+    assert traceback in session.discard_tables()
+    assert session.last_traceback is None
+
+
+def test_a_kind_that_is_none_with_values_that_are_built_later() -> None:
+    session = lone()
+    zone = msgpack.ExtType(Ext.ZONE_INFO, b"UTC")
+    with pytest.raises(ProtocolError, match="kind of message 99"):
+        session.receive_data(message(99, zone), 0.0)
+
+
+def test_only_small_classes_of_roots_are_remembered() -> None:
+    """A peer that makes up large ones fills nothing that outlives its connection."""
+    before = receiving._recent_root.cache_info()
+    large = NOTHING._replace(methods=tuple(f"method_{n}" for n in range(1000)))
+    lone(greeted=False).receive_data(PREAMBLE + hello(root=large.to_wire()), 0.0)
+    after = receiving._recent_root.cache_info()
+    assert (after.hits, after.misses) == (before.hits, before.misses)
+    small_one = hello(root=NOTHING._replace(name="Small").to_wire())
+    sessions = [lone(greeted=False), lone(greeted=False)]
+    for session in sessions:
+        session.receive_data(PREAMBLE + small_one, 0.0)
+    assert sessions[0].root_class is sessions[1].root_class
+
+
+def test_the_loader_goes_on_with_other_settings() -> None:
+    session = lone()
+    assert session.loader is session.loader
+    session.reconfigure(Config(import_custom_exceptions=True))
+    assert session.loader._classes.config.import_custom_exceptions

@@ -18,7 +18,7 @@ from netobj.core.boxing import ByValue
 from netobj.core.config import Config
 from netobj.core.consts import Op
 from netobj.core.ends import AsyncDuplex
-from netobj.core.events import Reply
+from netobj.core.events import Pong, Reply
 from netobj.core.exposure import exposed
 from netobj.core.flow import Flow
 from netobj.core.handle import RemoteObject
@@ -261,6 +261,7 @@ class Pipelines(RuleBasedStateMachine):
         self.asked: list[Asked] = []
         self.opening: list[tuple[str, Answer, int | None, bool]] = []
         self.streams: list[Consumed] = []
+        self.pings: dict[str, list[int]] = {"left": [], "right": []}
 
     def side(self, name: str) -> Side:
         return self.wire.left if name == "left" else self.wire.right
@@ -392,7 +393,19 @@ class Pipelines(RuleBasedStateMachine):
         if self.streams:
             del self.streams[index % len(self.streams)]
 
+    # --- pings -----------------------------------------------------------------------------------
+
+    @rule(name=sides)
+    def ping(self, name: str) -> None:
+        self.side(name).session.ping(len(self.pings[name]))
+        self.pings[name].append(len(self.pings[name]))
+
     # --- the wire --------------------------------------------------------------------------------
+
+    @rule(name=sides, cut=st.integers(1, 60))
+    def trickle(self, name: str, cut: int) -> None:
+        """One piece arrives in two parts."""
+        self.wire.carry(self.side(name), cut)
 
     @rule(name=sides, times=st.integers(1, 5))
     def carry(self, name: str, times: int) -> None:
@@ -458,6 +471,8 @@ class Pipelines(RuleBasedStateMachine):
     def finish(self) -> None:
         """No producer is left, and each has closed its generator."""
         for side in self.wire.sides:
+            came = [event.token for event in side.other_events if isinstance(event, Pong)]
+            assert came == self.pings[side.name][: len(came)]
             assert side.session.boxing.root.producing == 0
             assert side.session.pending == {}
 
@@ -472,6 +487,8 @@ class Pipelines(RuleBasedStateMachine):
             assert side.session.running == {}
             assert not side.session.boxing.dead
             assert side.tasks == []
+            pongs = [event for event in side.other_events if isinstance(event, Pong)]
+            assert len(pongs) == len(self.pings[side.name])
         self.finish()
 
 

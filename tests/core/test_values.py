@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakewire import CLASSIC, FakeWire
-from netobj.core import values
+from netobj.core import lookup, values
 from netobj.core.boxing import ByValue, Outgoing
 from netobj.core.consts import BIG_VALUE, Ext
 from netobj.core.handle import RemoteObject
@@ -611,3 +611,22 @@ class TestPlainTuples:
     def test_a_tuple_of_very_many_items(self, echo: Callable[[Any], Any]) -> None:
         many = tuple(range(BIG_VALUE))
         assert echo(((many, "a"),)) == ((many, "a"),)
+
+
+def test_what_nests_too_deeply_to_be_read() -> None:
+    assert "nested too deeply" in str(values.malformed(RecursionError()))
+
+
+def test_what_binds_to_nothing() -> None:
+    thing = object()
+    assert lookup.bind(thing, []) is thing
+
+
+def test_a_tuple_with_code_of_its_own_is_not_hashed() -> None:
+    class Own(tuple[int, ...]):
+        def __hash__(self) -> int:
+            raise AssertionError
+
+    assert values.is_hashable((1, Typed(1, 2), frozenset((1,))))
+    assert not values.is_hashable(Own((1,)))
+    assert not values.is_hashable((1, Own((1,))))

@@ -884,3 +884,104 @@ def test_garbage_is_refused(dumped: object) -> None:
 @given(st.lists(sound_fields | one_wrong_field, min_size=1, max_size=4))
 def test_nearly_sound_tables(changes: list[dict[str, Any]]) -> None:
     load_and_use(tuple(node(**fields) for fields in changes))
+
+
+def test_the_text_of_an_interrupt_is_no_text() -> None:
+    class Interrupts(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trip(Interrupts())
+
+
+def test_an_interrupt_while_an_exception_is_looked_at() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vinegar._safely(interrupt)
+
+
+def test_other_settings_from_now_on() -> None:
+    loader = Loader(QUIET, lambda number: None, lambda exc, number: None, "here")
+    loader.configure(QUIET._replace(instantiate_custom_exceptions=True))
+    assert loader._classes.config.instantiate_custom_exceptions
+
+
+def test_a_group_whose_members_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Group(Exception):
+        message = "m"
+        exceptions = None
+
+    Group.__module__ = "exceptiongroup"
+    monkeypatch.setattr(vinegar, "GROUP", None)
+    monkeypatch.setattr(vinegar_classes, "GROUP", None)
+    assert vinegar._group_of(Group()) is None
+
+
+def test_a_class_that_cannot_be_made_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(cls: type) -> Any:
+        raise TypeError
+
+    monkeypatch.setattr(vinegar, "new_instance", refuse)
+    back = trip(KeyError("k"))
+    assert type(back) is GenericException
+    assert "KeyError" in str(back)
+
+
+def test_a_class_whose_memory_is_laid_out_as_another_base_says() -> None:
+    class Both(LookupError, OSError):
+        pass
+
+    assert type(vinegar_classes.new_instance(Both)) is Both
+
+
+def test_a_class_that_no_builtin_can_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vinegar_classes, "builtin_ancestors", lambda cls: [])
+    with pytest.raises(TypeError, match="no builtin exception class"):
+        vinegar_classes.new_instance(KeyError)
+
+
+def test_how_much_was_written_is_a_number() -> None:
+    exc = BlockingIOError()
+    vinegar_classes.restore_attributes(exc, [("characters_written", "many")])
+    with pytest.raises(AttributeError):
+        _ = exc.characters_written
+
+
+def test_bases_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = vinegar_classes.ClassFinder(QUIET)
+    made = finder.find("m", "Odd", ("OSError", "UnicodeDecodeError"), is_exception=True)
+    assert issubclass(made, GenericException)
+
+
+def test_an_interrupt_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(builtins, "__import__", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        vinegar_classes._import_quietly("somewhere")
+
+
+def test_what_was_set_to_a_field_that_holds_numbers_only() -> None:
+    exc = BlockingIOError()
+    field = vinegar_classes.native_fields(OSError)["characters_written"]
+    vinegar_classes._restore_field(exc, "characters_written", field, "many")
+    with pytest.raises(AttributeError):
+        _ = exc.characters_written
+
+
+def test_no_bases_go_together() -> None:
+    finder = vinegar_classes.ClassFinder(QUIET)
+    made = finder._make("m", "Odd", (GenericException, bool, int))
+    assert made.__bases__ == (GenericException,)
+    assert finder._make("m", "Odd", (GenericException, bool, int)) is made
+
+
+def test_a_field_that_was_not_set_stays_so() -> None:
+    exc = OSError()
+    field = vinegar_classes.native_fields(OSError)["errno"]
+    vinegar_classes._restore_field(exc, "errno", field, None)
+    assert str(exc) == ""

@@ -82,6 +82,10 @@ class Task:
         self.ready: Callable[[], bool] = lambda: True
         self.done = False
 
+    @property
+    def running(self) -> bool:
+        return bool(self._work.cr_running)  # type: ignore[attr-defined]
+
     def step(self) -> None:
         try:
             self.ready = self._work.send(None)
@@ -170,6 +174,14 @@ class Side:
             if not self.waiting:
                 self.session.let_go(self.kept)
                 self.kept.clear()
+
+    async def request_async(
+        self, op: int, handle: Handle, path: Any, args: tuple[Any, ...], kwargs: Any = None
+    ) -> Any:
+        token = Answer()
+        self.session.request(token, op, handle, path, args, kwargs, chain=None, lane=1)
+        await until(lambda: token.done)
+        return self.outcome(token)
 
     def send(
         self,
@@ -275,9 +287,9 @@ class Side:
             self.due.popleft().flush()
             return True
         for task in self.tasks:
-            if task.ready():
+            if not task.running and task.ready():
                 task.step()
-                if task.done:
+                if task.done and task in self.tasks:
                     self.tasks.remove(task)
                 return True
         return False
@@ -355,16 +367,38 @@ class FakeWire:
         carried = self.carry(self.left) or self.carry(self.right)
         return carried or self.left.work() or self.right.work()
 
-    def carry(self, sender: Side) -> bool:
-        """Let the next piece of *sender*'s arrive; the events wait for :meth:`step`."""
+    def carry(self, sender: Side, cut: int | None = None) -> bool:
+        """Let the next piece of *sender*'s arrive; the events wait for :meth:`step`.
+
+        *cut*: in two parts, the second behind that many bytes, as far as there are.
+        """
         if not sender.session.out:
             return False
         data = sender.take()
         session = sender.peer.session
-        sender.peer.events.extend(session.receive_data(data, 0.0))
-        if session.fault is not None:
-            raise session.fault
+        for part in (data,) if cut is None else (data[:cut], data[cut:]):
+            if part:
+                sender.peer.events.extend(session.receive_data(part, 0.0))
+            if session.fault is not None:
+                raise session.fault
         return True
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What the coroutine *work* comes to, while the wire carries what there is."""
+        came: list[Any] = []
+
+        async def watched() -> None:
+            try:
+                came.append(await work)
+            except Exception as exc:
+                came.append(exc)
+
+        self.left.spawn(watched())
+        self.settle()
+        (result,) = came
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def settle(self) -> None:
         """Go on until nothing is left to do."""

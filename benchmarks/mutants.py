@@ -1,0 +1,362 @@
+"""Do the tests of the core notice when the core is wrong? Breaks it in many small ways, and counts.
+
+A mutant is one module of ``netobj/core`` with one small change: a comparison, a number or an
+operator is another one, a condition is reversed, a statement is gone. ``tests/core`` is run against
+each mutant, those of the module first, until one fails: then the mutant is killed. What survives is
+printed as a diff: either a test is missing, or the mutant means the same (``EQUIVALENT`` below says
+of which that is known).
+
+The changes are cosmic-ray's operators, and :class:`RemoveStatement`. Of the many operators that fit
+one place one is taken, so that easy ones do not make up the score; what changes only annotations is
+left out. One run takes seconds a mutant, so by default a sample is drawn, the same each time.
+
+Needs the extras ``test`` and ``mutation``, and a system with ``fork``::
+
+    python benchmarks/mutants.py --sample 300 --seed 6
+    python benchmarks/mutants.py --module session --show   # what there is, without a run
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from cosmic_ray.ast import get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator, operator_names
+
+ROOT: Final = Path(__file__).parents[1]
+CORE: Final = ROOT / "netobj" / "core"
+TESTS: Final = ROOT / "tests" / "core"
+
+NEAREST: Final = {
+    "arguments": ["netref", "handlers"],
+    "boxing": ["session"],
+    "consts": ["golden", "protocol", "values", "session"],
+    "ends": ["flows"],
+    "events": ["session"],
+    "extending": ["netref"],
+    "flow": ["flows"],
+    "handlers": ["netref"],
+    "landing": ["framing", "session"],
+    "lookup": ["access", "handlers"],
+    "methods": ["netref"],
+    "numbers": ["session"],
+    "outcomes": ["handlers", "session"],
+    "promises": ["session"],
+    "pumping": ["flows"],
+    "rebuilding": ["arrays"],
+    "receiving": ["session", "flows", "golden"],
+    "registered": ["values", "boxing"],
+    "rules": ["access", "describe"],
+    "session": ["flows", "golden"],
+    "specials": ["netref"],
+    "vinegar_classes": ["vinegar"],
+    "vinegar_table": ["vinegar"],
+}
+"""Where the tests of a module are, besides in the file of its name: they are run first."""
+
+SAME: Final = ("Eq_Is", "Eq_IsNot")
+"""Identity in the place of equality (and the reverse) mostly means the same, or nothing at all."""
+
+LEFT_OUT: Final = ["state_machine"]
+"""They take longer than all others together; what only they would notice counts as survived."""
+SECONDS: Final = 180
+"""Of the processor; a mutant that takes more runs in circles, and so is noticed."""
+LONGEST: Final = 1800
+"""Seconds of the clock, which other programs may use up."""
+
+EQUIVALENT: Final[dict[tuple[str, str], str]] = {
+    ("exposure", "break"): "the next turns find nothing either",
+    ("values", "max_map_len=0,"): "a map is refused by refuse_map as well",
+    (
+        "flow",
+        "return self.sent < self.granted or self.refused or self.sent_end or self.lost is not None",
+    ): "nobody has sent more than was granted",
+}
+"""Mutants that mean the same as the original: module and changed line -> why."""
+
+
+class RemoveStatement(Operator):
+    """Puts ``pass`` in the place of a call or an assignment to an attribute or item."""
+
+    def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
+        if node.type == "simple_stmt" and self._acts(node.children[0]):
+            yield node.start_pos, node.end_pos
+
+    @staticmethod
+    def _acts(statement: Any) -> bool:
+        if statement.type in ("atom_expr", "await_expr", "del_stmt"):
+            return True
+        if statement.type != "expr_stmt" or statement.children[0].type != "atom_expr":
+            return False
+        return statement.children[1].type != "annassign"
+
+    def mutate(self, node: Any, _index: int) -> Any:
+        return _passing(node)
+
+    @classmethod
+    def examples(cls) -> tuple[Any, ...]:
+        return ()
+
+
+def _passing(node: Any) -> Any:
+    statement = node.children[0]
+    passing = get_ast("pass\n").children[0].children[0]
+    passing.prefix = statement.get_first_leaf().prefix
+    node.children[0] = passing
+    passing.parent = node
+    return node
+
+
+class Mutant(NamedTuple):
+    """One module with one change."""
+
+    module: str
+    operator: str
+    line: int
+    before: str
+    after: str
+    code: str
+
+    def diff(self) -> str:
+        return f"{self.module}.py:{self.line} {self.operator}\n  - {self.before}\n  + {self.after}"
+
+
+def operators() -> dict[str, Operator]:
+    """The operators by name."""
+    wanted = [name for name in operator_names() if name.startswith("core/Replace")]
+    wanted += ["core/AddNot", "core/NumberReplacer", "core/ZeroIterationForLoop"]
+    found = {name.partition("/")[2]: get_operator(name)() for name in sorted({*wanted})}
+    same = [name for name in found if name.endswith(SAME) or "_Is_" in name or "_IsNot_" in name]
+    for name in same:
+        if not name.endswith(("_Is_IsNot", "_IsNot_Is")):
+            del found[name]
+    return {**found, "RemoveStatement": RemoveStatement()}
+
+
+def family(name: str) -> str:
+    """Operators of one family fit the same places."""
+    for start in ("ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator"):
+        if name.startswith(start):
+            return start
+    return name
+
+
+Fit = tuple[str, int]
+"""An operator's name, and which of its occurrences in a module is meant."""
+
+
+def places(tree: Any, found: dict[str, Operator]) -> dict[tuple[str, Any], list[Fit]]:
+    """Family and place -> what fits there."""
+    counts: dict[str, int] = defaultdict(int)
+    at: dict[tuple[str, Any], list[Fit]] = defaultdict(list)
+
+    def walk(node: Any) -> None:
+        for name, operator in found.items():
+            for start, _ in operator.mutation_positions(node):
+                at[family(name), start].append((name, counts[name]))
+                counts[name] += 1
+        for child in getattr(node, "children", ()):
+            walk(child)
+
+    walk(tree)
+    return at
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes away what does not run: annotations and docstrings."""
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        node.returns = None
+        for arg in (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs):
+            arg.annotation = None
+        for arg in (node.args.vararg, node.args.kwarg):
+            if arg is not None:
+                arg.annotation = None
+        return self.generic_visit(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+    def visit_AnnAssign(self, node: Any) -> Any:
+        node.annotation = ast.Constant(value=None)
+        return self.generic_visit(node)
+
+
+def bare(code: str) -> str:
+    return ast.dump(_Bare().visit(ast.parse(code)))
+
+
+def candidates(module: Path, found: dict[str, Operator]) -> list[tuple[Path, list[Fit]]]:
+    """The places of *module*, and what fits there."""
+    at = places(get_ast(module.read_text()), found)
+    return [(module, fitting) for _, fitting in sorted(at.items(), key=lambda item: str(item[0]))]
+
+
+def make(module: Path, operator: Operator, name: str, occurrence: int) -> Mutant | None:
+    """The mutant; None where the change would not run."""
+    source = module.read_text()
+    code = mutate_code(source, operator, occurrence)
+    try:
+        if code is None or bare(code) == bare(source):
+            return None
+    except SyntaxError:
+        return None
+    return Mutant(module.stem, name, *_changed(source, code), code)
+
+
+def _changed(source: str, code: str) -> tuple[int, str, str]:
+    old, new = source.splitlines(), code.splitlines()
+    for tag, start, end, from_, to in difflib.SequenceMatcher(a=old, b=new).get_opcodes():
+        if tag != "equal":
+            return (
+                start + 1,
+                " | ".join(line.strip() for line in old[start:end]),
+                " | ".join(line.strip() for line in new[from_:to]),
+            )
+    return 0, "", ""
+
+
+def tests_for(module: str, near_only: bool) -> list[str]:
+    """The test files, those that are nearest to *module* first."""
+    near = [name for name in (module, *NEAREST.get(module, ())) if _test(name).exists()]
+    rest = sorted(path.stem[5:] for path in TESTS.glob("test_*.py"))
+    order = dict.fromkeys(near if near and near_only else [*near, *rest])
+    return [str(_test(name)) for name in order if name not in LEFT_OUT]
+
+
+def _test(name: str) -> Path:
+    return TESTS / f"test_{name}.py"
+
+
+def run_tests(package: str, files: list[str]) -> None:
+    """In a process of its own: ends with 0 if all tests of *files* pass."""
+    os.setpgrp()
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    sys.path.insert(0, package)
+    import pytest
+
+    import netobj.core.consts  # what is run against, before anything else can choose
+
+    if not str(netobj.core.consts.__file__).startswith(package):
+        os._exit(70)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c"]
+    status = pytest.main([*options, str(ROOT / "pyproject.toml"), *files])
+    os._exit(int(status))
+
+
+def survives(mutant: Mutant, package: str, near_only: bool) -> bool:
+    """Whether the tests pass with *mutant* in the copy of the package in the folder *package*."""
+    path = Path(package, "netobj", "core", f"{mutant.module}.py")
+    original = path.read_text()
+    path.write_text(mutant.code)
+    shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+    try:
+        process = get_context("fork").Process(
+            target=run_tests, args=(package, tests_for(mutant.module, near_only))
+        )
+        process.start()
+        process.join(LONGEST)
+        if process.is_alive():
+            os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
+        if process.exitcode == 70:
+            raise RuntimeError("the tests did not run against the copy of the package")
+        return process.exitcode == 0
+    finally:
+        path.write_text(original)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Mutation testing of netobj/core.")
+    parser.add_argument("--module", action="append", help="only this module, e.g. session")
+    parser.add_argument("--sample", type=int, default=300, help="how many mutants (0: all)")
+    parser.add_argument("--seed", type=int, default=6, help="which sample")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
+    parser.add_argument(
+        "--near", action="store_true", help="run the nearest tests alone: quicker, a lower score"
+    )
+    parser.add_argument("--minutes", type=float, default=600, help="begin none after that long")
+    parser.add_argument("--show", action="store_true", help="print the mutants, do not run them")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    found = operators()
+    modules = [CORE / f"{name}.py" for name in options.module or ()] or sorted(CORE.glob("*.py"))
+    drawn = [one for module in modules for one in candidates(module, found)]
+    print(f"{len(drawn)} places", flush=True)
+    chance.shuffle(drawn)
+    mutants: list[Mutant] = []
+    for module, fitting in drawn:
+        name, occurrence = chance.choice(fitting)
+        mutant = make(module, found[name], name, occurrence)
+        if mutant is not None:
+            mutants.append(mutant)
+        if len(mutants) == options.sample:
+            break
+    if options.show:
+        print(*(mutant.diff() for mutant in mutants), sep="\n")
+        return
+    import hypothesis  # noqa: F401  # here and not in each child
+    import numpy  # noqa: F401
+    import pandas  # noqa: F401
+
+    started = time.monotonic()
+    survived: list[Mutant] = []
+    equivalent = done = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        packages = [str(Path(scratch, str(number))) for number in range(options.jobs)]
+        for package in packages:
+            shutil.copytree(ROOT / "netobj", Path(package, "netobj"))
+
+        def judge(mutant: Mutant) -> tuple[Mutant, bool | None]:
+            if time.monotonic() > started + 60 * options.minutes:
+                return mutant, None
+            package = packages.pop()
+            try:
+                return mutant, survives(mutant, package, options.near)
+            finally:
+                packages.append(package)
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for verdict in as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+                mutant, lives = verdict.result()
+                if lives is None:
+                    continue
+                done += 1
+                if done % 25 == 0:
+                    print(f"{done} of {len(mutants)}", flush=True)
+                if lives and (mutant.module, mutant.before) in EQUIVALENT:
+                    equivalent += 1
+                elif lives:
+                    survived.append(mutant)
+                    print(f"survived {done}: {mutant.diff()}", flush=True)
+    judged = done - equivalent
+    killed = judged - len(survived)
+    minutes = (time.monotonic() - started) / 60
+    print(
+        f"{killed} of {judged} mutants killed, {100 * killed / max(1, judged):.1f} %; "
+        f"{equivalent} more are equivalent; seed {options.seed}, {minutes:.0f} minutes"
+    )
+
+
+if __name__ == "__main__":
+    main()
