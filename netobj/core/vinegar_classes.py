@@ -249,7 +249,7 @@ class ClassFinder:
                 continue
         else:
             made = _new_class(module, qualname, bases[:1])
-        self._made[key] = cast("type[BaseException]", made)
+        self._made[key] = made
         return self._made[key]
 
     def telling(self, cls: type[BaseException]) -> type[BaseException]:

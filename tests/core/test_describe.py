@@ -177,7 +177,7 @@ def test_a_class_that_was_made_where_no_module_is() -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 1001])
 def test_a_name_that_no_class_can_have(name: str) -> None:
-    with pytest.raises(ProtocolError, match="whose name is none"):
+    with pytest.raises(ProtocolError, match="a name that no class can have"):
         Description.from_wire((0, "m", name, (), b"", (), False, False))
     odd = type("Odd", (), {})
     odd.__qualname__ = name  # which Python does not refuse

@@ -886,23 +886,6 @@ def test_nearly_sound_tables(changes: list[dict[str, Any]]) -> None:
     load_and_use(tuple(node(**fields) for fields in changes))
 
 
-def test_the_text_of_an_interrupt_is_no_text() -> None:
-    class Interrupts(Exception):
-        def __str__(self) -> str:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trip(Interrupts())
-
-
-def test_an_interrupt_while_an_exception_is_looked_at() -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        vinegar._safely(interrupt)
-
-
 def test_other_settings_from_now_on() -> None:
     loader = Loader(QUIET, lambda number: None, lambda exc, number: None, "here")
     loader.configure(QUIET._replace(instantiate_custom_exceptions=True))
