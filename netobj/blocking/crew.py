@@ -120,8 +120,7 @@ class Crew:
     def add(self, link: Link) -> None:
         """Serve *link* until it ends."""
         link.crew = self
-        link.dispatcher.workers = self
-        link.dispatcher.most_busy = self._most
+        link.dispatcher.share(self, self._most, waiting_threads)
         self._commands.append(link)
         if not self._wake():
             link.crew = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -47,6 +48,9 @@ class Dispatcher(Runner):
     ``serve="caller"`` that of a job to the thread that serves; nothing waits while it is held.
     """
 
+    most_busy: int | None = None  # how many of the workers may be busy for this connection
+    _share_watched = False  # the I/O thread will look whether others may begin
+
     def __init__(self, connection: Host) -> None:
         super().__init__(connection)
         self._lanes: Lanes[Request] = Lanes()
@@ -57,8 +61,6 @@ class Dispatcher(Runner):
         self._signal: Any = None
         self.overflow: list[Job] = []
         self.workers: Workers | None = None  # in place of the process's
-        self.most_busy: int | None = None  # of these, how many may be busy for this connection
-        self._busy = 0
         self._worker_called = False
         self._closed = False  # no call begins any more
         self._expected = 0.0  # until when a thread that is about to serve is waited for; 0: none is
@@ -212,6 +214,7 @@ class Dispatcher(Runner):
                 self._connection.when_room(self._call_worker)
                 return
             if not self.begin():  # who ends one of those that run comes for it
+                self._watch_share()
                 return
             try:
                 job = self._next_overflow()
@@ -224,6 +227,16 @@ class Dispatcher(Runner):
             finally:
                 self.finish()
 
+    def share(self, workers: Workers, most: int, waiting_threads: Callable[[], set[int]]) -> None:
+        """Use *workers*, of which at most *most* are to be busy for this connection at a time.
+
+        Those do not count that wait for a peer, which *waiting_threads* tells.
+        """
+        self.workers = workers
+        self._waiting_threads = waiting_threads
+        self._busy: set[int] = set()
+        self.most_busy = most
+
     def put_off(self, job: Job) -> None:
         """Have *job* run when one of those that run has ended."""
         self.overflow.append(job)
@@ -234,18 +247,38 @@ class Dispatcher(Runner):
         if self.most_busy is None:
             return True
         with self._lock:
-            free = self._busy < self.most_busy
-            self._busy += free
+            free = self._has_share(self.most_busy)
+            if free:
+                self._busy.add(get_ident())
         return free
+
+    def _has_share(self, most: int) -> bool:
+        return len(self._busy) < most or len(self._busy - self._waiting_threads()) < most
 
     def finish(self) -> None:
         """See :meth:`begin`."""
         if self.most_busy is None:
             return
         with self._lock:
-            self._busy -= 1
+            self._busy.discard(get_ident())
         if self.overflow:
             self._call_worker()
+
+    def _watch_share(self) -> None:
+        if not self._share_watched:
+            self._share_watched = True
+            self._connection.soon((Dispatcher._look_at_share, self))
+
+    def _look_at_share(self) -> None:
+        """From the I/O thread: one that waits for a peer, perhaps for this, makes room."""
+        self._share_watched = False  # before the look: who is refused after it has us look again
+        if self.overflow and not self._closed and self.most_busy is not None:
+            with self._lock:
+                free = self._has_share(self.most_busy)
+            if free:
+                self._call_worker()
+            else:
+                self._watch_share()
 
     def _next_overflow(self) -> Job | None:
         try:

@@ -382,6 +382,9 @@ class Link(Flowing):
                 if data is not None:
                     session.out.append(data)
                     return result
+        if chain is not None:
+            result.chain = chain
+            waiting.of_tasks.setdefault(chain, result)
         try:
             session.request(
                 result, op, target, path, args, kwargs, chain, lane, time_left, seq, entries, True
@@ -389,8 +392,11 @@ class Link(Flowing):
         except Failed as failed:  # a result that it names: so it fails as well, unsent
             result.forgotten = True
             result.complete(False, failed.error, False)
-        except ConnectionLost:
-            halt_if_over()
+        except BaseException as exc:
+            if chain is not None:
+                waiting.leave_tasks(result, chain)
+            if isinstance(exc, ConnectionLost):
+                halt_if_over()
             raise
         return result
 
@@ -434,8 +440,8 @@ class Link(Flowing):
             self.wait_for(waiter, deadline)
 
     def waits_in(self, chain: int) -> bool:
-        """Whether a thread of this process waits in *chain*."""
-        return chain in waiting.chains
+        """Whether a thread or a task of this process waits in *chain*."""
+        return chain in waiting.chains or chain in waiting.of_tasks
 
     def admit(self, seq: int, chain: int | None) -> None:
         """Wait until the peer takes the bytes of the request *seq*, which has many."""

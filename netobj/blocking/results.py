@@ -11,7 +11,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from netobj.blocking.safepoint import wait_event
-from netobj.blocking.waiting import FOREVER, Waiter, beside
+from netobj.blocking.waiting import FOREVER, Waiter, beside, leave_tasks
 from netobj.core.ends import AsyncDuplex, AsyncIncoming, Duplex, Incoming
 from netobj.core.promises import Promise
 from netobj.errors import AsyncResultTimeout, CallCancelled
@@ -43,6 +43,7 @@ class AsyncResult(Waiter, Promise):
     jobs: Any = ()  # it waits in no chain, so nobody gives it any
     done = deferred = reading = entered = False
     lock = None
+    chain: int | None = None  # in which a task waits for it
     _deadline: float | None = None
     _expired = False
     _fetched: tuple[bool, Any] | None = None
@@ -59,6 +60,8 @@ class AsyncResult(Waiter, Promise):
 
     def complete(self, ok: bool, answer: Any, deferred: bool) -> None:
         """The answer is there; called by whoever reads the connection."""
+        if self.chain is not None:
+            leave_tasks(self, self.chain)
         if self._claim():
             Waiter.complete(self, ok, answer, deferred)
             if self._callbacks and not (self._turn is not None and self._turn.locked()):

@@ -173,6 +173,16 @@ chains: Final[dict[int, list[Waiter]]] = {}
 """The chains in which threads of this process wait: innermost last. A stack is changed by the
 threads of its chain, of which only one runs at a time; each step is one operation on it."""
 
+of_tasks: Final[dict[int, Waiter]] = {}
+"""Of each chain in which tasks of this process wait, the call that has waited longest, which is the
+last to be answered. Entries come and go in single operations."""
+
+
+def leave_tasks(waiter: Waiter, chain: int) -> None:
+    """Nothing is left for *waiter*, a task's, to wait for."""
+    if of_tasks.get(chain) is waiter:
+        of_tasks.pop(chain, None)
+
 
 def enter_chain(waiter: Waiter, chain: int) -> None:
     """*waiter*'s thread waits in *chain* from here on."""

@@ -316,7 +316,7 @@ def test_dump_pending_tells_who_waits_on_whom() -> None:
             assert "in task 'bob'" in here
             assert "runs Noted.wait() since" in there
             assert "runs Noted.wait_plain() since" in there
-            assert "in thread 'netobj worker " in there
+            assert "in thread 'netobj worker_" in there
             assert "in task 'Task-" in there
             (connection,) = pair.server.connections
             assert sorted(call.name for call in connection.calls) == [

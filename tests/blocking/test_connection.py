@@ -1024,14 +1024,17 @@ def test_a_chain_reaches_who_waits_even_with_serve_by_hand(pair: Pair) -> None:
 
 
 def test_the_settings_can_be_read_and_written(pair: Pair) -> None:
-    here, there = pair(there=netobj.Service)
+    class Open(netobj.Service):
+        def public(self) -> None: ...
+
+    here, there = pair(there=Open)
     assert there._config["allow_public_attrs"] is False
     with pytest.raises(AttributeError):
         here.root.get_nothing  # noqa: B018
     with pytest.raises(AttributeError):
-        here.root.on_connect  # noqa: B018
+        here.root.public  # noqa: B018
     there._config["allow_public_attrs"] = True
-    assert callable(here.root.on_connect)
+    assert callable(here.root.public)
     assert there.config.allow_public_attrs is True
     there._config["sync_request_timeout"] = 5
     assert there._config["sync_request_timeout"] == 5

@@ -51,7 +51,7 @@ def test_what_comes_when_the_crew_has_ended_is_let_go_of() -> None:
     crew = Crew(1, LOG)
     crew.close()
     wait_until(lambda: crew._over)
-    link: Any = SimpleNamespace(crew=None, dispatcher=SimpleNamespace(workers=None))
+    link: Any = SimpleNamespace(crew=None, dispatcher=SimpleNamespace(share=lambda *_: None))
     crew.add(link)
     assert link.crew is None  # else its descriptors would never be given back
     crew.close()
@@ -67,7 +67,7 @@ class Peer:
         self.ends = socket.socketpair()
         self.stream = SimpleNamespace(read_fd=self.ends[0].fileno(), pending=lambda: False)
         self.dispatcher = SimpleNamespace(
-            run=run, workers=None, begin=lambda: True, finish=lambda: None
+            run=run, share=lambda *_: None, begin=lambda: True, finish=lambda: None
         )
         self.reader_is_there = lambda: False
         self.requests = list(requests)

@@ -351,6 +351,19 @@ def test_callbacks_that_wait_for_other_calls_of_their_client(serve: Serve, limit
     wait_until(lambda: len(members()) <= limit + 1)  # those who stood in have left
 
 
+def test_callbacks_of_one_client_that_has_its_share_of_the_threads(serve: Serve) -> None:
+    """Its calls that wait for it do not count: else those that they wait for would not begin."""
+    server = serve(8)
+    with join(server) as conn:
+
+        def back() -> str:
+            return str(netobj.async_(conn.root.where)().value)
+
+        results = [netobj.async_(conn.root.call_beside)(back) for _ in range(20)]
+        names = in_time(lambda: [result.value for result in results])
+        assert {name[:11] for name in names} == {"netobj crew"}
+
+
 def test_callbacks_that_wait_for_calls_of_other_clients(serve: Serve) -> None:
     server = serve(1)
     with join(server) as conn, join(server) as other, join(server) as third:
