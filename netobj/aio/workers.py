@@ -62,7 +62,7 @@ class Workers:
                 raise RuntimeError("the threads are shut down")
             share.queue.append(work)
             self._let_begin(share)
-            if not self._ready or self._idle:
+            if len(self._ready) <= self._idle:  # who was told, but is not awake yet, is idle, too
                 self._lock.notify()
                 return
             starts = self._count < self._limit

@@ -79,9 +79,10 @@ def _defaults(
 
 def _known_fields(cls: type, names: tuple[str, ...], state: Any) -> dict[str, Any]:
     """What *state* says of the fields *names*; TypeError where it is not of that form."""
-    pairs = [one for one in state if type(one) is tuple and len(one) == 2] if state else []
+    items = state if type(state) is tuple else (None,)
+    pairs = [one for one in items if type(one) is tuple and len(one) == 2]
     found = {name: value for name, value in pairs if type(name) is str and name in names}
-    if type(state) is not tuple or len(found) != len(state):
+    if len(found) != len(items):
         raise TypeError(f"what came is no state of a {cls.__qualname__}")
     return found
 

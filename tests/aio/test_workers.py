@@ -46,6 +46,19 @@ def test_no_more_threads_than_allowed_and_some_for_others() -> None:
     workers.shutdown()
 
 
+def test_an_idle_thread_is_enough_for_one() -> None:
+    """What is added before it is awake has threads of its own: else it would wait for ever."""
+    for _ in range(20):
+        workers = Workers(3, "worker")
+        share = workers.share()
+        share.submit(lambda: None).result(HANG)
+        wait_until(lambda workers=workers: workers._idle == 1)
+        together = threading.Barrier(3)
+        waiting = [share.submit(together.wait, HANG) for _ in range(3)]
+        assert sorted(future.result(HANG) for future in waiting) == [0, 1, 2]
+        workers.shutdown()
+
+
 def test_the_end() -> None:
     workers = Workers(1, "worker")
     share = workers.share()

@@ -403,3 +403,13 @@ def test_no_message_is_below_what_is_checked() -> None:
     assert len(body) > bounds.unchecked(limits)
     with pytest.raises(LimitExceeded):
         bounds.check_message(body, limits)
+
+
+def test_what_is_weighed_of_a_description() -> None:
+    weight = bounds.Weight(1000, 10**6)
+    for description in (None, (), (0, "m", "name", 5, b""), (0, "m", "name", ("a", "b"), b"")):
+        weight.describe(description)
+
+
+def test_keys_that_are_text_are_not_counted() -> None:
+    bounds.check_keys([1, *map(str, range(10))], 5)

@@ -6,7 +6,7 @@ import asyncio
 import pickle
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
-from types import CoroutineType
+from types import CoroutineType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy
@@ -15,7 +15,7 @@ import pytest
 
 from fakewire import CLASSIC, PUBLIC, Answer, FakeWire
 from netobj.core import exposure as exposures
-from netobj.core import values
+from netobj.core import handlers, values
 from netobj.core.boxing import ByValue, Raised
 from netobj.core.config import Config
 from netobj.core.consts import BIG_VALUE, SPECIAL_INDEX, Op
@@ -24,6 +24,7 @@ from netobj.core.events import Request
 from netobj.core.exposure import Exposure, exposed
 from netobj.core.handle import RemoteObject
 from netobj.core.handlers import (
+    MOST_STEPS,
     is_concurrent,
     is_slow,
     perform,
@@ -31,7 +32,7 @@ from netobj.core.handlers import (
     walk,
 )
 from netobj.core.outcomes import Awaited, Opened, Opener, Streamed
-from netobj.errors import AccessDenied, NotEncodable, ProtocolError
+from netobj.errors import AccessDenied, LimitExceeded, NotEncodable, ProtocolError
 
 
 class Inner:
@@ -940,3 +941,91 @@ def test_arrays_small_and_big(count: int) -> None:
     array = numpy.zeros(count, "u1")
     wire = FakeWire(right_root=[array], left_config=CLASSIC, right_config=CLASSIC)
     assert wire.left.copy_of(wire.left.root[0]).tolist() == array.tolist()
+
+
+class Ruled:
+    """Has an access rule of its own."""
+
+    def _netobj_getattr(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class Copies:
+    def __init__(self) -> None:
+        shared = [1, 2]
+        self.exposed_nested: Any = [shared, shared, {"k": {3}}, (4,), bytearray(b"x"), int, len, 5]
+        self.exposed_nested.append(self.exposed_nested)
+        self.exposed_guarded: Any = [Ruled()]
+        self.exposed_other: Any = [Inner()]
+        self.exposed_add = [1].__add__
+        self.exposed_append = list.append
+        self.exposed_growing: Any = [0]
+        self.exposed_guard = Ruled()
+
+
+def there(wire: FakeWire, proxy: Any) -> Any:
+    """What *proxy* stands for."""
+    return wire.right.session.boxing.exports[proxy.____handle__.id].obj
+
+
+class TestDeepCopies:
+    index = SPECIAL_INDEX["__deepcopy__"]
+
+    def test_containers_and_what_is_plain(self) -> None:
+        wire = make(root=Copies())
+        nested = wire.right.session.boxing.root.exposed_nested  # type: ignore[attr-defined]
+        found = there(wire, ask(wire, Op.SPECIAL, "nested", self.index))
+        assert found is not nested
+        assert found[:8] == nested[:8]
+        assert found[0] is found[1] is not nested[0]
+        assert found[8] is found
+
+    @pytest.mark.parametrize("name", ["guarded", "other"])
+    def test_of_others_only_what_they_let_be_copied(self, name: str) -> None:
+        with pytest.raises(AccessDenied, match="__deepcopy__"):
+            ask(make(root=Copies()), Op.SPECIAL, name, self.index)
+
+    def test_not_where_it_is_not_open(self) -> None:
+        wire = make(Config(allow_safe_attrs=False), Copies())
+        with pytest.raises(AccessDenied, match="__deepcopy__"):
+            ask(wire, Op.SPECIAL, "nested", self.index)
+
+
+class TestDiscretion:
+    def test_a_path_has_a_bound(self, wire: FakeWire) -> None:
+        with pytest.raises(ProtocolError, match="steps"):
+            walk(wire.right.session.policy, Root(), ("inner",) * (MOST_STEPS + 1))
+
+    def test_a_slot_that_is_given_nothing(self) -> None:
+        with pytest.raises(TypeError):
+            ask(make(root=Copies()), Op.CALL, "append")
+
+    def test_the_other_operand_makes_nothing_huge_either(self) -> None:
+        wire = make(root=SimpleNamespace(exposed_count=10**9, exposed_guard=Ruled()))
+        index = SPECIAL_INDEX["__mul__"]
+        root = wire.right.session.boxing.root
+        with pytest.raises(LimitExceeded, match="__rmul__"):
+            handlers._reflected(wire.right.session, 10**9, "__mul__", [0])
+        found = handlers._reflected(wire.right.session, Ruled(), "__mul__", [0])
+        assert (found, index) == (NotImplemented, index)
+        assert root is not None
+
+    def test_whoever_may_do_all_sees_all_of_a_signature(self) -> None:
+        wire = make(CLASSIC)
+        signature = ask(wire, Op.DOCUMENT, "exposed_plain")[1]
+        assert signature == "(a: 'int', b: 'int' = 2) -> 'tuple[int, int]'"
+
+    def test_an_array_that_is_none(self) -> None:
+        class Odd:
+            def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+                return [1]
+
+        wire = make(root=Copies())
+        with pytest.raises(NotEncodable, match="returned no array"):
+            handlers._own_array(wire.right.session, Odd())
+
+    def test_the_version_of_a_pickle_is_a_number(self) -> None:
+        wire = make(Config(allow_pickle=True))
+        with pytest.raises(ProtocolError, match="version of a pickle"):
+            ask(wire, Op.PICKLE, None, "2")
+        assert pickle.loads(ask(wire, Op.PICKLE, ["table", (1,)], 2)) == [10]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from netobj.core.keeping import Keeper, Left
 
 
@@ -36,3 +38,9 @@ def test_a_call_that_nothing_was_kept_for() -> None:
     keeper = Keeper()
     keeper.let_go()
     assert vars(keeper) == {"kept_exceptions": None}
+
+
+def test_it_is_pickled_without_what_it_keeps() -> None:
+    left = Left()
+    left.add(ValueError())
+    assert pickle.loads(pickle.dumps(left)) == {}

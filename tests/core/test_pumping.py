@@ -521,3 +521,14 @@ def test_a_producer_that_never_waits_lets_others_run(link: Link) -> None:
 def test_unsendable_is_what_it_says(link: Link) -> None:
     with pytest.raises((NotEncodable, RecursionError, ValueError)):
         link.session.flows.send_items(link.session.flows.open(False), (unsendable(),))
+
+
+def test_it_rests_while_too_much_is_to_be_written(link: Link, monkeypatch: Any) -> None:
+    batch = link.batch()
+    waiting: list[Callable[[], object]] = []
+    monkeypatch.setattr(link, "congested", lambda: True)
+    monkeypatch.setattr(link, "when_room", waiting.append, raising=False)
+    assert not batch.may_go_on()
+    assert waiting == [batch.flow.notify]
+    batch.flow.lost = "over"
+    assert batch.may_go_on()

@@ -177,3 +177,21 @@ def test_named_tuples_of_many_fields_are_refused_and_long_names_are_not_kept(
     assert registered.is_plain_named_tuple(namedtuple("narrow", fields[:255]))
     assert registered.named_tuple_class("long", ("a" * 10_000,))._fields == ("a" * 10_000,)
     assert registered._named_tuples == {}
+
+
+def test_state_that_is_none_of_its_class() -> None:
+    @dataclass(frozen=True)
+    class Point:
+        x: int
+
+    by_value(Point, name="test_registered.Point")
+    decode = registered.USER_TYPES[Point].decode
+    assert decode((("x", 1),)) == Point(1)
+    for state in (7, (("y", 1),), (("x", 1), ("x", 2)), ((("x",), 1),), ("x",), [("x", 1)]):
+        with pytest.raises(TypeError, match="no state of a"):
+            decode(state)
+
+
+def test_as_many_items_as_fields() -> None:
+    with pytest.raises(ValueError, match="as many items as fields"):
+        registered.named_tuple("Pair", ("a", "b"), (1,))

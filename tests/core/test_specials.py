@@ -11,6 +11,7 @@ import pytest
 
 from fakewire import CLASSIC, FakeWire
 from netobj.core.ends import Duplex
+from netobj.core.quiet import quietly
 from netobj.errors import ProtocolError
 
 
@@ -196,3 +197,18 @@ class TestBuffers:
         monkeypatch.setattr(wire.left, "request", lambda *args: (b"abc", code, (3,)))
         with pytest.raises(TypeError, match="none of numpy's"):
             type(data).__array__(data)
+
+
+@pytest.mark.parametrize("shape", [("3",), (-3,), (3.0,)])
+def test_a_shape_that_is_none(shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire, root = remote(data=bytearray(b"abc"))
+    data = root.data
+    monkeypatch.setattr(wire.left, "request", lambda *args: (b"abc", "B", shape))
+    with pytest.raises(ProtocolError, match="shape"):
+        type(data).__array__(data)
+
+
+def test_where_nobody_may_be_asked_a_proxy_tells_what_it_knows() -> None:
+    _, root = remote(data=bytearray(b"abc"))
+    with quietly():
+        assert "bytearray" in str(root.data)

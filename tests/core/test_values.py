@@ -630,3 +630,9 @@ def test_a_tuple_with_code_of_its_own_is_not_hashed() -> None:
     assert values.is_hashable((1, Typed(1, 2), frozenset((1,))))
     assert not values.is_hashable(Own((1,)))
     assert not values.is_hashable((1, Own((1,))))
+
+
+@pytest.mark.parametrize("dtype", ["O", "V8", "i4,i4", "object"])
+def test_a_numpy_scalar_of_what_is_no_plain_data(dtype: str) -> None:
+    with pytest.raises(ValueError, match="plain data"):
+        values.DECODERS[Ext.NUMPY_SCALAR](b"", lambda _: (dtype, b"12345678"))

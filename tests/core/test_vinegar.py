@@ -968,3 +968,24 @@ def test_a_field_that_was_not_set_stays_so() -> None:
     field = vinegar_classes.native_fields(OSError)["errno"]
     vinegar_classes._restore_field(exc, "errno", field, None)
     assert str(exc) == ""
+
+
+def test_an_exception_with_hooks_is_not_asked_for_its_attributes() -> None:
+    class Hooked(Exception):
+        def _netobj_getattr(self, name: str) -> Any:
+            raise AttributeError(name)
+
+    exc = Hooked("x")
+    exc.secret = 1  # type: ignore[attr-defined]
+    assert "secret" not in dict(vinegar._attributes(exc))
+
+
+def test_a_class_that_tells_its_text_is_made_once_and_no_more_than_others() -> None:
+    finder = vinegar_classes.ClassFinder(QUIET)
+    first = finder.telling(ValueError)
+    assert first is finder.telling(ValueError)
+    assert issubclass(first, ValueError)
+    finder._made.update(
+        {(number,): ValueError for number in range(vinegar_classes.MAX_MADE_CLASSES)}
+    )
+    assert finder.telling(KeyError) is GenericException
