@@ -13,6 +13,7 @@ import msgpack
 import pytest
 
 from fakewire import CLASSIC, PUBLIC, FakeWire, Side, bodies, fields
+from netobj.core import boxing as boxing_module
 from netobj.core import values
 from netobj.core.boxing import Boxing, ByValue, Outgoing
 from netobj.core.config import Config
@@ -755,3 +756,11 @@ def test_taking_back_one_of_two(wire: FakeWire) -> None:
     refused.box(thing)
     refused.roll_back()
     assert [export.count for export in boxing.exports.values()] == [1]
+
+
+def test_only_so_many_named_tuple_classes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxing_module, "_MAX_NAMED_TUPLES", 0)
+    wire = FakeWire(None, types.SimpleNamespace(exposed_echo=lambda value: value))
+    pair = namedtuple("pair", "a b")(1, 2)
+    assert wire.left.root.echo(pair) == pair
+    assert wire.left.session.boxing._named_tuples == set()

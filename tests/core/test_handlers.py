@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncIterator, Iterator
+from fractions import Fraction
 from itertools import count
 from types import CoroutineType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -1029,3 +1030,5 @@ class TestDiscretion:
         with pytest.raises(ProtocolError, match="version of a pickle"):
             ask(wire, Op.PICKLE, None, "2")
         assert pickle.loads(ask(wire, Op.PICKLE, ["table", (1,)], 2)) == [10]
+        wire.right.session.boxing.root.exposed_table = {1: Fraction(1, 2)}  # type: ignore[attr-defined]
+        assert pickle.loads(ask(wire, Op.PICKLE, ["table", (1,)], 2)) == Fraction(1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -21,6 +22,7 @@ from netobj.core.consts import (
     DEFAULT_LIMITS,
     MINOR_VERSION,
     PREAMBLE,
+    ROOT_ID,
     SPECIAL_INDEX,
     Ext,
     Kind,
@@ -35,6 +37,7 @@ from netobj.core.session import LOST, NOT_STARTED, Session, goodbye, greeting
 from netobj.errors import (
     AccessDenied,
     AsyncResultTimeout,
+    Busy,
     ConnectionLost,
     LimitExceeded,
     NotEncodable,
@@ -1615,3 +1618,49 @@ def test_the_loader_goes_on_with_other_settings() -> None:
     assert session.loader is session.loader
     session.reconfigure(Config(import_custom_exceptions=True))
     assert session.loader._classes.config.import_custom_exceptions
+
+
+def test_bytes_in_flight_are_those_of_requests_without_an_answer() -> None:
+    session = lone()
+    session.heavy.update({1: 100, 2: 50})
+    session.pending[2] = object()
+    assert (session.bytes_in_flight(), session.heavy) == (50, {2: 50})
+    assert session.has_room()
+    session.heavy[2] = session.peer_limits[Limit.REQUEST_BYTES]
+    assert not session.has_room()
+    session.heavy.clear()
+    session.most_pending = 1
+    assert not session.has_room()
+
+
+def test_who_waits_for_a_request_that_was_refused_is_told() -> None:
+    session = lone(Config().merge({"limits": {"requests": 1}}))
+    for seq in (1, 2):
+        session.receive_data(message(Kind.ASYNC_REQUEST, seq, 1, Op.CALL, ROOT_ID, "m", []), 0.0)
+    assert [*session.running] == [1]
+    assert [found[:2] for found in sent(session)] == [[Kind.ERROR, 2]]
+    with pytest.raises(Busy):
+        session.boxing.answers[2].result()
+
+
+def test_a_big_value_comes_only_where_there_is_room() -> None:
+    session = lone()
+    session.running[9] = SimpleNamespace(size=10**9)  # type: ignore[assignment]
+    with pytest.raises(ProtocolError, match="more bytes"):
+        session._check_big((int(Kind.ASYNC_REQUEST), 1, 5))
+
+
+def test_an_interrupt_while_an_error_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = lone()
+    sending = [KeyboardInterrupt, None]
+
+    def send_error(*_: Any) -> None:
+        failure = sending.pop(0)
+        if failure is not None:
+            raise failure
+
+    session.receive_data(message(Kind.REQUEST, 1, 1, Op.CALL, ROOT_ID, "m", []), 0.0)
+    monkeypatch.setattr(session, "_send_error", send_error)
+    with pytest.raises(KeyboardInterrupt):
+        session.error(session.running[1], ValueError(), None)
+    assert sending == []

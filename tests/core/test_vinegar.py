@@ -980,6 +980,10 @@ def test_an_exception_with_hooks_is_not_asked_for_its_attributes() -> None:
     assert "secret" not in dict(vinegar._attributes(exc))
 
 
+class Peculiar(Exception):
+    """Of this side's."""
+
+
 def test_a_class_that_tells_its_text_is_made_once_and_no_more_than_others() -> None:
     finder = vinegar_classes.ClassFinder(QUIET)
     first = finder.telling(ValueError)
