@@ -764,3 +764,8 @@ def test_only_so_many_named_tuple_classes_are_kept(monkeypatch: pytest.MonkeyPat
     pair = namedtuple("pair", "a b")(1, 2)
     assert wire.left.root.echo(pair) == pair
     assert wire.left.session.boxing._named_tuples == set()
+
+
+def test_a_copy_that_travelled_as_bytes_has_large_integers() -> None:
+    boxing = Side("lone", None, Config(), ()).session.boxing
+    assert boxing.unpack_blob(values.pack([values.big_int(2**100)])) == [2**100]

@@ -993,3 +993,12 @@ def test_a_class_that_tells_its_text_is_made_once_and_no_more_than_others() -> N
         {(number,): ValueError for number in range(vinegar_classes.MAX_MADE_CLASSES)}
     )
     assert finder.telling(KeyError) is GenericException
+
+
+def test_what_is_too_deep_or_too_large_may_hold_something_remote() -> None:
+    deep: Any = ()
+    for _ in range(100):
+        deep = [deep]
+    assert vinegar_classes.holds_remote(deep)
+    assert vinegar_classes.holds_remote([1] * 10**6)
+    assert not vinegar_classes.holds_remote({1: [(2,), {3}]})
