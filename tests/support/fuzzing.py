@@ -95,6 +95,16 @@ class _Unasked:
     def flush(self) -> None:
         """Nothing is written anyhow."""
 
+    def watch(self) -> None:
+        """No clock runs."""
+
+    def waits_in(self, chain: int) -> bool:
+        """Nobody waits."""
+        return False
+
+    def admit(self, seq: int, chain: int | None) -> None:
+        """Nothing is asked for."""
+
 
 def _session(hello: bool = True) -> Session:
     link = _Unasked()
