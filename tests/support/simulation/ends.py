@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 INTERVAL, PATIENCE = 20.0, 10.0  # seconds, of the heartbeat
 SETTINGS = Config(
+    handshake_timeout=None,  # a stall here may last: the heartbeat alone is to find it
+    frame_timeout=None,
     allow_public_attrs=True,  # so that proxies can be passed on
     log_exceptions=False,
     heartbeat_interval=INTERVAL,
