@@ -25,6 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import netobj
 from netobj.blocking import link, pool
+from netobj.core.describe import class_name
 from processes import (
     CLIENTS,
     SERVERS,
@@ -114,10 +115,11 @@ class LoadService(netobj.Service):
 def census() -> dict[str, int]:
     """How many objects of each type this process has, and entries in its tables."""
     gc.collect()
-    types = Counter(type(one) for one in gc.get_objects())
     found = Counter({"live connections": len(link.live), "chains": sum(len(one) for one in CHAINS)})
-    for kind, count in types.items():
-        found[f"{kind.__module__}.{kind.__qualname__}"] += count
+    kinds = [type(one) for one in gc.get_objects()]
+    by_id = {id(kind): kind for kind in kinds}  # the hash of a class may be anybody's code
+    for number, count in Counter(map(id, kinds)).items():
+        found[".".join(class_name(by_id[number]))] += count
     return found
 
 

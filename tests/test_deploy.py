@@ -370,7 +370,7 @@ def test_another_server_is_at_the_end_of_the_tunnel(machine: SshMachine, tmp_pat
 def test_the_server_says_nothing(
     sshd: Sshd, machine: SshMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netobj.auth.authenticator.VERDICT_TIME", 0.1)
+    monkeypatch.setattr("netobj.deploy.server.VERDICT_TIME", 0.1)
     with DeployedServer(machine) as server:
         pid = server_of(sshd)
         os.kill(pid, signal.SIGSTOP)

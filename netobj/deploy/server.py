@@ -139,7 +139,7 @@ class DeployedServer(Closing):
         try:
             sock.settimeout(VERDICT_TIME)
             sock.connect(self._near)
-            log_in(sock, TokenAuthenticator(self._token))
+            log_in(sock, TokenAuthenticator(self._token), VERDICT_TIME)
         except AuthenticationError as exc:
             sock.close()
             raise AuthenticationError(f"{name}: {exc}") from exc
