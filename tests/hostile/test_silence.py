@@ -19,7 +19,7 @@ from patience import wait_until
 from processes import SERVERS, server_process
 from remains import nothing_left
 
-SOON = {"heartbeat_interval": 0.1, "heartbeat_timeout": 0.1, "log_exceptions": False}
+SOON = {"heartbeat_interval": 0.1, "heartbeat_timeout": 1.0, "log_exceptions": False}
 KEPT = {"ThreadPoolServer": 21}
 
 
