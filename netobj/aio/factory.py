@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,14 +23,11 @@ from netobj.auth.tls import (
     one_context,
 )
 from netobj.auth.users import login_for
-from netobj.core.config import Config, settings_for
+from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.sockets import keep_alive, keepalive_seconds, refused
 from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 
 class Connecting:
@@ -168,7 +165,7 @@ def connect(
     host: str,
     port: int,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -257,7 +254,7 @@ def ssl_connect(
     ssl_version: int | None = None,
     ciphers: str | None = None,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     ipv6: bool = False,
     keepalive: float | bool = False,
     verify_mode: int | None = None,
@@ -295,7 +292,7 @@ def ssl_connect(
 def unix_connect(
     path: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str = "localhost",
@@ -319,7 +316,7 @@ def unix_connect(
 def connect_url(
     url: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
@@ -410,7 +407,7 @@ _OPENERS: Final[dict[Way, Opener]] = {
 def connect_socket(
     sock: socket.socket,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     extend: Callable[[Connection], object] | None = None,
 ) -> Connecting:
