@@ -27,6 +27,7 @@ from netobj.blocking.streams import Stream
 from netobj.core import arrays
 from netobj.core.boxing import ByValue
 from netobj.core.closing import Closing
+from netobj.core.config import EMPTY, Settings
 from netobj.core.consts import Op
 from netobj.core.handle import RemoteObject
 from netobj.core.service import ClassicClient, Master, SlaveService
@@ -43,16 +44,14 @@ from netobj.transfer import (
     upload_module,
     upload_package,
 )
+from netobj.urls import PORT, TLS_PORT
 
 if TYPE_CHECKING:
     from netobj.interactive import interact as interact
     from netobj.interactive import pm as pm
 
-DEFAULT_SERVER_PORT: Final = 18812
-DEFAULT_SERVER_SSL_PORT: Final = 18821
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
+DEFAULT_SERVER_PORT: Final = PORT
+DEFAULT_SERVER_SSL_PORT: Final = TLS_PORT
 
 
 def connect(
@@ -60,7 +59,7 @@ def connect(
     port: int = DEFAULT_SERVER_PORT,
     ipv6: bool = False,
     keepalive: float | bool = False,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
 ) -> Connection:
     """Connect to a classic server over TCP; see :func:`netobj.connect`."""
     return factory.connect(host, port, ClassicClient, config, ipv6, keepalive)
@@ -77,7 +76,7 @@ def ssl_connect(
     ciphers: str | None = None,
     ipv6: bool = False,
     *,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     verify_hostname: bool = True,
     authenticator: Any = None,
 ) -> Connection:
@@ -101,7 +100,7 @@ def ssl_connect(
 
 def connect_url(
     url: str,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: SSLContext | None = None,
     authenticator: Any = None,
@@ -112,38 +111,38 @@ def connect_url(
     )
 
 
-def unix_connect(path: str, config: Settings = _NONE) -> Connection:
+def unix_connect(path: str, config: Settings = EMPTY) -> Connection:
     """Connect to a classic server that listens on the Unix socket *path*."""
     return factory.unix_connect(path, ClassicClient, config)
 
 
-def ssh_connect(remote_machine: Any, remote_port: int, config: Settings = _NONE) -> Connection:
+def ssh_connect(remote_machine: Any, remote_port: int, config: Settings = EMPTY) -> Connection:
     """Connect to a classic server through SSH; see :func:`netobj.ssh_connect`."""
     return factory.ssh_connect(remote_machine, remote_port, ClassicClient, config)
 
 
-def connect_stream(stream: Stream, config: Settings = _NONE) -> Connection:
+def connect_stream(stream: Stream, config: Settings = EMPTY) -> Connection:
     """A classic connection over *stream*."""
     return factory.connect_stream(stream, ClassicClient, config)
 
 
-def connect_channel(channel: Channel, config: Settings = _NONE) -> Connection:
+def connect_channel(channel: Channel, config: Settings = EMPTY) -> Connection:
     """A classic connection over *channel*."""
     return factory.connect_channel(channel, ClassicClient, config)
 
 
-def connect_pipes(input: Any, output: Any, config: Settings = _NONE) -> Connection:
+def connect_pipes(input: Any, output: Any, config: Settings = EMPTY) -> Connection:
     """A classic connection over two pipes."""
     return factory.connect_pipes(input, output, ClassicClient, config)
 
 
-def connect_stdpipes(config: Settings = _NONE) -> Connection:
+def connect_stdpipes(config: Settings = EMPTY) -> Connection:
     """A classic connection over standard input and output; see :func:`netobj.connect_stdpipes`."""
     return factory.connect_stdpipes(ClassicClient, config)
 
 
 def connect_subproc(
-    server_file: str | Sequence[str] | None = None, config: Settings = _NONE
+    server_file: str | Sequence[str] | None = None, config: Settings = EMPTY
 ) -> Connection:
     """Start a classic server in a process of its own, and connect to its standard streams.
 
@@ -178,12 +177,12 @@ classic.main()
 """
 
 
-def connect_thread(config: Settings = _NONE) -> Connection:
+def connect_thread(config: Settings = EMPTY) -> Connection:
     """A classic connection to a thread of this process."""
     return factory.connect_thread(ClassicClient, config, SlaveService)
 
 
-def connect_multiprocess(args: Mapping[str, Any] = _NONE, config: Settings = _NONE) -> Connection:
+def connect_multiprocess(args: Mapping[str, Any] = EMPTY, config: Settings = EMPTY) -> Connection:
     """A classic connection to a new process, with *args* in its namespace.
 
     See :func:`netobj.connect_multiprocess`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -16,16 +16,13 @@ from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
 from netobj.blocking.streams import PipeStream, Stream, stream_for
-from netobj.core.config import Config, settings_for
+from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, connect_tcp, connect_unix
 from netobj.ssh import open_through, passage_to
 from netobj.urls import Target, Way, parse_url
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 
 def open_connection(
@@ -55,7 +52,7 @@ def open_connection(
 
 
 def connect_stream(
-    stream: Stream, service: Any = VoidService, config: Settings = _NONE
+    stream: Stream, service: Any = VoidService, config: Settings = EMPTY
 ) -> Connection:
     """A connection over a :class:`~netobj.blocking.streams.Stream`, which it owns from here on.
 
@@ -66,7 +63,7 @@ def connect_stream(
 
 
 def connect_channel(
-    channel: Channel, service: Any = VoidService, config: Settings = _NONE
+    channel: Channel, service: Any = VoidService, config: Settings = EMPTY
 ) -> Connection:
     """A connection over a channel, see :func:`connect_stream`."""
     return open_connection(channel.stream, service, config)
@@ -76,7 +73,7 @@ def connect(
     host: str,
     port: int,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     ipv6: bool = False,
     keepalive: float | bool = False,
     *,
@@ -151,7 +148,7 @@ def ssl_connect(
     ssl_version: int | None = None,
     ciphers: str | None = None,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     ipv6: bool = False,
     keepalive: float | bool = False,
     verify_mode: int | None = None,
@@ -194,7 +191,7 @@ def ssl_connect(
 def connect_url(
     url: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: SSLContext | None = None,
     authenticator: Any = None,
@@ -263,7 +260,7 @@ _OPENERS: Final[dict[Way, Opener]] = {
 def unix_connect(
     path: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: SSLContext | None = None,
     server_hostname: str = "localhost",
@@ -276,7 +273,7 @@ def unix_connect(
 
 
 def ssh_connect(
-    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = _NONE
+    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = EMPTY
 ) -> Connection:
     """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
 
@@ -300,7 +297,7 @@ def connect_by_service(
     registrar: Any = None,
     timeout: float = 2,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
@@ -343,13 +340,13 @@ def connect_by_service(
 
 
 def connect_pipes(
-    input: Any, output: Any, service: Any = VoidService, config: Settings = _NONE
+    input: Any, output: Any, service: Any = VoidService, config: Settings = EMPTY
 ) -> Connection:
     """A connection that reads from *input* and writes to *output* (files or descriptors)."""
     return open_connection(PipeStream(input, output), service, config)
 
 
-def connect_stdpipes(service: Any = VoidService, config: Settings = _NONE) -> Connection:
+def connect_stdpipes(service: Any = VoidService, config: Settings = EMPTY) -> Connection:
     """A connection over standard input and output, to whoever started this process.
 
     From here on what this process prints goes to standard error, and its standard input is at its
@@ -359,7 +356,7 @@ def connect_stdpipes(service: Any = VoidService, config: Settings = _NONE) -> Co
 
 
 def connect_subproc(
-    args: Sequence[str], service: Any = VoidService, config: Settings = _NONE
+    args: Sequence[str], service: Any = VoidService, config: Settings = EMPTY
 ) -> Connection:
     """Start *args*, which serves on its standard input and output, and connect to it.
 
@@ -374,9 +371,9 @@ def connect_subproc(
 
 def connect_thread(
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     remote_service: Any = VoidService,
-    remote_config: Settings = _NONE,
+    remote_config: Settings = EMPTY,
 ) -> Connection:
     """A connection to *remote_service*, served by a thread of this process."""
     here, there = socket.socketpair()

@@ -14,11 +14,9 @@ from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.blocking.streams import stream_for
+from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService, instance_of
 from netobj.factory import open_connection
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 GRACE: Final = 5.0
 """Seconds that children have to end by themselves when this process ends."""
@@ -27,10 +25,10 @@ _KILLED: Final = 1.0
 
 def connect_multiprocess(
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     remote_service: Any = VoidService,
-    remote_config: Settings = _NONE,
-    args: Mapping[str, Any] = _NONE,
+    remote_config: Settings = EMPTY,
+    args: Mapping[str, Any] = EMPTY,
 ) -> Connection:
     """A connection to *remote_service*, served by a new process.
 

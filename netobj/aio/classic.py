@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from netobj.aio import factory
@@ -22,13 +22,12 @@ from netobj.aio.reference import Call
 from netobj.auth.authenticator import Authenticator
 from netobj.auth.tls import File
 from netobj.core import service
+from netobj.core.config import EMPTY, Settings
 from netobj.teleportation import export_function
+from netobj.urls import PORT, TLS_PORT
 
-DEFAULT_SERVER_PORT: Final = 18812
-DEFAULT_SERVER_SSL_PORT: Final = 18821
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
+DEFAULT_SERVER_PORT: Final = PORT
+DEFAULT_SERVER_SSL_PORT: Final = TLS_PORT
 
 
 class Modules:
@@ -91,7 +90,7 @@ class _Client(service.VoidService):
 def connect(
     host: str,
     port: int = DEFAULT_SERVER_PORT,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -125,7 +124,7 @@ def ssl_connect(
     ciphers: str | None = None,
     ipv6: bool = False,
     *,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     verify_hostname: bool = True,
     authenticator: Authenticator | None = None,
 ) -> Connecting:
@@ -150,7 +149,7 @@ def ssl_connect(
 
 def connect_url(
     url: str,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
@@ -166,6 +165,6 @@ def connect_url(
     )
 
 
-def unix_connect(path: str, config: Settings = _NONE) -> Connecting:
+def unix_connect(path: str, config: Settings = EMPTY) -> Connecting:
     """Connect to a classic server that listens on the Unix socket *path*."""
     return factory.unix_connect(path, _Client, config, extend=Master)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any
 
 from netobj.aio.factory import (
     Connecting,
@@ -18,14 +18,12 @@ from netobj.aio.factory import (
 )
 from netobj.aio.wire import Wire
 from netobj.auth.authenticator import Authenticator
+from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.errors import ConnectionLost
 from netobj.registry import discovery
 from netobj.registry.places import Address
 from netobj.sockets import address_text
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 
 async def discover(
@@ -41,7 +39,7 @@ def connect_by_service(
     registrar: Any = None,
     timeout: float = 2,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,

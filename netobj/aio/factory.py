@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,14 +22,11 @@ from netobj.auth.tls import (
     one_context,
 )
 from netobj.auth.users import login_for
-from netobj.core.config import Config, settings_for
+from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.sockets import keep_alive, keepalive_seconds, refused
 from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 
 class Connecting:
@@ -168,7 +165,7 @@ def connect(
     host: str,
     port: int,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -215,7 +212,7 @@ def security_for(
     tls: ssl_module.SSLContext | None,
     hostname: str | None,
     authenticator: Any,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
 ) -> Security:
     """What *authenticator* and *tls* ask for; TypeError for an authenticator of another kind."""
     if authenticator is not None and not isinstance(authenticator, Authenticator):
@@ -261,7 +258,7 @@ def ssl_connect(
     ssl_version: int | None = None,
     ciphers: str | None = None,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     ipv6: bool = False,
     keepalive: float | bool = False,
     verify_mode: int | None = None,
@@ -299,7 +296,7 @@ def ssl_connect(
 def unix_connect(
     path: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     server_hostname: str = "localhost",
@@ -323,7 +320,7 @@ def unix_connect(
 def connect_url(
     url: str,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
@@ -414,7 +411,7 @@ _OPENERS: Final[dict[Way, Opener]] = {
 def connect_socket(
     sock: socket.socket,
     service: Any = VoidService,
-    config: Settings = _NONE,
+    config: Settings = EMPTY,
     *,
     extend: Callable[[Connection], object] | None = None,
 ) -> Connecting:

@@ -9,7 +9,7 @@ import socket
 import ssl as ssl_module
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Final
 
@@ -23,15 +23,12 @@ from netobj.auth.authenticator import FOREVER, REFUSALS, Authenticator, serving
 from netobj.auth.exposure import check_reach
 from netobj.auth.tls import SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
-from netobj.core.config import settings_for
+from netobj.core.config import EMPTY, Settings, settings_for
 from netobj.core.service import instance_of
 from netobj.errors import AuthenticationError
 from netobj.greetings import greeting
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.sockets import address_text, bind_unix, unlink
-
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 
 _UNIX: Final = getattr(socket, "AF_UNIX", None)
 
@@ -85,7 +82,7 @@ class Server:
         ssl_context: ssl_module.SSLContext | None = None,
         authenticator: Any = None,
         insecure: bool = False,
-        config: Settings = _NONE,
+        config: Settings = EMPTY,
         workers: int = WORKERS,
         max_connections: int = MAX_CONNECTIONS,
         backlog: int = 1024,

@@ -17,6 +17,12 @@ managers, conversion. ``__new__``, which RPyC counts among them, is not safe and
 so is ``__dir__``, which names what is private: ``dir()`` asks for the names that are open."""
 
 
+Settings = Mapping[str, Any]
+"""Settings of a connection by key, on top of the defaults."""
+EMPTY: Final[Settings] = {}
+"""No settings, so that the defaults hold; or nothing else that is given by name."""
+
+
 class Serve(Enum):
     """Who runs what the peer calls by default."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.core.closing import Closing
+from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.deploy.progress import Report, reporter
 from netobj.deploy.server import DeployedServer
 
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 _AT_ONCE: Final = 8
 
 
@@ -55,11 +54,11 @@ class MultiServerDeployment(Closing):
     def __getitem__(self, index: int) -> DeployedServer:
         return self.servers[index]
 
-    def connect_all(self, service: Any = VoidService, config: Settings = _NONE) -> list[Connection]:
+    def connect_all(self, service: Any = VoidService, config: Settings = EMPTY) -> list[Connection]:
         """A connection to each, in their order; if one fails, none stays."""
         return _all(server.connect(service, config) for server in self.servers)
 
-    def classic_connect_all(self, config: Settings = _NONE) -> list[Connection]:
+    def classic_connect_all(self, config: Settings = EMPTY) -> list[Connection]:
         """A classic connection to each, in their order; if one fails, none stays."""
         return _all(server.classic_connect(config) for server in self.servers)
 

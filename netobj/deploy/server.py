@@ -8,13 +8,13 @@ import re
 import socket
 import tempfile
 import weakref
-from collections.abc import Mapping
 from typing import Any, Final
 
 from netobj.auth.authenticator import VERDICT_TIME, log_in
 from netobj.auth.tokens import TokenAuthenticator
 from netobj.blocking.connection import Connection
 from netobj.core.closing import Closing
+from netobj.core.config import EMPTY, Settings
 from netobj.core.service import ClassicClient, VoidService
 from netobj.deploy.launch import REMOTE_GRACE, launch, near_folder
 from netobj.deploy.progress import Report, reporter
@@ -34,8 +34,6 @@ $EXTRA_SETUP$
 serve(ServerCls, ServiceCls, logger=logger)
 """
 
-Settings = Mapping[str, Any]
-_NONE: Final[Settings] = {}
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _LOGGER: Final = logging.getLogger("netobj.ssh")
 
@@ -118,14 +116,14 @@ class DeployedServer(Closing):
         """True once it was closed, or the server or its ``ssh`` has ended."""
         return not self._finalizer.alive or self._ssh.ended
 
-    def connect(self, service: Any = VoidService, config: Settings = _NONE) -> Connection:
+    def connect(self, service: Any = VoidService, config: Settings = EMPTY) -> Connection:
         """A connection to the server; *service* and *config* as for :func:`netobj.connect`.
 
         Raises ConnectionLost if the server has ended, AuthenticationError if it is another.
         """
         return open_connection(self._stream(), service, config)
 
-    def classic_connect(self, config: Settings = _NONE) -> Connection:
+    def classic_connect(self, config: Settings = EMPTY) -> Connection:
         """A classic connection to the server; see :mod:`netobj.classic`."""
         return open_connection(self._stream(), ClassicClient, config)
 
