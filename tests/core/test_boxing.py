@@ -517,7 +517,7 @@ def test_deep_arrays_are_refused(wire: FakeWire, around: bytes, end: bytes) -> N
     most = DEFAULT_LIMITS[Limit.NESTING] + _LEVELS_OF_MESSAGES - bool(around)
     assert boxing_of(wire)[0].unbox(around + b"\x91" * most + end)
     for levels in (most + 1, 500, 5000):
-        with pytest.raises(ProtocolError, match="levels deep|malformed"):
+        with pytest.raises(ProtocolError, match=r"levels deep|malformed"):
             boxing_of(wire)[0].unbox(around + b"\x91" * levels + end)
 
 
