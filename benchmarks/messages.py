@@ -64,10 +64,8 @@ def messages() -> Iterator[tuple[str, bytes]]:
     for name, arguments in crafted.TAKEN.items():
         yield f"{name}, as many as are taken", crafted.request(*arguments())
     yield "numbers, as many as are taken", crafted.request(tuple(range(2**40, 2**40 + 249_000)))
-    yield (
-        "texts, as many as are taken",
-        crafted.request(*["text" * 15 + str(n) for n in range(249_000)]),
-    )
+    texts = ["text" * 14 + str(number) for number in range(249_000)]
+    yield "texts, as many as are taken", crafted.request(*texts)
     yield "as long as is taken", crafted.request(b"x" * (DEFAULT_LIMITS[Limit.FRAME] - 100))
 
 
