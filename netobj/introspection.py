@@ -29,6 +29,7 @@ from netobj.core.handle import RemoteObject
 from netobj.core.lookup import MISSING, bind, describe, find, instance_dict
 from netobj.core.outcomes import is_async
 from netobj.core.service import Service
+from netobj.errors import AccessDenied
 
 NAME: Final = "system"
 """Under which the root has it."""
@@ -240,13 +241,13 @@ class System:
         for step in outer:
             found = self._find(obj, step)
             if found is None or not _is_namespace(found.value):
-                raise AttributeError(
+                raise AccessDenied(
                     f"{self._side}: {step[:_LONGEST]!r} of {describe(obj)} is no namespace"
                 )
             obj = found.value
         found = self._find(obj, last)
         if found is None:
-            raise AttributeError(f"{self._side}: {describe(obj)} has no {last[:_LONGEST]!r}")
+            raise AccessDenied(f"{self._side}: {describe(obj)} has no {last[:_LONGEST]!r}")
         return found
 
     def _find(self, obj: object, name: str) -> Found | None:
@@ -274,7 +275,7 @@ class System:
         session = self._connection.session
         if _is_remote(found.value) or session.policy.has_own_rules(found.value):
             return None
-        return signature_of(found.value, session.config.allow_all_attrs)
+        return signature_of(found.value, session.config.allow_all_attrs, unquoted=True)
 
 
 _LONGEST: Final = 100

@@ -19,15 +19,16 @@ def without_addresses(text: str) -> str:
     return _ADDRESS.sub("", text) if _AT in text else text
 
 
-def signature_of(function: Any, shows_all: bool) -> str | None:
+def signature_of(function: Any, shows_all: bool, unquoted: bool = False) -> str | None:
     """The signature of *function* as text; None where it has none that can be told.
 
     Default values that are more than numbers are shown only where the peer *shows_all*: they may
-    be secrets, and their reprs code of the user's.
+    be secrets, and their reprs code of the user's. *unquoted*: annotations that are texts, as
+    ``from __future__ import annotations`` makes them, are shown as they were written.
 
-    >>> def connect(host: str, port: int = 22, key="secret"): ...
-    >>> signature_of(connect, False)
-    '(host: str, port: int = 22, key=...)'
+    >>> def connect(host: "str", port: int = 22, key="secret"): ...
+    >>> signature_of(connect, False), signature_of(connect, True, unquoted=True)
+    ("(host: 'str', port: int = 22, key=...)", "(host: str, port: int = 22, key='secret')")
     """
     import inspect  # 6 ms to import, and asked for by people only
 
@@ -35,15 +36,16 @@ def signature_of(function: Any, shows_all: bool) -> str | None:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return None
-    if shows_all:
-        return str(signature)
-    parameters = [
-        one.replace(annotation=_annotation(one.annotation), default=_default(one.default))
-        for one in signature.parameters.values()
-    ]
-    returns = _annotation(signature.return_annotation)
-    shown = signature.replace(parameters=parameters, return_annotation=returns)
-    return without_addresses(str(shown))
+    if not shows_all:
+        signature = _discreet(signature)
+    if unquoted:
+        parameters = [
+            one.replace(annotation=_unquoted(one.annotation))
+            for one in signature.parameters.values()
+        ]
+        returns = _unquoted(signature.return_annotation)
+        signature = signature.replace(parameters=parameters, return_annotation=returns)
+    return str(signature) if shows_all else without_addresses(str(signature))
 
 
 def document_of(obj: Any) -> str | None:
@@ -71,13 +73,15 @@ class _Text:
 _HIDDEN: Final = _Text("...")
 
 
-def _annotation(annotation: Any) -> Any:
-    """Annotations that are texts already are shown without quotes."""
+def _discreet(signature: Any) -> Any:
+    parameters = [
+        one
+        if one.default is one.empty or type(one.default) in _SHOWN_DEFAULTS
+        else one.replace(default=_HIDDEN)
+        for one in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)
+
+
+def _unquoted(annotation: Any) -> Any:
     return _Text(annotation) if type(annotation) is str else annotation
-
-
-def _default(default: Any) -> Any:
-    import inspect
-
-    shown = default is inspect.Parameter.empty or type(default) in _SHOWN_DEFAULTS
-    return default if shown else _HIDDEN
