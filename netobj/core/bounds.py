@@ -146,6 +146,32 @@ class _Look:
         check_keys([key for key, _ in pairs], self._limits[Limit.KEYS])
 
 
+def nests_deeper(array: tuple[Any, ...], most: int) -> bool:
+    """Whether tuples are inside one another more than *most* levels deep.
+
+    >>> nests_deeper((1, (2, (3,))), 3), nests_deeper((1, (2, (3,))), 2)
+    (False, True)
+    """
+    level = [array]
+    for _ in range(most):
+        level = [
+            item
+            for each in level
+            if tuple in map(type, each)  # at the speed of C, for those that are long
+            for item in each
+            if type(item) is tuple
+        ]
+        if not level:
+            return False
+    return True
+
+
+def check_nesting(array: tuple[Any, ...], most: int) -> None:
+    """Raise ProtocolError where :func:`nests_deeper`."""
+    if nests_deeper(array, most):
+        raise ProtocolError(f"tuples are inside one another more than {most} levels deep")
+
+
 def check_integer(payload: bytes, most: int) -> None:
     """Raise ProtocolError for an integer in *payload* that may have more than *most* bits."""
     if 8 * (len(payload) - 1) > most:
