@@ -26,9 +26,9 @@ def signature_of(function: Any, shows_all: bool, unquoted: bool = False) -> str 
     be secrets, and their reprs code of the user's. *unquoted*: annotations that are texts, as
     ``from __future__ import annotations`` makes them, are shown as they were written.
 
-    >>> def connect(host: "str", port: int = 22, key="secret"): ...
+    >>> def connect(host: str, port=22, key="secret"): ...
     >>> signature_of(connect, False), signature_of(connect, True, unquoted=True)
-    ("(host: 'str', port: int = 22, key=...)", "(host: str, port: int = 22, key='secret')")
+    ("(host: 'str', port=22, key=...)", "(host: str, port=22, key='secret')")
     """
     import inspect  # 6 ms to import, and asked for by people only
 
