@@ -531,23 +531,21 @@ def test_connections_that_do_not_tell_are_shown_too() -> None:
 @pytest.mark.parametrize("introspect", [True, "all"])
 def test_calls(kind: str, introspect: Any) -> None:
     service = Bank()
-    with serving(kind, service, introspect=introspect) as port, client(port) as conn:
-        with client(port) as other:
-            waiting = netobj.async_(conn.root.wait)()
-            assert service.entered.wait(HANG)
-            mine = conn.root.system.calls()
-            assert [one["name"] for one in mine] == ["Bank.wait()"]
-            assert mine[0]["seconds"] >= 0
-            assert mine[0]["address"] == "{}:{}".format(*conn.config.endpoints[0])
-            shown = conn.root.system.connections()["shown"]
-            assert mine[0]["connection"] == next(one["id"] for one in shown if one["own"])
-            theirs = other.root.system.calls()
-            assert [one["name"] for one in theirs] == (
-                ["Bank.wait()"] if introspect == "all" else []
-            )
-            service.go_on.set()
-            waiting.wait()
-            wait_until(lambda: conn.root.system.calls() == [])
+    told = serving(kind, service, introspect=introspect)
+    with told as port, client(port) as conn, client(port) as other:
+        waiting = netobj.async_(conn.root.wait)()
+        assert service.entered.wait(HANG)
+        mine = conn.root.system.calls()
+        assert [one["name"] for one in mine] == ["Bank.wait()"]
+        assert mine[0]["seconds"] >= 0
+        assert mine[0]["address"] == "{}:{}".format(*conn.config.endpoints[0])
+        shown = conn.root.system.connections()["shown"]
+        assert mine[0]["connection"] == next(one["id"] for one in shown if one["own"])
+        theirs = other.root.system.calls()
+        assert [one["name"] for one in theirs] == (["Bank.wait()"] if introspect == "all" else [])
+        service.go_on.set()
+        waiting.wait()
+        wait_until(lambda: conn.root.system.calls() == [])
 
 
 @pytest.mark.parametrize("kind", ["ThreadedServer", "AsyncServer", "aio.Server"])

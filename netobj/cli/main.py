@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from plumbum import cli
@@ -38,4 +39,5 @@ for _name, _command in (
 
 def main() -> None:
     """Run the command with the arguments of this process, and end it."""
+    logging.getLogger("netobj").addHandler(logging.NullHandler())  # its errors are one line
     Netobj.run(protected(sys.argv) if sys.argv[1:2] == ["call"] else sys.argv)
