@@ -24,7 +24,7 @@ from netobj.calls import Call, scope
 from netobj.core.access import Access
 from netobj.core.config import Introspect
 from netobj.core.documents import document_of, signature_of
-from netobj.core.exposure import Exposure, exposed, exposure_of, unwrapped
+from netobj.core.exposure import Exposure, Mounted, exposed, exposure_of, unwrapped
 from netobj.core.handle import RemoteObject
 from netobj.core.lookup import MISSING, bind, describe, find, instance_dict
 from netobj.core.outcomes import is_async
@@ -90,6 +90,7 @@ class Found(NamedTuple):
     value: Any
     exposure: Exposure | None
     callable: bool
+    namespace: bool = False
 
 
 class System:
@@ -119,9 +120,9 @@ class System:
     def methods(self) -> list[MethodInfo]:
         """What the caller may call, by name: signature, first line of the docstring, kind.
 
-        The methods of namespaces (attributes that are services) have dotted names. The kind is
-        function, coroutine (an ``async def``), stream, generator or class. Names that begin with
-        an underscore are left out, also where they may be used.
+        The methods of namespaces (groups, what is mounted, attributes that are services) have
+        dotted names. The kind is function, coroutine (an ``async def``), stream, generator or
+        class. Names that begin with an underscore are left out, also where they may be used.
         """
         names = self._listed(self._root, "", ())
         return sorted(names, key=lambda one: one["name"])
@@ -221,7 +222,7 @@ class System:
                 continue
             if found is None:
                 continue
-            if _is_namespace(found.value):
+            if found.namespace:
                 if len(above) < _DEEPEST and all(found.value is not one for one in above):
                     yield from self._listed(found.value, f"{prefix}{name}.", above)
             elif found.callable:
@@ -240,7 +241,7 @@ class System:
         *outer, last = name.split(".", _DEEPEST)
         for step in outer:
             found = self._find(obj, step)
-            if found is None or not _is_namespace(found.value):
+            if found is None or not found.namespace:
                 raise AccessDenied(
                     f"{self._side}: {step[:_LONGEST]!r} of {describe(obj)} is no namespace"
                 )
@@ -258,7 +259,7 @@ class System:
         policy = self._connection.session.policy
         if policy.has_own_rules(obj):
             value = policy.getattr(obj, name)
-            return Found(value, exposure_of(value), _is_callable(value))
+            return Found(value, exposure_of(value), _is_callable(value), _is_service(value))
         real = policy.attribute(obj, name, Access.GET)
         on_type, own = find(type(obj), real), (instance_dict(obj) or {}).get(real, MISSING)
         found = on_type if own is MISSING else own
@@ -267,9 +268,11 @@ class System:
         exposure = exposure_of(found)
         if exposure is None and obj is self._root:
             exposure = self._connection.session.root_exposure
+        if own is MISSING and type(found) is Mounted:
+            return Found(found.what, exposure, _is_callable(found.what), True)
         if own is MISSING and _is_routine(found):
             return Found(bind(found, obj), exposure, True)
-        return Found(found, exposure, _is_callable(found))
+        return Found(found, exposure, _is_callable(found), _is_service(found))
 
     def _signature(self, found: Found) -> str | None:
         session = self._connection.session
@@ -295,7 +298,7 @@ def _is_callable(value: object) -> bool:
     return find(type(value), "__call__") is not MISSING
 
 
-def _is_namespace(value: object) -> bool:
+def _is_service(value: object) -> bool:
     return issubclass(type(value), Service)
 
 

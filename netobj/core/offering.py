@@ -29,6 +29,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
 
     def __init__(self, policy: Policy, owner: object, name: str, offered: object) -> None:
         vars(self).update(vars(policy))
+        self._policy = policy  # as long as it lives it is told when names may be hidden
         self._owner = owner
         self._name = name
         self._offered = offered
