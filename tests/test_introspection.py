@@ -555,3 +555,85 @@ def test_streams_run_until_they_end(kind: str) -> None:
             assert next(items) == 0
             assert [one["name"] for one in conn.root.system.calls()] == ["Bank.drip()"]
         wait_until(lambda: conn.root.system.calls() == [])
+
+
+# --- functions as services -------------------------------------------------------------------
+
+
+def calculator() -> netobj.FunctionService:
+    """A service of functions: plain, in groups, renamed, mounted."""
+    svc = netobj.FunctionService("calc")
+
+    @svc.register
+    def add(a: int, b: int = 2) -> int:
+        """The sum."""
+        return a + b
+
+    @svc.register(name="slow", group="maths.heavy")
+    async def slow_sum(*numbers: int) -> int:
+        return sum(numbers)
+
+    @svc.register
+    async def tick(most: int) -> Any:
+        for number in range(most):
+            yield number
+
+    svc.mount("helper", Helper())
+    svc.mount("vault", Vault())
+    return svc
+
+
+@pytest.mark.parametrize("kind", ["ThreadedServer", "AsyncServer", "aio.Server"])
+def test_functions_and_groups(kind: str) -> None:
+    with serving(kind, calculator(), introspect=True) as port, client(port) as conn:
+        found = {one["name"]: one["kind"] for one in conn.root.system.methods()}
+        assert {
+            "add": "function",
+            "tick": "stream",
+            "maths.heavy.slow": "coroutine",
+            "helper.help_out": "function",
+            "vault.open": "function",
+        }.items() <= found.items()
+        assert not {"slow_sum", "register", "mount", "vault.burn"} & found.keys()
+        assert conn.root.system.signature("add") == "(a: int, b: int = 2) -> int"
+        assert conn.root.system.help("helper.help_out") == "Of an object that is no namespace."
+        for name in found:
+            target = conn.root
+            for step in name.split("."):
+                target = getattr(target, step)
+
+
+def test_renamed_functions_have_the_peers_name() -> None:
+    class Renamed(netobj.Service):
+        @netobj.exposed(name="public")
+        def internal(self) -> None:
+            """Renamed."""
+
+    with local(Renamed) as conn:
+        names = [one["name"] for one in conn.root.system.methods()]
+        assert "public" in names
+        assert "internal" not in names
+        assert conn.root.system.help("public") == "Renamed."
+        with pytest.raises(AccessDenied):
+            conn.root.system.help("internal")
+
+
+def test_who_is_elsewhere_is_not_told_of_what_is_local() -> None:
+    class Here(netobj.Service):
+        @netobj.exposed(local_only=True)
+        def here(self) -> None:
+            """Local."""
+
+        @netobj.exposed
+        def anywhere(self) -> None:
+            """Not local."""
+
+    elsewhere = (("10.0.0.1", 1), ("10.0.0.2", 2))
+    for endpoints, shown in ((None, True), (elsewhere, False)):
+        with local(Here, endpoints=endpoints) as conn:
+            names = [one["name"] for one in conn.root.system.methods()]
+            assert ("here" in names) is shown
+            assert "anywhere" in names
+            if not shown:
+                with pytest.raises(AttributeError):
+                    conn.root.system.help("here")

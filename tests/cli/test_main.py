@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import doctest
 import os
+import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ import pytest
 import netobj
 from certificates import Certificates
 from netobj.auth import TokenAuthenticator
+from netobj.cli.calling import protected
 from netobj.cli.main import Netobj
 from patience import HANG
 
@@ -73,6 +78,27 @@ def test_the_program_lists_calls_and_pings(port: int) -> None:
     code, out, err = run("ping", f"localhost:{port}", "-c", "2")
     assert (code, err) == (0, "")
     assert "2 round trips" in out
+
+
+PAGE = (ROOT / "docs" / "command.rst").read_text(encoding="utf-8")
+PROGRAM = textwrap.dedent(
+    PAGE.split(".. the service begins")[1].split(".. the service ends")[0].split("python\n", 1)[1]
+)
+SHOWN = re.findall(r"^    \$ netobj (.*)\n((?:    [^$].*\n)*)", PAGE, re.MULTILINE)
+
+
+def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(SHOWN) == 8
+    names: dict[str, Any] = {}
+    exec(PROGRAM.replace("port=18812", "port=0"), names)
+    with names["server"] as server:
+        for line, shown in SHOWN:
+            argv = ["netobj", *shlex.split(line.replace("localhost", f"localhost:{server.port}"))]
+            Netobj.run(protected(argv), exit=False)
+            got = "".join(capsys.readouterr()).replace(str(server.port), "18812")
+            same = doctest.OutputChecker().check_output
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            assert same(textwrap.dedent(shown), got, flags), got
 
 
 def test_the_entry_point_is_the_program() -> None:
