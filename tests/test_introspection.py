@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -637,3 +642,28 @@ def test_who_is_elsewhere_is_not_told_of_what_is_local() -> None:
             if not shown:
                 with pytest.raises(AttributeError):
                     conn.root.system.help("here")
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import netobj
+class Green(netobj.Service):
+    @netobj.exposed
+    def echo(self, value: int) -> int: return value
+with netobj.GeventServer(Green, hostname="127.0.0.1", introspect=True) as server:
+    with netobj.connect("127.0.0.1", server.port) as conn:
+        print(conn.root.system.signature("echo"), conn.root.system.connections()["count"])
+"""
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+def test_gevent_server() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GEVENT],
+        capture_output=True,
+        text=True,
+        timeout=2 * HANG,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert (done.stdout, done.stderr) == ("(value: int) -> int 1\n", "")
