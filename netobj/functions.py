@@ -2,8 +2,8 @@
 
 Each service and each group in it has a class of its own, which is made with it. What is registered
 lies in there as a static method with a mark, so that to the access policy, to descriptions, ``dir``
-and ``help`` it is a method like any other. The user's own function is not touched: what is marked is
-a copy of it, which shares its code, or a function that calls it.
+and ``help`` it is a method like any other. The user's own function is not touched: what is marked
+is a copy of it, which shares its code, or a function that calls it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A pool is made when it is first used; when a worker crashes, what the pool runs and holds fails, and
 the next call makes another pool. What goes to a worker is pickled here: the function by its name,
-and arguments that are plain values. Nothing is unpickled but what came from our own workers, and the
-workers unpickle nothing but what came from here.
+and arguments that are plain values. Nothing is unpickled but what came from our own workers, and
+the workers unpickle nothing but what came from here.
 
 ``_lock`` protects the table of pools; making a pool starts no process yet.
 """

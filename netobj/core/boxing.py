@@ -29,7 +29,7 @@ import msgpack
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.bounds import SMALL, Weight, check_nesting, unchecked
+from netobj.core.bounds import MOST_COPIED, SMALL, Weight, check_nesting, unchecked
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.flow import Flow
@@ -49,6 +49,7 @@ from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 MAX_NUMBER: Final = 2**63
 _CONTAINERS: Final = frozenset(values.CONTAINERS)
 _EXPORT: Final = int(Ext.EXPORT)
+_BIG_INT: Final = int(Ext.BIG_INT)
 _HOME: Final = int(Ext.HOME)
 _MAX_NAMED_TUPLES: Final = 1000
 _LEVELS_OF_MESSAGES: Final = 6
@@ -546,7 +547,7 @@ class Boxing:
             self._made = 0
         if len(body) <= unchecked(self._limits):
             return self._unpack_plain(body)
-        self._weight = Weight(self._most_items, len(body))
+        self._weight = Weight(self._most_items)
         try:
             return self._unpack_plain(body)
         finally:
@@ -571,13 +572,17 @@ class Boxing:
             return self.make_proxy(self._import(data))
         if code == _HOME:
             return self.home(_number(data))
+        leaf = values.LEAVES.get(code)
+        if leaf is not None:
+            return leaf(data, self._unpack_inner)
+        if code == _BIG_INT:
+            return values.decode_integer(data, self._limits[Limit.INTEGER])
         return self._nested(code, data, self._unpack_inner)
 
     def _ext_in_copy(self, code: int, data: bytes) -> Any:
-        if code in (_EXPORT, _HOME):
-            return self._ext(code, data)
-        as_copied = code in values.COPIED_CODES
-        return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_inner)
+        if code in values.COPIED_CODES:
+            return self._nested(code, data, self._unpack_copied)
+        return self._ext(code, data)
 
     def _unpack_plain(self, data: bytes) -> Any:
         weight = self._weight
@@ -602,7 +607,7 @@ class Boxing:
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
         most_keys = len(blob)  # it was asked for, and runs where it is waited for
-        weight = Weight(MOST_IN_COPY, len(blob))
+        weight = Weight(MOST_IN_COPY, MOST_COPIED + 4 * len(blob))
         hook = _blob_hook(self._limits[Limit.NESTING], self._limits[Limit.INTEGER], weight)
         return values.unpack_copy(blob, hook, len(blob), most_keys, weight.count)
 
@@ -626,9 +631,6 @@ class Boxing:
         if special is None:
             raise ProtocolError(f"the extension code {code} is not one of the protocol's")
         return special(self, data)
-
-    def _decode_integer(self, data: bytes) -> int:
-        return values.decode_integer(data, self._limits[Limit.INTEGER])
 
     def _decode_named_tuple(self, data: bytes) -> Any:
         name, fields, items = self._unpack_inner(data)
@@ -755,7 +757,6 @@ class Boxing:
 
 
 _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
-    Ext.BIG_INT: Boxing._decode_integer,
     Ext.NAMED_TUPLE: Boxing._decode_named_tuple,
     Ext.COPY: Boxing._decode_copy,
     Ext.BIG_BYTES: Boxing._decode_big,
@@ -788,7 +789,7 @@ def _blob_hook(levels_left: int, most_bits: int, weight: Weight) -> values.ExtHo
         return values.unpack_copy(data, hook, len(data), len(data), weight.count)
 
     def ext(code: int, data: bytes) -> Any:
-        if code == Ext.BIG_INT:
+        if code == _BIG_INT:
             return values.decode_integer(data, most_bits)
         decoder = values.DECODERS.get(code)
         if decoder is None and code not in values.HASHING:

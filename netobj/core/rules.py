@@ -492,7 +492,7 @@ def is_local(endpoints: Any) -> bool:
     if isinstance(own, str | bytes) or isinstance(peer, str | bytes):  # paths
         return True
     host = peer[0] if isinstance(peer, tuple) and peer else None
-    return isinstance(host, str) and host.startswith(("127.", "::ffff:127.")) or host == "::1"
+    return (isinstance(host, str) and host.startswith(("127.", "::ffff:127."))) or host == "::1"
 
 
 def class_attributes(tp: type) -> dict[str, Any]:
