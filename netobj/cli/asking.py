@@ -18,20 +18,22 @@ class Asking(Security):
     """A command that asks the server at an address something, and exits with 1 if that fails."""
 
     timeout = cli.SwitchAttr(
-        ["-t", "--timeout"], cli.Range(0, 10**9), argname="SECONDS", help="give up after that time"
+        ["-t", "--timeout"],
+        cli.Range(0, 10**9),
+        argname="SECONDS",
+        help="once connected, give up after that time",
     )
 
     def asked(self, address: str, *args: str) -> int:
         """Connect to *address* and :meth:`ask`; returns what the process exits with."""
         seconds = cast("int | None", self.timeout)
         try:
-            with nullcontext() if seconds is None else deadline(seconds):
-                try:
-                    conn = connected(address, self.security())
-                except (OSError, ValueError, NetobjError) as exc:
-                    return self.failed(str(exc) or error_text(exc))
-                with conn:
-                    return self.ask(conn, *args)
+            try:
+                conn = connected(address, self.security())
+            except (OSError, ValueError, NetobjError) as exc:
+                return self.failed(str(exc) or error_text(exc))
+            with conn, nullcontext() if seconds is None else deadline(seconds):
+                return self.ask(conn, *args)
         except BrokenPipeError:
             drop_stdout()
             return 1
