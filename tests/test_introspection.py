@@ -417,6 +417,13 @@ def test_the_policys_settings_hold() -> None:
     assert "callback" not in names(exposed_prefix="other_")
 
 
+def test_a_name_that_is_open_and_not_there_is_refused() -> None:
+    with local(Bank, allow_public_attrs=True) as conn:
+        for ask in (conn.root.system.help, conn.root.system.signature):
+            with pytest.raises(AccessDenied, match="has no 'no_such_name'"):
+                ask("no_such_name")
+
+
 def test_who_may_do_all_sees_default_values() -> None:
     with local(Bank, allow_all_attrs=True) as conn:
         assert conn.root.system.signature("vault.open") == "(code: str = 'secret') -> None"
