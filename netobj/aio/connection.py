@@ -13,6 +13,7 @@ from netobj.core.config import Config, ConfigMapping
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.numbers import numbers
 from netobj.errors import ConnectionLost, PingError
+from netobj.introspection import introspect
 
 
 class Connection(Link):
@@ -34,6 +35,7 @@ class Connection(Link):
     def _reconfigure(self, config: Config) -> None:
         self.config = config
         self.session.reconfigure(config)
+        introspect(self)
 
     @property
     def root(self) -> Any:

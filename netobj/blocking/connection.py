@@ -26,6 +26,7 @@ from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.errors import AsyncResultTimeout, ConnectionLost, PingError
+from netobj.introspection import introspect
 
 LAST_CALLS: Final = 0.4
 """Seconds that calls of ``before_closed`` have."""
@@ -352,6 +353,7 @@ class Connection(Link, Closing):
         self.config = config
         self._limit = config.sync_request_timeout
         self.session.reconfigure(config)
+        introspect(self)
         if config.serve is Serve.CALLER:
             self.dispatcher.serve_by_caller()
 
