@@ -29,6 +29,7 @@ from netobj.errors import AuthenticationError
 from netobj.greetings import greeting
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.sockets import address_text, bind_unix, unlink
+from netobj.taking_turns import Room
 
 _UNIX: Final = getattr(socket, "AF_UNIX", None)
 
@@ -122,6 +123,7 @@ class Server:
         self._failure: OSError | None = None  # why nobody can be accepted any more
         self._stop = asyncio.Event()
         self._grace = 0.0
+        self._room: Room | None = None  # that of several processes
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -158,7 +160,7 @@ class Server:
             sock = bind_unix(path)
         listeners = await bind(host, port) if sock is None else [sock]
         reaction = Host(self._accepted, self._refuse, self._fail)
-        self._listening = Listening(listeners, reaction, self.logger)
+        self._listening = Listening(listeners, reaction, self.logger, self._room)
         try:
             self._check_reach(listeners)
             self._listening.begin(self._backlog)
@@ -184,11 +186,21 @@ class Server:
         sock.setblocking(False)
         if self._stop.is_set():
             sock.close()
-        elif len(self._connections) + len(self._admitting) >= self._max_connections:
+        elif not self._has_room():
             self._refuse(sock, full(self._max_connections))
         else:
             self._admitting.add(sock)
             self._follow(self._arriving, self._admit(sock, address))
+
+    def _has_room(self) -> bool:
+        """Whether one more may come; then it has its place in the room of all processes."""
+        if len(self._connections) + len(self._admitting) >= self._max_connections:
+            return False
+        return self._room is None or self._room.try_take()
+
+    def _give_back(self) -> None:
+        if self._room is not None:
+            self._room.give()
 
     def _refuse(self, sock: socket.socket, reason: str) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
@@ -219,7 +231,9 @@ class Server:
         except Exception as exc:
             self._log_failure(address, exc)
         finally:
-            self._admitting.discard(sock)
+            if sock in self._admitting:  # there is no connection, which would have taken its place
+                self._admitting.discard(sock)
+                self._give_back()
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
         what = "authentication" if self._asks else "accepting"
@@ -294,6 +308,7 @@ class Server:
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._give_back()
         self._follow(self._ending, connection.wait_closed())
 
     def _follow(
@@ -334,6 +349,18 @@ class Server:
         """Have :meth:`serve_forever` close the server; to be called on the loop."""
         self._grace = max(self._grace, grace)
         self._stop.set()
+
+    def share(self, room: Room) -> None:
+        """Accept from the socket as other processes do, as many clients as there is *room* for.
+
+        To be called before :meth:`start`.
+        """
+        self._room = room
+
+    def cut(self) -> None:
+        """Close the connections whose calls :meth:`close` has given time, now; on the loop."""
+        for connection in self._connections:
+            self._follow(self._ending, connection.close())
 
     async def close(self, grace: float = 0) -> tuple[Call, ...]:
         """Stop accepting, and close every connection. Closing twice does no harm.
