@@ -177,8 +177,9 @@ class PreforkServer(Server):
                     listener.close()
             table.mine = seat
             room = SharedRoom(seats, table, seat, self.max_connections, not self.reuse_port)
-            seats.accept(seat, True)
-            run_worker(self._server, mine, room, control, self._core(seat))
+            if self._cores:
+                os.sched_setaffinity(0, {self._cores[seat % len(self._cores)]})
+            run_worker(self._server, mine, room, control, lambda: seats.leave(seat))
 
         def let_go() -> None:
             for listener in listeners:
@@ -189,9 +190,6 @@ class PreforkServer(Server):
             Master(seats, work, link, program, self.grace, table.forget, let_go).run()
         finally:
             leave(1)
-
-    def _core(self, seat: int) -> int | None:
-        return self._cores[seat % len(self._cores)] if self._cores else None
 
     def _tell(self, order: Order) -> None:
         tell(self._link, order.packed())
@@ -235,6 +233,8 @@ class PreforkServer(Server):
             asked = self._closed or self._interrupts > 0
             self.close()
             self._over.wait()  # another thread may be about it
+            if self._link is not None:
+                self._link.close()
         if self._status and not asked:
             how = how_it_ended(self._status)
             raise RuntimeError(
@@ -333,8 +333,8 @@ def _made(server: Callable[..., Server], settings: dict[str, Any]) -> Server:
     made = server(**settings)
     if not isinstance(made, _KINDS):
         raise ValueError(
-            f"PreforkServer: server={server!r} makes a {type(made).__name__}, and a worker runs one "
-            f"of {', '.join(kind.__name__ for kind in _KINDS)}"
+            f"PreforkServer: server={server!r} makes a {type(made).__name__}, and a worker runs "
+            f"one of {', '.join(kind.__name__ for kind in _KINDS)}"
         )
     if made.executor is not None:
         raise ValueError("PreforkServer takes no executor: its threads are not in the workers")

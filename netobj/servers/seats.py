@@ -13,8 +13,7 @@ _CELL: Final = 8
 class Seats:
     """The places of *count* workers, in memory that they share; made before the fork.
 
-    A cell is written by one process at a time: the master sets the number of the process and
-    clears the seat, the worker says that it accepts.
+    The master takes and clears seats; a worker only says that it is about to leave.
     """
 
     def __init__(self, count: int) -> None:
@@ -37,10 +36,11 @@ class Seats:
     def take(self, seat: int, pid: int) -> None:
         """A worker was started."""
         self._pids[seat] = pid
+        self._accepting[seat] = 1
 
-    def accept(self, seat: int, does: bool) -> None:
-        """The worker of *seat* accepts clients from now on, or no more."""
-        self._accepting[seat] = does
+    def leave(self, seat: int) -> None:
+        """The worker accepts no clients any more."""
+        self._accepting[seat] = 0
 
     def clear(self, seat: int) -> None:
         """The worker has ended."""
@@ -50,11 +50,12 @@ class Seats:
 class SharedRoom:
     """The room for clients of all workers, seen by that of *seat*.
 
-    A :class:`netobj.taking_turns.Room`: *most* clients in all, and who has the fewest takes the
-    next one.
+    A :class:`netobj.taking_turns.Room`: *most* clients in all; if *even*, who has the fewest
+    takes the next one.
     """
 
-    def __init__(self, seats: Seats, table: SharedTable, seat: int, most: int) -> None:
+    def __init__(self, seats: Seats, table: SharedTable, seat: int, most: int, even: bool) -> None:
+        self._even = even
         self._seats = seats
         self._seat = seat
         self._slots = SharedSlots(table, "the clients of the server", most)
@@ -69,6 +70,8 @@ class SharedRoom:
 
     def may_leave(self) -> bool:
         """Whether another process has fewer clients, and should take who comes next."""
+        if not self._even:
+            return False
         counts = self._slots.counts()
         mine = counts[self._seat]
         pairs = zip(counts, self._seats.accepting, strict=True)

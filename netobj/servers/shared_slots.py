@@ -134,6 +134,7 @@ class SharedSlots:
     >>> slots.give()
     >>> slots.try_take()
     True
+    >>> table.close()
     """
 
     look: Final = LOOK

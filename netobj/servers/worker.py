@@ -20,11 +20,16 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_worker(
-    server: Server, listener: socket.socket, room: Room, control: socket.socket, core: int | None
+    server: Server,
+    listener: socket.socket,
+    room: Room,
+    control: socket.socket,
+    leaves: Callable[[], object],
 ) -> NoReturn:
     """Serve with *server* until *control* says otherwise, or ends; then end this process.
 
-    For the child of a fork, with its signals still blocked. *core*: the one to run on, or any.
+    For the child of a fork, with its signals still blocked. *leaves* is called when it begins to
+    end.
     """
     status = 1
     try:
@@ -36,10 +41,8 @@ def run_worker(
             signal.signal(number, _noted)
         signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        if core is not None:
-            os.sched_setaffinity(0, {core})
         server.accept_from(listener, room)
-        watch = _Watch(server, control, told)
+        watch = _Watch(server, control, told, leaves)
         threading.Thread(target=watch.run, name="netobj orders", daemon=True).start()
         server.start()
         status = 0
@@ -66,7 +69,14 @@ def _noted(_number: int, _frame: object) -> None:
 class _Watch:
     """A worker's thread that hears what is wanted of it, while the main thread serves."""
 
-    def __init__(self, server: Server, control: socket.socket, signals: socket.socket) -> None:
+    def __init__(
+        self,
+        server: Server,
+        control: socket.socket,
+        signals: socket.socket,
+        leaves: Callable[[], object],
+    ) -> None:
+        self._leaves = leaves
         self._server = server
         self._control = control
         self._orders = Orders(control)
@@ -90,6 +100,7 @@ class _Watch:
                     self._obey(order)
 
     def _obey(self, order: Order) -> None:
+        self._leaves()
         if order.cut:
             self._leave(self._server.cut)
         else:
