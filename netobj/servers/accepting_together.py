@@ -30,6 +30,7 @@ class SharedListening(Listening):
         super().__init__(lambda: sock, refuse, log, None)
         sock.setblocking(False)  # another may be quicker
         self._turn = Turn(room, sock)
+        self._inside = False  # a thread is in accept()
         self._here, self._there = socket.socketpair()
         self._there.setblocking(False)
         self._woken = select.poll()
@@ -40,16 +41,21 @@ class SharedListening(Listening):
 
     def accept(self) -> Accepted | None:
         """Who comes next; None also if another process was quicker, or this one is to end."""
-        if not self._my_turn(self.bound()):
-            return None
+        with self._lock:
+            sock = self.bound()
+            self._inside = True
         try:
-            return super().accept()
+            return super().accept() if self._my_turn(sock) else None
         except BlockingIOError:
             return None
         except OSError as exc:
             if exc.errno == errno.EINVAL:  # the server is being closed: this will be told, too
                 return None
             raise
+        finally:
+            with self._lock:
+                self._inside = False
+            self._let_go()
 
     def _my_turn(self, sock: socket.socket) -> bool:
         """Wait until somebody comes who is for this process; False if it accepts no more."""
@@ -81,3 +87,11 @@ class SharedListening(Listening):
         self.interrupt()
         if sock is not None:
             close_quietly(sock)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what wakes a thread in :meth:`accept`, if there is none and will be none."""
+        with self._lock:
+            if self.closed and not self._inside:
+                self._here.close()
+                self._there.close()

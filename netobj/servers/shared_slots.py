@@ -18,7 +18,7 @@ import mmap
 import sys
 import tempfile
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -127,6 +127,8 @@ class SharedTable:
 class SharedSlots:
     """*limit* slots for all workers together, under a *name*, which is the same in each of them.
 
+    *missed* is called when there was none: whoever waits now has to look again.
+
     >>> table = SharedTable(workers=2)
     >>> slots = SharedSlots(table, "ovens", 1)
     >>> slots.try_take(), slots.try_take()
@@ -137,17 +139,24 @@ class SharedSlots:
     >>> table.close()
     """
 
-    look: Final = LOOK
-    """Seconds after which who waits is to try again: a slot may be given by another process."""
-
-    def __init__(self, table: SharedTable, name: Hashable, limit: int) -> None:
-        self.limit = limit
+    def __init__(
+        self,
+        table: SharedTable,
+        name: Hashable,
+        limit: int,
+        missed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._limit = limit
+        self._missed = missed
         self._table = table
         self._key = hashlib.blake2b(repr(name).encode(), digest_size=_KEY).digest()
 
     def try_take(self) -> bool:
         """Take a slot for this process; False if there is none, without waiting for one."""
-        return self._table.take(self._key, self.limit)
+        taken = self._table.take(self._key, self._limit)
+        if not taken:
+            self._missed()
+        return taken
 
     def give(self) -> None:
         """Give back a slot that this process has taken."""
