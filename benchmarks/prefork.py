@@ -1,12 +1,12 @@
 """Calls that compute, from eight client processes: a ``ThreadedServer`` beside a ``PreforkServer``.
 
-``python benchmarks/prefork.py [seconds [rounds]]``: each call is 20 ms of Python. In each round (5 by
-default) each of both serves for so many seconds (4), one after the other, each time in processes of
-their own. It prints calls per second, the processor time of the server's processes for each call, and
-how many cores they have had; and how much faster the workers were, in the median of the rounds.
+``python benchmarks/prefork.py [seconds [rounds]]``: each call is 20 ms of Python. In each round (5
+by default) each server has so many seconds (4), one after the other, each time in processes of its
+own. It prints calls per second, the processor time of the server's processes for each call, and how
+many cores they have had; and how much faster the workers were, in the median of the rounds.
 
-Where other programs want the processor, the workers get fewer cores than there are: the figure to look
-at is then the ratio of both servers' processor time per call, which ought to be the same.
+Where other programs want the processor, the workers get fewer cores than there are. Then look at
+the processor time of each call, which ought to be that of a ``ThreadedServer``.
 """
 
 from __future__ import annotations

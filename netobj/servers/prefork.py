@@ -25,6 +25,7 @@ from netobj.servers.listening import listen_at, shutdown
 from netobj.servers.master import Master, how_it_ended
 from netobj.servers.orders import END_PATIENCE, Order, Reports, tell
 from netobj.servers.seats import Seats, SharedRoom
+from netobj.servers.shared_limits import share_limits
 from netobj.servers.shared_slots import SharedTable
 from netobj.servers.signals import Alarm, alarmed, handled
 from netobj.servers.thread_pool import ThreadPoolServer
@@ -58,7 +59,9 @@ class PreforkServer(Server):
     A worker that dies is replaced, at once if it has lived for a while, and later and later if not.
     Ctrl-C, SIGTERM and :meth:`close` end all of them: they stop accepting, and calls have *grace*
     seconds; a second signal cuts them. None outlives the program, not even if that is killed.
-    *max_connections* holds for all workers together. They are registered as one server.
+    *max_connections* holds for all workers together, and so does the ``limit`` of an exposed function
+    (see :func:`netobj.exposed`), unless that is for each connection or address. They are registered
+    as one server.
 
     Workers are forked from a process that is itself forked when the server begins, and from then on
     does nothing else. So begin where no other thread may have locked what a worker needs: before
@@ -179,6 +182,7 @@ class PreforkServer(Server):
             room = SharedRoom(seats, table, seat, self.max_connections, not self.reuse_port)
             if self._cores:
                 os.sched_setaffinity(0, {self._cores[seat % len(self._cores)]})
+            share_limits(self.service, table)
             run_worker(self._server, mine, room, control, lambda: seats.leave(seat))
 
         def let_go() -> None:
