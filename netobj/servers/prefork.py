@@ -24,7 +24,7 @@ from netobj.servers.base import Server
 from netobj.servers.listening import listen_at, shutdown
 from netobj.servers.master import Master, how_it_ended
 from netobj.servers.orders import END_PATIENCE, Order, Reports, tell
-from netobj.servers.seats import Seats, SharedRoom
+from netobj.servers.seats import Seats, SharedRoom, slots_for_clients
 from netobj.servers.shared_limits import share_limits
 from netobj.servers.shared_slots import SharedTable
 from netobj.servers.signals import Alarm, alarmed, handled
@@ -59,15 +59,15 @@ class PreforkServer(Server):
     A worker that dies is replaced, at once if it has lived for a while, and later and later if not.
     Ctrl-C, SIGTERM and :meth:`close` end all of them: they stop accepting, and calls have *grace*
     seconds; a second signal cuts them. None outlives the program, not even if that is killed.
-    *max_connections* holds for all workers together, and so does the ``limit`` of an exposed function
-    (see :func:`netobj.exposed`), unless that is for each connection or address. They are registered
-    as one server.
+    *max_connections* holds for all workers together, and so does the ``limit`` of a function (see
+    :func:`netobj.exposed`), unless that is for each connection or address. They are registered as
+    one server.
 
     Workers are forked from a process that is itself forked when the server begins, and from then on
     does nothing else. So begin where no other thread may have locked what a worker needs: before
     other threads are started, best of all. Only where there is ``fork``, OSError elsewhere. An
-    *executor* is refused with a ValueError. ``processes`` are the ids of the workers;
-    ``connections`` stays empty, since they are the workers'.
+    *executor* is refused with a ValueError. ``processes`` are the ids of the workers, and ``counts``
+    says how many clients each has; ``connections`` stays empty, since they are the workers'.
 
     >>> import netobj
     >>> class PidService(netobj.Service):
@@ -106,6 +106,7 @@ class PreforkServer(Server):
         settings = {name: one for name, one in settings.items() if name not in _BY_REGISTRY}
         self._server = _made(server, {**settings, "logger": self.logger})
         self._seats: Seats | None = None  # while the workers run, and after that
+        self._table: SharedTable | None = None  # while they run
         self._more: list[socket.socket] = []  # the other workers' sockets, with reuse_port
         self._link: socket.socket | None = None  # to the master
         self._interrupts = 0
@@ -118,6 +119,15 @@ class PreforkServer(Server):
     def processes(self) -> tuple[int, ...]:
         """The ids of the workers that run."""
         return () if self._seats is None else self._seats.processes
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many clients each of the workers has, those who are logging in included."""
+        with self._lock:
+            table = self._table
+            if table is None:
+                return (0,) * self.workers
+            return tuple(slots_for_clients(table, self.max_connections).counts())
 
     def _bind(self) -> socket.socket:
         first = super()._bind()
@@ -160,8 +170,7 @@ class PreforkServer(Server):
                 raise
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            table.close()
-            self._seats, self._link, self._master = seats, here, pid
+            self._seats, self._table, self._link, self._master = seats, table, here, pid
 
     def _be_master(
         self,
@@ -237,8 +246,7 @@ class PreforkServer(Server):
             asked = self._closed or self._interrupts > 0
             self.close()
             self._over.wait()  # another thread may be about it
-            if self._link is not None:
-                self._link.close()
+            self._let_go()
         if self._status and not asked:
             how = how_it_ended(self._status)
             raise RuntimeError(
@@ -325,6 +333,15 @@ class PreforkServer(Server):
             if self._master:
                 os.kill(self._master, signal.SIGKILL)  # then its workers end by themselves
         self._await_master(END_PATIENCE)
+
+    def _let_go(self) -> None:
+        """The workers have ended: what was there to speak with them is of no use any more."""
+        with self._lock:
+            table, self._table = self._table, None
+        if self._link is not None:
+            self._link.close()
+        if table is not None:
+            table.close()
 
     def _await_master(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -47,6 +47,11 @@ class Seats:
         self._pids[seat] = self._accepting[seat] = 0
 
 
+def slots_for_clients(table: SharedTable, most: int) -> SharedSlots:
+    """A slot for each client, who has connected and may be about to log in."""
+    return SharedSlots(table, "the clients of the server", most)
+
+
 class SharedRoom:
     """The room for clients of all workers, seen by that of *seat*.
 
@@ -58,7 +63,7 @@ class SharedRoom:
         self._even = even
         self._seats = seats
         self._seat = seat
-        self._slots = SharedSlots(table, "the clients of the server", most)
+        self._slots = slots_for_clients(table, most)
 
     def try_take(self) -> bool:
         """Take a place for a newcomer; False if there is none in all the processes."""

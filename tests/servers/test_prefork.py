@@ -128,6 +128,8 @@ def test_every_worker_serves(kind: Any) -> None:
         assert len(found) == 2
         assert os.getpid() not in found
         assert server.connections == ()
+        assert all(server.counts)
+    assert server.counts == (0, 0)
 
 
 def test_a_service_that_is_shared_is_copied_into_each_worker(kind: Any) -> None:
