@@ -17,6 +17,7 @@ from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.listening import Host, Listening, bind
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
+from netobj.aio.signals import on_signals
 from netobj.aio.wire import Wire, new_wire
 from netobj.aio.workers import Workers
 from netobj.auth.authenticator import FOREVER, REFUSALS, Authenticator, serving
@@ -27,7 +28,7 @@ from netobj.core.config import EMPTY, Settings, settings_for
 from netobj.core.service import instance_of
 from netobj.errors import AuthenticationError
 from netobj.greetings import greeting
-from netobj.refusing import MAX_CONNECTIONS, full, refuse
+from netobj.refusing import MAX_CONNECTIONS, full, one_grace, refuse
 from netobj.sockets import address_text, bind_unix, unlink
 from netobj.taking_turns import Room
 
@@ -46,6 +47,8 @@ class Server:
     to bind, by default all; *port* 0 lets the system choose; *path*: a Unix socket instead; *sock*:
     a socket that is bound already. *config*: settings of each connection. *max_connections*: who
     comes when there are as many, those who are about to log in included, is told so and let go.
+    *grace*, or *graceful_timeout*: seconds that calls have to end when a signal ends
+    :meth:`run_forever`.
 
     *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
     :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
@@ -87,6 +90,8 @@ class Server:
         workers: int = WORKERS,
         max_connections: int = MAX_CONNECTIONS,
         backlog: int = 1024,
+        grace: float | None = None,
+        graceful_timeout: float | None = None,
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
     ) -> None:
@@ -104,6 +109,7 @@ class Server:
                 )
         self.service = service
         self.logger = logger or logging.getLogger("netobj")
+        self.grace = one_grace(grace, graceful_timeout)
         self._where = (host, port, path, sock)
         self._ssl = context
         self._authenticator = serving(authenticator, context is not None or unix)
@@ -124,6 +130,8 @@ class Server:
         self._stop = asyncio.Event()
         self._grace = 0.0
         self._room: Room | None = None  # that of several processes
+        self._interrupted = False  # by a signal
+        self._cut: list[Call] = []  # by cut()
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -345,6 +353,23 @@ class Server:
             raise self._failure
         return cut
 
+    async def run_forever(self) -> tuple[Call, ...]:
+        """As :meth:`serve_forever`, and Ctrl-C or SIGTERM end it, too, in the main thread.
+
+        Calls that run then have ``grace`` seconds to end; a second signal cuts them.
+        """
+        with on_signals(self._interrupt):
+            return await self.serve_forever()
+
+    def _interrupt(self) -> None:
+        if self._interrupted:
+            self.logger.warning("interrupted once more: calls are cut")
+            self.cut()
+        else:
+            self.logger.info("interrupted: the server closes")
+            self.stop(self.grace)
+        self._interrupted = True
+
     def stop(self, grace: float = 0) -> None:
         """Have :meth:`serve_forever` close the server; to be called on the loop."""
         self._grace = max(self._grace, grace)
@@ -360,6 +385,7 @@ class Server:
     def cut(self) -> None:
         """Close the connections whose calls :meth:`close` has given time, now; on the loop."""
         for connection in self._connections:
+            self._cut.extend(_running(connection))
             self._follow(self._ending, connection.close())
 
     async def close(self, grace: float = 0) -> tuple[Call, ...]:
@@ -380,7 +406,8 @@ class Server:
         if self._arriving:
             await asyncio.wait(set(self._arriving))
         await self._let_calls_end(grace)
-        cut = tuple(call for one in self._connections for call in _running(one))
+        left = [call for one in self._connections for call in _running(one)]
+        cut = tuple(dict.fromkeys((*self._cut, *left)))
         closing = [connection.close() for connection in self._connections]
         for result in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(result, Exception):

@@ -66,7 +66,7 @@ class PreforkServer(Server):
     Workers are forked from a process that is itself forked when the server begins, and from then on
     does nothing else. So begin where no other thread may have locked what a worker needs: before
     other threads are started, best of all. Only where there is ``fork``, OSError elsewhere. An
-    *executor* is refused with a ValueError. ``processes`` are the ids of the workers, and ``counts``
+    *executor* is refused with a ValueError. ``processes`` are the ids of the workers, ``counts``
     says how many clients each has; ``connections`` stays empty, since they are the workers'.
 
     >>> import netobj
@@ -123,11 +123,13 @@ class PreforkServer(Server):
     @property
     def counts(self) -> tuple[int, ...]:
         """How many clients each of the workers has, those who are logging in included."""
-        with self._lock:
-            table = self._table
-            if table is None:
-                return (0,) * self.workers
-            return tuple(slots_for_clients(table, self.max_connections).counts())
+        table = self._table
+        if table is not None:
+            try:
+                return tuple(slots_for_clients(table, self.max_connections).counts())
+            except ValueError:  # closed meanwhile
+                pass
+        return (0,) * self.workers
 
     def _bind(self) -> socket.socket:
         first = super()._bind()
