@@ -206,8 +206,9 @@ class Master:
             pause = seat.pause(now)
             seat.due = now + pause
             when = f"in {pause:.1f} seconds" if pause else "now"
-            text = f"worker {number} (process {pid}) has ended ({status}): another starts {when}"
-            self._report(logging.ERROR, text)
+            how = how_it_ended(status)
+            text = f"worker {number} (process {pid}) has ended ({how}): another starts {when}"
+            self._report(logging.ERROR if status else logging.INFO, text)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -235,13 +236,10 @@ def _noted(_number: int, _frame: object) -> None:
     """The interpreter has written the signal's number where it is read."""
 
 
-def _ended(pid: int) -> str | None:
-    """How the child *pid* has ended; None while it runs."""
-    try:
-        found, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return "it is not known how"
-    return how_it_ended(status) if found else None
+def _ended(pid: int) -> int | None:
+    """The status with which the child *pid* has ended; None while it runs."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return status if found else None
 
 
 def how_it_ended(status: int) -> str:
