@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from netobj.blocking.sigint import on_sigint
+from netobj.blocking.streams import COOPERATIVE
 from netobj.calls import Call
 from netobj.refusing import close_quietly
 from netobj.servers.async_server import AsyncServer
@@ -90,6 +91,11 @@ class PreforkServer(Server):
     ) -> None:
         if not hasattr(os, "fork"):
             raise OSError("PreforkServer needs fork, which this system does not have")
+        if COOPERATIVE:
+            raise RuntimeError(
+                "PreforkServer needs threads, which gevent has replaced in this program: start "
+                "several programs with a GeventServer instead"
+            )
         super().__init__(service, *args, **kwargs)
         if self.executor is not None:
             raise ValueError("PreforkServer takes no executor: its threads are not in the workers")
@@ -169,6 +175,7 @@ class PreforkServer(Server):
                         self._be_master(program, there, [listener, *self._more], seats, table)
             except OSError:
                 here.close()
+                table.close()
                 raise
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -335,6 +342,31 @@ class PreforkServer(Server):
             if self._master:
                 os.kill(self._master, signal.SIGKILL)  # then its workers end by themselves
         self._await_master(END_PATIENCE)
+        self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        """If the master was killed: end those of its workers that do not notice it.
+
+        They may be in an extension in C that keeps the interpreter's lock. A descriptor of a
+        process is opened while they are there, so that it is not another that is killed.
+        """
+        if not self._status or self._seats is None or not hasattr(os, "pidfd_open"):
+            return
+        with ExitStack() as stack:
+            left = []
+            for pid in self._seats.processes:
+                try:
+                    descriptor = os.pidfd_open(pid)
+                except OSError:  # it has ended
+                    continue
+                stack.callback(os.close, descriptor)
+                left.append(descriptor)
+            end = time.monotonic() + END_PATIENCE + 1
+            for descriptor in left:
+                poller = select.poll()
+                poller.register(descriptor, select.POLLIN)
+                if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
     def _let_go(self) -> None:
         """The workers have ended: what was there to speak with them is of no use any more."""

@@ -311,6 +311,10 @@ def test_a_system_without_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patch:
         patch.delattr(os, "sched_getaffinity")
         assert netobj.PreforkServer(ProcessService).workers == os.cpu_count()
+    with monkeypatch.context() as patch:
+        patch.setattr("netobj.servers.prefork.COOPERATIVE", True)
+        with pytest.raises(RuntimeError, match="gevent has replaced"):
+            netobj.PreforkServer(ProcessService)
     monkeypatch.delattr(os, "fork")
     with pytest.raises(OSError, match="PreforkServer needs fork"):
         netobj.PreforkServer(ProcessService)
@@ -709,6 +713,31 @@ def test_no_process_is_left_when_one_is_killed(kind: Any, whom: str, tmp_path: P
         assert len(members(process.pid)) == 4
         os.kill(process.pid if whom == "the program" else master, signal.SIGKILL)
         conn.wait_closed()
+        process.communicate(timeout=HANG)
+        wait_until(lambda: members(process.pid) == [])
+
+
+@pytest.mark.parametrize("whom", ["the program", "the master"])
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd_open")
+def test_no_process_is_left_that_does_not_let_go_of_the_interpreter(
+    whom: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "end"
+    text = PROGRAM.replace(
+        "    def exposed_hang(self, path):\n",
+        "    def exposed_hang(self, path):\n"
+        "        pause = ctypes.PyDLL(None).pause\n"
+        "        Path(f'{path} is waited for by {os.getpid()}').touch()\n"
+        "        while True: pause()\n",
+    ).replace("import os, sys", "import ctypes, os, sys")
+    kind = netobj.ThreadedServer
+    with program(kind, text) as (process, port), netobj.connect("localhost", port) as conn:
+        worker = conn.root.pid()
+        netobj.async_(conn.root.hang)(str(path))
+        begun(path, 1)
+        stat = Path(f"/proc/{worker}/stat").read_text()
+        master = int(stat.rpartition(")")[2].split()[1])
+        os.kill(process.pid if whom == "the program" else master, signal.SIGKILL)
         process.communicate(timeout=HANG)
         wait_until(lambda: members(process.pid) == [])
 
