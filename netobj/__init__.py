@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from netobj.servers.forking import ForkingServer as ForkingServer
     from netobj.servers.gevent_server import GeventServer as GeventServer
     from netobj.servers.oneshot import OneShotServer as OneShotServer
+    from netobj.servers.prefork import PreforkServer as PreforkServer
     from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
@@ -176,6 +177,7 @@ _NAMES_BY_HOME = {
     "netobj.servers.forking": ("ForkingServer",),
     "netobj.servers.gevent_server": ("GeventServer",),
     "netobj.servers.oneshot": ("OneShotServer",),
+    "netobj.servers.prefork": ("PreforkServer",),
     "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),

@@ -21,6 +21,22 @@ PASSING: Final = frozenset(
 NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
+GRACE: Final = 3.0
+"""Seconds that calls have to end when a signal ends a server."""
+
+
+def one_grace(grace: float | None, graceful_timeout: float | None) -> float:
+    """The seconds of grace that a server was given under one of two names, or the default.
+
+    >>> one_grace(None, None), one_grace(None, 10), one_grace(0, None)
+    (3.0, 10, 0)
+    """
+    if grace is not None and graceful_timeout is not None:
+        raise ValueError("grace and graceful_timeout are the same: give one of them")
+    given = grace if grace is not None else graceful_timeout
+    return GRACE if given is None else given
+
+
 def full(count: int) -> str:
     """Why a server that may have *count* connections refuses the next one."""
     return f"it has {count} connection{'s' * (count != 1)}, and takes no more"

@@ -87,6 +87,7 @@ FLOORS = {
     "netobj.registry": (5, 0),
     "netobj.refusing": (5, 0),
     "netobj.sockets": (5, 0),
+    "netobj.taking_turns": (5, 0),
     "netobj.auth": (5, 0),
     "netobj.blocking": (5, 1),
     "netobj.ssh": (5, 2),

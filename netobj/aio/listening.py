@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from netobj.refusing import ACCEPT_PAUSE, NO_DESCRIPTOR, PASSING, Spare
 from netobj.sockets import address_text, refused
+from netobj.taking_turns import Room, Turn
 
 _AT_ONCE: Final = 100
 """Accepted in one turn of the loop; the others who wait have the next one."""
@@ -33,9 +34,19 @@ class Host(NamedTuple):
 
 
 class Listening:
-    """Accepts from *listeners*, which belong to it, on the running loop, until it is closed."""
+    """Accepts from *listeners*, which belong to it, on the running loop, until it is closed.
 
-    def __init__(self, listeners: list[socket.socket], host: Host, logger: logging.Logger) -> None:
+    *room*: that of several processes, which accept from the same.
+    """
+
+    def __init__(
+        self,
+        listeners: list[socket.socket],
+        host: Host,
+        logger: logging.Logger,
+        room: Room | None = None,
+    ) -> None:
+        self._turns = {} if room is None else {sock: Turn(room, sock) for sock in listeners}
         self.listeners = listeners
         self._host = host
         self._logger = logger
@@ -77,19 +88,38 @@ class Listening:
             self._watched.add(listener)
 
     def _accept(self, listener: socket.socket) -> None:
+        turn = self._turns.get(listener)
         for _ in range(_AT_ONCE):
+            if turn is not None and (pause := turn.pause()):
+                self._rest(listener, pause, self._resume)
+                return
             try:
                 sock, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
-                self._loop.remove_reader(listener)  # or it would be asked again at once
-                self._watched.discard(listener)
-                if self._passes(listener, exc):
-                    watch = self._loop.call_later(ACCEPT_PAUSE, self._watch, listener)
-                    self._pauses[listener] = watch
+                ends = turn is not None and exc.errno == errno.EINVAL  # which this will be told
+                if ends or not self._passes(listener, exc):
+                    self._forget(listener)
+                else:
+                    self._rest(listener, ACCEPT_PAUSE, self._watch)
                 return
             self._host.accepted(sock, address)
+
+    def _rest(
+        self, listener: socket.socket, seconds: float, then: Callable[[socket.socket], object]
+    ) -> None:
+        """Accept nobody for some time, and do *then*."""
+        self._forget(listener)  # or it would be asked again at once
+        self._pauses[listener] = self._loop.call_later(seconds, then, listener)
+
+    def _forget(self, listener: socket.socket) -> None:
+        self._loop.remove_reader(listener)
+        self._watched.discard(listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        self._watch(listener)
+        self._accept(listener)
 
     async def _accept_in_task(self, listener: socket.socket) -> None:
         # Who comes in the very turn in which this is cancelled is closed by the collector alone.

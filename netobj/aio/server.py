@@ -18,6 +18,7 @@ from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.listening import Host, Listening, bind
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
+from netobj.aio.signals import on_signals
 from netobj.aio.wire import Wire, new_wire
 from netobj.aio.workers import Workers
 from netobj.auth.authenticator import FOREVER, REFUSALS, Authenticator, serving
@@ -29,8 +30,9 @@ from netobj.core.service import instance_of
 from netobj.errors import AuthenticationError
 from netobj.greetings import greeting
 from netobj.process_pool import close_pool
-from netobj.refusing import MAX_CONNECTIONS, full, refuse
+from netobj.refusing import MAX_CONNECTIONS, full, one_grace, refuse
 from netobj.sockets import address_text, bind_unix, unlink
+from netobj.taking_turns import Room
 
 _UNIX: Final = getattr(socket, "AF_UNIX", None)
 
@@ -47,6 +49,8 @@ class Server:
     to bind, by default all; *port* 0 lets the system choose; *path*: a Unix socket instead; *sock*:
     a socket that is bound already. *config*: settings of each connection. *max_connections*: who
     comes when there are as many, those who are about to log in included, is told so and let go.
+    *grace*, or *graceful_timeout*: seconds that calls have to end when a signal ends
+    :meth:`run_forever`.
 
     *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
     :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
@@ -91,6 +95,8 @@ class Server:
         workers: int = WORKERS,
         max_connections: int = MAX_CONNECTIONS,
         backlog: int = 1024,
+        grace: float | None = None,
+        graceful_timeout: float | None = None,
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
         introspect: bool | str | None = None,
@@ -109,6 +115,7 @@ class Server:
                 )
         self.service = service
         self.logger = logger or logging.getLogger("netobj")
+        self.grace = one_grace(grace, graceful_timeout)
         self._where = (host, port, path, sock)
         self._ssl = context
         self._authenticator = serving(authenticator, context is not None or unix)
@@ -131,6 +138,9 @@ class Server:
         self._failure: OSError | None = None  # why nobody can be accepted any more
         self._stop = asyncio.Event()
         self._grace = 0.0
+        self._room: Room | None = None  # that of several processes
+        self._interrupted = False  # by a signal
+        self._cut: list[Call] = []  # by cut()
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -167,7 +177,7 @@ class Server:
             sock = bind_unix(path)
         listeners = await bind(host, port) if sock is None else [sock]
         reaction = Host(self._accepted, self._refuse, self._fail)
-        self._listening = Listening(listeners, reaction, self.logger)
+        self._listening = Listening(listeners, reaction, self.logger, self._room)
         try:
             self._check_reach(listeners)
             self._listening.begin(self._backlog)
@@ -193,11 +203,21 @@ class Server:
         sock.setblocking(False)
         if self._stop.is_set():
             sock.close()
-        elif len(self._connections) + len(self._admitting) >= self._max_connections:
+        elif not self._has_room():
             self._refuse(sock, full(self._max_connections))
         else:
             self._admitting.add(sock)
             self._follow(self._arriving, self._admit(sock, address))
+
+    def _has_room(self) -> bool:
+        """Whether one more may come; then it has its place in the room of all processes."""
+        if len(self._connections) + len(self._admitting) >= self._max_connections:
+            return False
+        return self._room is None or self._room.try_take()
+
+    def _give_back(self) -> None:
+        if self._room is not None:
+            self._room.give()
 
     def _refuse(self, sock: socket.socket, reason: str) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
@@ -228,7 +248,9 @@ class Server:
         except Exception as exc:
             self._log_failure(address, exc)
         finally:
-            self._admitting.discard(sock)
+            if sock in self._admitting:  # there is no connection, which would have taken its place
+                self._admitting.discard(sock)
+                self._give_back()
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
         what = "authentication" if self._asks else "accepting"
@@ -303,6 +325,7 @@ class Server:
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._give_back()
         self._follow(self._ending, connection.wait_closed())
 
     def _follow(
@@ -339,10 +362,40 @@ class Server:
             raise self._failure
         return cut
 
+    async def run_forever(self) -> tuple[Call, ...]:
+        """As :meth:`serve_forever`, and Ctrl-C or SIGTERM end it, too, in the main thread.
+
+        Calls that run then have ``grace`` seconds to end; a second signal cuts them.
+        """
+        with on_signals(self._interrupt):
+            return await self.serve_forever()
+
+    def _interrupt(self) -> None:
+        if self._interrupted:
+            self.logger.warning("interrupted once more: calls are cut")
+            self.cut()
+        else:
+            self.logger.info("interrupted: the server closes")
+            self.stop(self.grace)
+        self._interrupted = True
+
     def stop(self, grace: float = 0) -> None:
         """Have :meth:`serve_forever` close the server; to be called on the loop."""
         self._grace = max(self._grace, grace)
         self._stop.set()
+
+    def share(self, room: Room) -> None:
+        """Accept from the socket as other processes do, as many clients as there is *room* for.
+
+        To be called before :meth:`start`.
+        """
+        self._room = room
+
+    def cut(self) -> None:
+        """Close the connections whose calls :meth:`close` has given time, now; on the loop."""
+        for connection in self._connections:
+            self._cut.extend(_running(connection))
+            self._follow(self._ending, connection.close())
 
     async def close(self, grace: float = 0) -> tuple[Call, ...]:
         """Stop accepting, and close every connection. Closing twice does no harm.
@@ -362,7 +415,8 @@ class Server:
         if self._arriving:
             await asyncio.wait(set(self._arriving))
         await self._let_calls_end(grace)
-        cut = tuple(call for one in self._connections for call in _running(one))
+        left = [call for one in self._connections for call in _running(one)]
+        cut = tuple(dict.fromkeys((*self._cut, *left)))
         closing = [connection.close() for connection in self._connections]
         for result in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(result, Exception):

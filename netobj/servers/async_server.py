@@ -13,7 +13,7 @@ from netobj.auth.tls import one_context
 from netobj.calls import Call
 from netobj.servers.base import Server
 from netobj.servers.signals import on_ctrl_c, on_sigterm
-from netobj.sockets import unlink
+from netobj.taking_turns import Room
 
 _TURNS: Final = 3
 """Of the loop, until transports that were aborted have closed their sockets."""
@@ -54,6 +54,7 @@ class AsyncServer(Server):
         self._running: aio.Server | None = None
         self._cut: tuple[Call, ...] = ()
         self._ended = threading.Event()  # the loop is closed
+        self._room: Room | None = None  # that of several processes
 
     @property
     def connections(self) -> tuple[Any, ...]:
@@ -114,6 +115,8 @@ class AsyncServer(Server):
             backlog=self.backlog,
             logger=self.logger,
         )
+        if self._room is not None:
+            server.share(self._room)
         await server.start()
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -138,6 +141,17 @@ class AsyncServer(Server):
         await asyncio.get_running_loop().shutdown_asyncgens()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+
+    def accept_from(self, listener: socket.socket, room: Room) -> None:
+        """As :meth:`netobj.servers.base.Server.accept_from`."""
+        super().accept_from(listener, room)
+        self._room = room
+
+    def cut(self) -> None:
+        """As :meth:`netobj.servers.base.Server.cut`; the loop does it, and is not waited for."""
+        loop, server = self._loop, self._running
+        if loop is not None and server is not None:
+            loop.call_soon_threadsafe(server.cut)
 
     def _accept_method(self, sock: socket.socket) -> None:
         raise NotImplementedError("the event loop accepts connections")
@@ -175,8 +189,7 @@ class AsyncServer(Server):
             known = self._closed
             if self._taken:
                 self._listener = None
-                if self.socket_path is not None:
-                    unlink(self.socket_path)
+                self._listening.unlink()
         super().close()
         # After that: a loop that begins later sees that the server is closed.
         if not self._stop(grace) or known or not grace or self._runs_here():

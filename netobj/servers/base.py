@@ -27,18 +27,17 @@ from netobj.core.service import Service, instance_of
 from netobj.factory import open_connection
 from netobj.greetings import greeting
 from netobj.process_pool import close_pool
-from netobj.refusing import MAX_CONNECTIONS, full, refuse
+from netobj.refusing import MAX_CONNECTIONS, full, one_grace, refuse
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
-from netobj.servers.closing import close_with_grace
+from netobj.servers.accepting_together import SharedListening
+from netobj.servers.closing import close_all, close_with_grace
 from netobj.servers.guests import Guests
 from netobj.servers.listening import Listening, find_address, listen_at, listen_at_path
 from netobj.servers.pump import Executor, Pump
 from netobj.servers.signals import alarmed, on_sigterm
 from netobj.servers.welcoming import Authenticator, find_out, greet
-
-GRACE: Final = 3.0
-"""Seconds that calls have to end when a signal ends the server."""
+from netobj.taking_turns import Room
 
 
 class Server:
@@ -50,8 +49,8 @@ class Server:
     *socket_path*: a Unix socket instead. *protocol_config*: settings of each connection.
     *listener_timeout*: kept for old programs; closing does not wait for it. *max_connections*:
     who comes when there are as many is told so and let go. *executor*: where plain methods run,
-    in place of the server's threads, see :class:`netobj.Pump`. *grace*: seconds that calls have
-    to end when Ctrl-C or SIGTERM ends :meth:`start`.
+    in place of the server's threads, see :class:`netobj.Pump`. *grace*, or *graceful_timeout*:
+    seconds that calls have to end when Ctrl-C or SIGTERM ends :meth:`start`.
 
     *registrar*: a client of a registry, by which the server is registered while it runs.
     *auto_register*: whether it is, by default if there is a registrar; True without one registers
@@ -91,7 +90,8 @@ class Server:
         *,
         max_connections: int = MAX_CONNECTIONS,
         executor: Executor | None = None,
-        grace: float = GRACE,
+        grace: float | None = None,
+        graceful_timeout: float | None = None,
         advertise: Advertise | None = None,
         ssl_context: ssl.SSLContext | None = None,
         insecure: bool = False,
@@ -127,7 +127,7 @@ class Server:
         self.logger = logger or logging.getLogger(f"{name}/{port or socket_path or ''}")
         self.max_connections = max_connections
         self.executor = executor
-        self.grace = grace
+        self.grace = one_grace(grace, graceful_timeout)
         self.active = False
         self._port = port
         self._guests = Guests()
@@ -172,6 +172,9 @@ class Server:
             insecure=self.insecure,
             logger=self.logger,
         )
+        return self._listen_at(family, address)
+
+    def _listen_at(self, family: int, address: Any) -> socket.socket:
         return listen_at(family, address, self.backlog, self.reuse_addr)
 
     @property
@@ -203,6 +206,14 @@ class Server:
         """The live connections; ``calls`` of each are what runs for its client."""
         return self._guests.present()
 
+    def accept_from(self, listener: socket.socket, room: Room) -> None:
+        """Accept from *listener*, as other processes do, as many clients as there is *room* for.
+
+        To be called before :meth:`start`, in place of binding a socket.
+        """
+        self._listening = SharedListening(listener, room, self._refuse, self.logger)
+        self._guests = Guests(room)
+
     def fileno(self) -> int:
         """The descriptor of the listening socket."""
         return self.listener.fileno()
@@ -231,6 +242,10 @@ class Server:
         finally:
             self.close(0 if self.active else self.grace)
             self._over.wait()  # another thread may be about it
+
+    def run_forever(self) -> None:
+        """Another name of :meth:`start`."""
+        self.start()
 
     def _interrupt(self) -> None:
         """Have :meth:`start` close the server; from a signal handler, so without a lock."""
@@ -417,6 +432,10 @@ class Server:
             self.logger.info("server has terminated")
             self._over.set()
 
+    def cut(self) -> None:
+        """Close the connections whose calls :meth:`close` has given time, now."""
+        close_all(self.connections, self.logger)
+
     # --- in the background -----------------------------------------------------------------------
 
     def __enter__(self) -> Server:
@@ -425,11 +444,15 @@ class Server:
 
     def _start_in_thread(self) -> threading.Thread:
         """Serve in the background. A name that programs have from RPyC; ``with`` is to be had."""
-        self.listener  # noqa: B018  (bind now, so that errors are raised here)
+        self._begin()
         self.active = True
         self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
         self._thread.start()
         return self._thread
+
+    def _begin(self) -> None:
+        """Do now what may fail, so that it is raised here."""
+        self.listener  # noqa: B018  (binds)
 
     def __exit__(
         self,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from netobj.blocking.connection import Connection
 from netobj.servers.listening import shutdown
+from netobj.taking_turns import Room
 
 
 class Guests:
@@ -16,10 +17,11 @@ class Guests:
 
     A guest is in one of both, or counted in neither: *admitted* it is on its way, then it has
     *entered*, or is *let go* of. ``_lock`` protects the sets and whether more may come; nothing
-    waits while it is held.
+    waits while it is held. *room*: that of several processes, where this is one of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room
         self.connections: set[Connection] = set()
         self.admitted: set[socket.socket] = set()  # accepted, and not among the connections yet
         self.arriving: set[socket.socket] = set()  # copies of those in their handshake or login
@@ -27,17 +29,28 @@ class Guests:
         self._lock = threading.RLock()
 
     def admit(self, sock: socket.socket, most: int) -> bool:
-        """*sock* is on its way; False if there are *most* guests."""
+        """*sock* is on its way; False if there are *most* guests, or no room."""
+        if self._room is not None and not self._room.try_take():
+            return False
         with self._lock:
-            room = len(self.connections) + len(self.admitted) < most
-            if room:
+            fits = len(self.connections) + len(self.admitted) < most
+            if fits:
                 self.admitted.add(sock)
-        return room
+        if not fits:
+            self._give_back()
+        return fits
 
     def let_go(self, sock: socket.socket) -> None:
         """*sock* is on its way no longer."""
         with self._lock:
+            known = sock in self.admitted
             self.admitted.discard(sock)
+        if known:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self._room is not None:
+            self._room.give()
 
     @contextmanager
     def arrival(self, sock: socket.socket) -> Iterator[None]:
@@ -65,9 +78,11 @@ class Guests:
     def leave(self, connection: Connection) -> bool:
         """*connection* has ended; False if that is known."""
         with self._lock:
-            known = connection not in self.connections
+            known = connection in self.connections
             self.connections.discard(connection)
-        return not known
+        if known:
+            self._give_back()
+        return known
 
     def present(self) -> tuple[Connection, ...]:
         """The connections at the moment."""

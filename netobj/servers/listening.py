@@ -115,8 +115,12 @@ class Listening:
         if sock is not None:
             shutdown(sock)
             close_quietly(sock)
-            if self._path is not None:
-                unlink(self._path)
+            self.unlink()
+
+    def unlink(self) -> None:
+        """Remove the file of a Unix socket."""
+        if self._path is not None:
+            unlink(self._path)
 
     def _take(self) -> socket.socket | None:
         with self._lock:
@@ -142,12 +146,19 @@ def find_address(hostname: str | None, port: int, ipv6: bool) -> tuple[int, Any]
     return family, found[0][4]
 
 
-def listen_at(family: int, address: Any, backlog: int, reuse_addr: bool) -> socket.socket:
-    """A socket that listens at *address*. Raises OSError."""
+def listen_at(
+    family: int, address: Any, backlog: int, reuse_addr: bool, reuse_port: bool = False
+) -> socket.socket:
+    """A socket that listens at *address*. Raises OSError.
+
+    *reuse_port*: further ones of this user may listen there, too.
+    """
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if reuse_addr and os.name != "nt":  # elsewhere it lets others steal the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setblocking(True)  # whatever socket.setdefaulttimeout() says
         listener.bind(address)
         listener.listen(backlog)

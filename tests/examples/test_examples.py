@@ -285,6 +285,16 @@ def test_isolated() -> None:
     ]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_several_cores() -> None:
+    assert run("several_cores.py") == [
+        "workers: 2",
+        "factors: [[2, 3, 5, 7, 11, 13, 17, 19], [999983]]",
+        "printed: [ready]",
+        "a worker has left; another serves: True",
+    ]
+
+
 def test_plugin() -> None:
     done = subprocess.run(
         command("plugin.py"), capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,22 +11,22 @@ from typing import Any
 import pytest
 from attacker import VICTIMS, Attacker, CoreSocket, hostile_server, victim
 from rawpeer import RawPeer
-from slow import Busy
+from slow import ELSEWHERE, Busy
 
 import netobj
 from netobj.core.config import Config
 from patience import HANG, wait_until
 from skins import AioClient, Background, BlockingClient, Client
 
-KINDS = [
+KINDS: list[Any] = [
     netobj.ThreadedServer,
     netobj.ThreadPoolServer,
     netobj.AsyncServer,
-    pytest.param(
-        netobj.ForkingServer,
-        marks=pytest.mark.skipif(
-            not hasattr(netobj.ForkingServer, "accept"), reason="there is no fork"
-        ),
+    *(
+        pytest.param(
+            kind, marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+        )
+        for kind in ELSEWHERE
     ),
 ]
 

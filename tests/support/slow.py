@@ -8,6 +8,9 @@ from typing import Any
 
 import netobj
 
+ELSEWHERE = (netobj.ForkingServer, netobj.PreforkServer)
+"""Servers whose services are in other processes than they."""
+
 
 class Busy(netobj.Service):
     """What hostile peers call; one object for all connections of a server."""
