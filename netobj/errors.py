@@ -15,6 +15,7 @@
     │   ├── AsyncResultTimeout           (TimeoutError) a call's deadline passed
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
+    │   ├── Refused                      an interceptor does not let a newcomer in
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
@@ -49,6 +50,7 @@ __all__ = [
     "PingError",
     "ProtocolError",
     "ReentrantCall",
+    "Refused",
     "RemoteBaseException",
     "StreamClosed",
     "VersionMismatch",
@@ -101,6 +103,10 @@ class CallCancelled(NetobjError):
 
 class Busy(NetobjError):
     """There is no room for another call now; trying again later may succeed."""
+
+
+class Refused(NetobjError):
+    """An interceptor refuses who has come to a server; the text is the reason."""
 
 
 class StreamClosed(NetobjError):

@@ -1,0 +1,5 @@
+"""What stands around connections and calls, see :class:`netobj.Interceptor`."""
+
+from netobj.interceptors.interceptor import Direction, Interceptor, Next, Peer
+
+__all__ = ["Direction", "Interceptor", "Next", "Peer"]
