@@ -89,6 +89,7 @@ class Dispatcher:
         self._closed = False  # no call begins any more
         # What runs a request: in a task or on the loop, and in a thread.
         self.perform: Callable[[Request], object] = MethodType(perform, self._session)
+        self.perform_in_thread: Callable[[Request], object]
         self.perform_in_thread = partial(perform, self._session, adapt=as_blocking)
         self.awaits_all = False  # what is around each call is awaited
 
