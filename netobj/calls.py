@@ -15,28 +15,31 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from netobj.core.boxing import MAX_NUMBER
-from netobj.core.consts import Limit, Op
+from netobj.core.consts import SPECIALS, Limit, Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
 from netobj.core.session import Session
-from netobj.core.values import Deferred
+from netobj.core.values import Deferred, complete
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
 
 class Call:
     """A call of the peer's, while it is served here; :func:`current_call` returns it."""
 
-    __slots__ = ("_request", "connection")
+    __slots__ = ("connection", "request")
+
+    outgoing = False
+    """Whether it is this side's own: then it is an :class:`OutgoingCall`."""
 
     def __init__(self, connection: Any, request: Request) -> None:
         self.connection = connection
-        self._request = request
+        self.request = request
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Call) and self._request is other._request
+        return isinstance(other, Call) and self.request is other.request
 
     def __hash__(self) -> int:
-        return hash(self._request)
+        return hash(self.request)
 
     def __repr__(self) -> str:
         return f"<netobj.Call of {self.name} by {self.connection.peer_name}>"
@@ -44,10 +47,38 @@ class Call:
     @property
     def name(self) -> str:
         """What is called, for people."""
-        request = self._request
+        request = self.request
         kind = type(request.target)
         target = PENDING_RESULT if kind is Deferred else kind.__name__
-        return operation_name(request.op, request.path, target)
+        return _name(request.op, request.path, target, request.args)
+
+    @property
+    def op(self) -> Op:
+        """What is asked for: ``Op.CALL``, ``Op.GET`` ... Raises ValueError for what is none."""
+        return Op(self.request.op)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments that have no name; of a special method those that are written.
+
+        ``()`` once the call has ended. Raises what building an argument raises.
+        """
+        count = len(self.request.kwnames)
+        args = self._arguments()
+        return args[self.request.op == Op.SPECIAL : len(args) - count]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments by name."""
+        names = self.request.kwnames
+        args = self._arguments() if names else ()
+        return dict(zip(names, args[-len(names) :], strict=True)) if args else {}
+
+    def _arguments(self) -> tuple[Any, ...]:
+        request = self.request
+        if request.deferred:
+            request.args = complete(request.args)  # which leaves alone what is complete
+        return request.args
 
     @property
     def peer(self) -> Any:
@@ -63,28 +94,28 @@ class Call:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What the caller has sent along, see :func:`metadata`."""
-        return self._request.metadata or {}
+        return self.request.metadata or {}
 
     @property
     def since(self) -> float:
         """When it arrived, in seconds of ``time.monotonic()``."""
-        return self._request.since
+        return self.request.since
 
     @property
     def deadline(self) -> float | None:
         """Until when the caller waits, in seconds of ``time.monotonic()``; None: for ever."""
-        return self._request.deadline
+        return self.request.deadline
 
     @property
     def time_left(self) -> float | None:
         """Seconds until the deadline, perhaps negative; None: there is none."""
-        deadline = self._request.deadline
+        deadline = self.request.deadline
         return None if deadline is None else deadline - time.monotonic()
 
     @property
     def where(self) -> str | None:
         """The name of the thread or task that runs it; None while it has not started."""
-        where = self._request.where
+        where = self.request.where
         return thread_name(where) if isinstance(where, int) else where
 
     @property
@@ -96,7 +127,7 @@ class Call:
     def _unwanted(self) -> bool:
         """The caller has given it up, or is gone."""
         gone: bool = self.connection.closed
-        return self._request.cancelled or gone
+        return self.request.cancelled or gone
 
     def check(self) -> None:
         """Do nothing, or raise once nobody waits for the answer any more.
@@ -108,6 +139,101 @@ class Call:
             raise AsyncResultTimeout(f"the deadline of {self.name} passed {-left:.3f} s ago")
         if self._unwanted():  # not once more by the clock, which goes on
             raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
+
+
+class OutgoingCall:
+    """A request of this side's, while it goes through interceptors. Has the face of a Call.
+
+    ``what`` is what is asked: operation, target, path, arguments, those with names or None.
+    """
+
+    __slots__ = ("connection", "entries", "what")
+
+    outgoing = True
+    asynchronous = False
+    """Whether what comes of it is an :class:`~netobj.AsyncResult`."""
+
+    def __init__(self, connection: Any, what: tuple[Any, ...]) -> None:
+        self.connection = connection
+        self.what = what
+        self.entries: dict[str, Any] | None = None  # of metadata, once somebody has looked
+
+    def __repr__(self) -> str:
+        return f"<netobj.OutgoingCall of {self.name} to {self.connection.peer_name}>"
+
+    @property
+    def name(self) -> str:
+        """What is called, for people."""
+        op, target, path, args = self.what[:4]
+        known = target is None or type(target) is Handle
+        return _name(op, path, target_name(target if known else ()), args)
+
+    @property
+    def op(self) -> Op:
+        """What is asked for: ``Op.CALL``, ``Op.GET`` ..."""
+        return Op(self.what[0])
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments that have no name; of a special method those that are written."""
+        args: tuple[Any, ...] = self.what[3]
+        return args[self.what[0] == Op.SPECIAL :]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments by name."""
+        return self.what[4] or {}
+
+    @property
+    def peer(self) -> Any:
+        """The address of the other end, as the socket has it; None where there is none."""
+        endpoints = self.connection.config.endpoints
+        return None if endpoints is None else endpoints[1]
+
+    @property
+    def credentials(self) -> Any:
+        """Who the other side has turned out to be: with TLS, what its certificate says."""
+        return self.connection.config.credentials
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What goes along; entries may be added, see :func:`metadata`."""
+        if self.entries is None:
+            self.entries = dict(scope.get().metadata or {})
+        return self.entries
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when the answer is waited for, in seconds of ``time.monotonic()``, or None."""
+        return scope.get().deadline
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, perhaps negative; None: there is none."""
+        deadline = self.deadline
+        return None if deadline is None else deadline - time.monotonic()
+
+    @contextmanager
+    def in_scope(self) -> Iterator[None]:
+        """In the block, requests carry its metadata."""
+        entries = self.entries
+        if entries is None:
+            yield
+            return
+        check_metadata(entries)
+        token = scope.set(scope.get().but(metadata=entries))
+        try:
+            yield
+        finally:
+            scope.reset(token)
+
+
+class SentCall(OutgoingCall):
+    """One for whose answer nobody waits there."""
+
+    __slots__ = ()
+
+    asynchronous = True
 
 
 class Scope:
@@ -244,15 +370,20 @@ def metadata(**entries: Any) -> Iterator[None]:
     ...     conn.root.user()
     'alice'
     """
-    for name, value in entries.items():
-        if type(value) not in (type(None), bool, int, float, str, bytes):
-            raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
+    check_metadata(entries)
     outer = scope.get()
     token = scope.set(outer.but(metadata={**(outer.metadata or {}), **entries}))
     try:
         yield
     finally:
         scope.reset(token)
+
+
+def check_metadata(entries: Mapping[str, Any]) -> None:
+    """Raise TypeError for what cannot be metadata."""
+    for name, value in entries.items():
+        if type(value) not in (type(None), bool, int, float, str, bytes):
+            raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
 
 
 def time_for_stream() -> float | None:
@@ -290,6 +421,16 @@ def operation_name(op: int, path: Any, target: str) -> str:
     if not steps.isprintable():  # the peer's names must not look like other lines of a report
         steps = steps.encode("unicode_escape", "backslashreplace").decode("ascii")
     return f"{steps}()" if op == Op.CALL else f"{steps} ({_op_name(op)})"
+
+
+def _name(op: int, path: Any, target: str, args: tuple[Any, ...]) -> str:
+    """As :func:`operation_name`, where the arguments say which special method is called."""
+    index = args[0] if op == Op.SPECIAL and args else None
+    if type(index) is int and 0 <= index < len(SPECIALS):
+        steps = () if path is None else (path,) if type(path) is str else path
+        if type(steps) in (tuple, list):
+            return operation_name(Op.CALL, (*steps, SPECIALS[index]), target)
+    return operation_name(op, path, target)
 
 
 def _op_name(op: int) -> str:

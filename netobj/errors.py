@@ -16,6 +16,7 @@
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
     │   ├── WorkerCrashed                the process ended in which a call ran
+    │   ├── Refused                      an interceptor does not let a newcomer in
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
@@ -50,6 +51,7 @@ __all__ = [
     "PingError",
     "ProtocolError",
     "ReentrantCall",
+    "Refused",
     "RemoteBaseException",
     "StreamClosed",
     "VersionMismatch",
@@ -107,6 +109,10 @@ class Busy(NetobjError):
 
 class WorkerCrashed(NetobjError):
     """The worker process ended in which a call ran; the next one gets another process."""
+
+
+class Refused(NetobjError):
+    """An interceptor refuses who has come to a server; the text is the reason."""
 
 
 class StreamClosed(NetobjError):

@@ -8,6 +8,7 @@ ask and answer through the session, which is open to every thread, and have the 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
@@ -84,6 +85,7 @@ class Link:
 
     ____closed____ = True  # see netobj.core.rules
     introspection: Any = None  # what the peer finds as root.system, if it may
+    on_finish: tuple[Any, ...] = ()  # called with it and the reason of the end
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Link:
             side=side,
             features=features(),
         )
+        self.prepare()
         self.root_handle = Handle(self, 0, ImportedClass(NOTHING))
         self._root = reference.reference_for(self.root_handle)
         self.dispatcher = Dispatcher(self, executor)
@@ -144,6 +147,9 @@ class Link:
         live.add(self)
         self.flush()
         self._tick()
+
+    def prepare(self) -> None:
+        """Called when there is a session, and before anything is read or written."""
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -695,6 +701,8 @@ class Link:
         session.discard_tables().clear()
         if self.service is not None:
             self.dispatcher.run_hook(self.service.on_disconnect)
+        if self.on_finish:
+            self.dispatcher.run_hook(_tell_of_end)
         for callback in self._on_close:
             callback(self)
         self._on_close.clear()
@@ -758,3 +766,13 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+async def _tell_of_end(link: Link) -> None:
+    for hook in link.on_finish:
+        try:
+            result = hook(link, link.session.lost)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            link.log.exception("%r raised", hook)

@@ -9,13 +9,14 @@ import socket
 import ssl as ssl_module
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
+from netobj.aio.intercepting import call_hook
 from netobj.aio.listening import Host, Listening, bind
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.signals import on_signals
@@ -27,8 +28,11 @@ from netobj.auth.tls import SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
 from netobj.core.config import EMPTY, Settings, settings_for
 from netobj.core.service import instance_of
-from netobj.errors import AuthenticationError
+from netobj.errors import AuthenticationError, Refused
 from netobj.greetings import greeting
+from netobj.interceptors.entrance import Entrance
+from netobj.interceptors.hooks import checked, with_interceptors
+from netobj.interceptors.interceptor import Peer
 from netobj.process_pool import close_pool
 from netobj.refusing import MAX_CONNECTIONS, full, one_grace, refuse
 from netobj.sockets import address_text, bind_unix, unlink
@@ -57,6 +61,7 @@ class Server:
     :mod:`netobj.auth`'s, or a callable: socket -> (socket, credentials), which runs in a thread.
     Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
+    *interceptors*: what is around each connection and each call, see :class:`netobj.Interceptor`.
 
     *introspect*: clients find ``conn.root.system``, see :class:`netobj.introspection.System`;
     ``"all"``: it tells of all connections, too, and not only of the client's own.
@@ -100,6 +105,7 @@ class Server:
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
         introspect: bool | str | None = None,
+        interceptors: Iterable[Any] = (),
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
@@ -122,10 +128,13 @@ class Server:
         self._asks = self._authenticator is not None or context is not None
         self._insecure = insecure
         self._connections: set[Connection] = set()
-        own: dict[str, Any] = {"fellows": partial(tuple, self._connections)}
+        config = with_interceptors(config, interceptors)
+        own: dict[str, Any] = {"accepted": True, "fellows": partial(tuple, self._connections)}
         if introspect is not None:
             own["introspect"] = introspect
         self._config = settings_for(service, {"logger": self.logger, **config, **own})
+        self._entrance = Entrance(checked(self._config.interceptors), call_hook, self.logger)
+        self.face: Any = self  # the server that interceptors are told of
         self._backlog = backlog
         self._max_connections = max_connections
         self._admitting: set[socket.socket] = set()  # accepted, and no connection yet
@@ -180,6 +189,7 @@ class Server:
         self._listening = Listening(listeners, reaction, self.logger, self._room)
         try:
             self._check_reach(listeners)
+            await self._entrance.start(self.face)
             self._listening.begin(self._backlog)
         except BaseException:
             self._stop_listening()
@@ -237,6 +247,8 @@ class Server:
     async def _admit(self, sock: socket.socket, address: Any) -> None:
         """The handshake and the login; then there is a connection, or none."""
         try:
+            if not await self._lets_in(sock, address):
+                return
             if self._stop.is_set():
                 sock.close()
             elif self._authenticator is None:
@@ -251,6 +263,21 @@ class Server:
             if sock in self._admitting:  # there is no connection, which would have taken its place
                 self._admitting.discard(sock)
                 self._give_back()
+            if self._entrance.asks:
+                await asyncio.shield(self._entrance.leave(sock))  # unless it has entered
+
+    async def _lets_in(self, sock: socket.socket, address: Any) -> bool:
+        """Whether the interceptors admit who has come as *sock*, who is refused otherwise."""
+        try:
+            if self._entrance.asks:
+                await self._entrance.accept(sock, Peer(address, self.face))
+        except Refused as exc:
+            self._refuse(sock, str(exc))
+            return False
+        except BaseException:
+            sock.close()
+            raise
+        return True
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
         what = "authentication" if self._asks else "accepting"
@@ -317,6 +344,7 @@ class Server:
             self.logger.exception("accepting a connection failed")
             transport.abort()
             return None
+        self._entrance.enter(accepted, connection)
         self._admitting.discard(accepted)  # in one step: it counts once
         self._connections.add(connection)
         connection.when_closed(self._ended)
@@ -326,7 +354,11 @@ class Server:
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
         self._give_back()
-        self._follow(self._ending, connection.wait_closed())
+        self._follow(self._ending, self._see_off(connection))
+
+    async def _see_off(self, connection: Connection) -> None:
+        await connection.wait_closed()
+        await self._entrance.leave(connection)
 
     def _follow(
         self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]
@@ -425,6 +457,7 @@ class Server:
             await asyncio.wait(set(self._ending))
         self._executor.shutdown()
         close_pool(self.service if isinstance(self.service, type) else type(self.service))
+        await self._entrance.stop(self.face)
         return cut
 
     def _stop_listening(self) -> None:

@@ -81,6 +81,8 @@ class Config(NamedTuple):
     bind_threads: bool = True  # accepted for old programs: it is simply how calls run
     limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit; set by name: {"frame": 10**6}
 
+    interceptors: tuple[Any, ...] = ()  # around connections and calls, see netobj.Interceptor
+
     # Time that a peer has, in seconds; None: for ever
     handshake_timeout: float | None = 10.0  # TLS, the login, the hello: each of them
     frame_timeout: float | None = 10.0  # a frame that has begun: its end, or 16 KiB more of it
@@ -91,6 +93,7 @@ class Config(NamedTuple):
     credentials: Any = None  # what the authenticator returned
     endpoints: Any = None  # (local address, peer address)
     fellows: Callable[[], Iterable[Any]] | None = None  # the connections of the same server
+    accepted: bool = False  # the peer has come to this side, which is a server's
 
     def merge(self, changes: Mapping[str, Any]) -> Config:
         """A copy with *changes* (key -> value); raises ``ValueError`` for an unknown key."""
@@ -106,6 +109,8 @@ class Config(NamedTuple):
             changes["serve"] = Serve(changes["serve"])
         if "introspect" in changes:
             changes["introspect"] = introspection(changes["introspect"])
+        if "interceptors" in changes:
+            changes["interceptors"] = tuple(changes["interceptors"])
         if "limits" in changes:
             changes["limits"] = _limits(self.limits, changes["limits"])
         return self._replace(**changes)

@@ -213,6 +213,12 @@ class PreforkServer(Server):
         finally:
             leave(1)
 
+    def _tell_started(self) -> None:
+        """The workers tell their interceptors."""
+
+    def _tell_stopped(self) -> None:
+        """As :meth:`_tell_started`."""
+
     def _tell(self, order: Order) -> None:
         tell(self._link, order.packed())
 
@@ -255,7 +261,7 @@ class PreforkServer(Server):
             asked = self._closed or self._interrupts > 0
             self.close()
             self._over.wait()  # another thread may be about it
-            self._let_go()
+            self._let_all_go()
         if self._status and not asked:
             how = how_it_ended(self._status)
             raise RuntimeError(
@@ -368,7 +374,7 @@ class PreforkServer(Server):
                 if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
-    def _let_go(self) -> None:
+    def _let_all_go(self) -> None:
         """The workers have ended: what was there to speak with them is of no use any more."""
         with self._lock:
             table, self._table = self._table, None
