@@ -137,6 +137,7 @@ _NAMES_BY_HOME = {
         "NotNetobj",
         "PingError",
         "ProtocolError",
+        "RateLimitExceeded",
         "ReentrantCall",
         "RemoteBaseException",
         "StreamClosed",

@@ -15,6 +15,7 @@
     │   ├── AsyncResultTimeout           (TimeoutError) a call's deadline passed
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
+    │   │   └── RateLimitExceeded        too many calls in too short a time; says when there is room
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
@@ -48,6 +49,7 @@ __all__ = [
     "NotNetobj",
     "PingError",
     "ProtocolError",
+    "RateLimitExceeded",
     "ReentrantCall",
     "RemoteBaseException",
     "StreamClosed",
@@ -101,6 +103,12 @@ class CallCancelled(NetobjError):
 
 class Busy(NetobjError):
     """There is no room for another call now; trying again later may succeed."""
+
+
+class RateLimitExceeded(Busy):
+    """More was asked for than a rate limit allows; ``retry_after`` seconds from now there is room."""
+
+    retry_after: float = 0.0
 
 
 class StreamClosed(NetobjError):

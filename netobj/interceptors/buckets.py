@@ -1,0 +1,74 @@
+"""Token buckets: so many tokens at once, and a new one at each interval.
+
+A bucket is one number, the time at which it will be full again: taking a token moves that on by an
+interval, and no further than *burst* intervals from now. (Networks of telephones, which have this
+form of it, call it the generic cell rate algorithm.) A bucket that is full is the same as none, so
+buckets that nobody uses need no place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Hashable
+from typing import Final, NamedTuple
+
+_NANO: Final = 1_000_000_000
+_FEWEST: Final = 1000
+"""Buckets below which none are looked for that are full."""
+
+
+class Rate(NamedTuple):
+    """*amount* tokens in *seconds*, and *burst* of them at once."""
+
+    amount: int
+    seconds: float
+    burst: int
+
+    @property
+    def interval(self) -> int:
+        """Nanoseconds for a token."""
+        return max(1, round(self.seconds * _NANO / self.amount))
+
+
+class Buckets:
+    """The buckets of this process, by any key; threads may share them.
+
+    ``_lock`` protects the table; nothing waits while it is held.
+
+    >>> buckets = Buckets(Rate(10, 1.0, burst=2))
+    >>> buckets.take("tom", now=0), buckets.take("tom", now=0), buckets.take("tom", now=0)
+    (0.0, 0.0, 0.1)
+    """
+
+    def __init__(self, rate: Rate) -> None:
+        self._interval = rate.interval
+        self._span = rate.interval * rate.burst
+        self._full: dict[Hashable, int] = {}  # when each will be full, in nanoseconds
+        self._sweep_at = _FEWEST
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._full)
+
+    def take(self, key: Hashable, now: int | None = None) -> float:
+        """Take a token from the bucket *key*; or return in how many seconds there is one.
+
+        *now* is in nanoseconds of a steady clock, by default ``time.monotonic_ns()``.
+        """
+        if now is None:
+            now = time.monotonic_ns()
+        with self._lock:
+            full = max(self._full.get(key, now), now) + self._interval
+            missing = full - self._span - now
+            if missing > 0:
+                return missing / _NANO
+            self._full[key] = full
+            if len(self._full) > self._sweep_at:
+                self._sweep(now)
+        return 0.0
+
+    def _sweep(self, now: int) -> None:
+        """Forget the buckets that are full. So seldom that each token pays for two looks."""
+        self._full = {key: full for key, full in self._full.items() if full > now}
+        self._sweep_at = max(_FEWEST, 2 * len(self._full))
