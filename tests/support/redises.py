@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,8 @@ class Redis:
     def _listens(self) -> bool:
         assert self._proc is not None
         assert self._proc.poll() is None, (self._folder / "redis.log").read_text()
-        return self._socket.exists()
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._socket)) == 0
 
     def keys(self) -> list[bytes]:
         """The names that it has something for."""
