@@ -1,0 +1,71 @@
+"""One line in a log for each call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from netobj.interceptors.interceptor import Interceptor
+from netobj.interceptors.who import user_of, visible
+from netobj.sockets import address_text
+
+
+class AccessLog(Interceptor):
+    """Logs a line at the level INFO for each call when it ends: who, what, how long, and how.
+
+    *logger* is the logger ``netobj.access`` unless given. A line has five words, of which a peer can
+    forge none: the peer's address, its user (``-``: it has not logged in), ``ok`` or the class of
+    the error, the seconds that it took, and what was called. *structured*: the line is an object of
+    JSON instead, with the keys ``time``, ``connection``, ``peer``, ``user``, ``result``, ``seconds``
+    and ``call``. Either way the record has the same as a dictionary, its attribute ``access``.
+
+    A call of an ``async def`` ends when that has returned; of what makes a stream, when the stream
+    is there. On a client, the calls are its own, and the peer is the server.
+
+    >>> import netobj, sys
+    >>> log = logging.getLogger("example"); log.addHandler(logging.StreamHandler(sys.stdout))
+    >>> log.setLevel("INFO"); log.propagate = False
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, structured: bool = False) -> None:
+        self._log = logger or logging.getLogger("netobj.access")
+        self._text = _as_json if structured else _as_words
+
+    def on_call(self, call: Any, next: Callable[[Any], Any]) -> Any:
+        """Pass the call on, and log what came of it."""
+        began = time.perf_counter()
+        try:
+            result = next(call)
+        except BaseException as exc:
+            self._write(call, began, type(exc).__name__)
+            raise
+        self._write(call, began, "ok")
+        return result
+
+    def _write(self, call: Any, began: float, result: str) -> None:
+        if not self._log.isEnabledFor(logging.INFO):
+            return
+        config = call.connection.config
+        access = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "connection": config.connid,
+            "peer": address_text(call.peer),
+            "user": user_of(config.credentials),
+            "result": result,
+            "seconds": round(time.perf_counter() - began, 6),
+            "call": call.name,
+        }
+        self._log.info("%s", self._text(access), extra={"access": access})
+
+
+def _as_words(access: dict[str, Any]) -> str:
+    peer, user, result = (visible(access[key]) for key in ("peer", "user", "result"))
+    # What is called has its own escapes, and may have blanks in it: so it is the last.
+    return f"{peer} {user} {result} {access['seconds']:.6f} {access['call']}"
+
+
+_as_json: Final = json.dumps  # escapes all that is not ASCII

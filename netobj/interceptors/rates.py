@@ -1,0 +1,108 @@
+"""How often a peer may call."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from enum import Flag, auto
+from typing import Any, Final
+
+from limits import parse
+
+from netobj.errors import RateLimitExceeded
+from netobj.interceptors.interceptor import Interceptor
+from netobj.interceptors.buckets import Buckets, Rate
+from netobj.interceptors.redis_buckets import RedisBuckets
+from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of, user_of
+
+
+class Per(Flag):
+    """What has a bucket of its own; ``Per.USER | Per.FUNCTION``: each user for each function."""
+
+    CONNECTION = auto()
+    ADDRESS = auto()  # the network of an IPv6 address; all who come by a Unix socket are one
+    USER = auto()  # all who have not logged in are one
+    FUNCTION = auto()  # what is asked for, as the access log names it
+    SERVER = 0  # one bucket for all
+
+
+class RateLimit(Interceptor):
+    """Refuses calls above *rate*: texts as ``"100/second"``, ``"1000 per 5 minutes"``.
+
+    Each *per* has a token bucket. A call takes a token, and new ones come evenly, so many in that
+    time, until *burst* are there (by default as many as the rate's number). What finds none fails
+    with :class:`~netobj.RateLimitExceeded`, a ``Busy`` whose ``retry_after`` says in how many seconds
+    there will be one, and does not run. All operations count, also reading an attribute.
+
+    The buckets are in memory, so each process counts by itself, unless *storage* names a Redis in
+    the words of the library ``limits`` (``redis://host:6379``, ``redis+unix:///run/redis.sock``,
+    ``redis+sentinel://...``, ``redis+cluster://...``); *options* are those of its connection. That
+    library has windows of time, but no token bucket: it reads the rate and finds the Redis, and the
+    buckets there are this module's. While the Redis does not answer, each process counts by itself.
+
+    On a client it bounds what the program itself asks of the server. Raises ValueError for what is
+    no rate.
+    """
+
+    def __init__(
+        self,
+        rate: str,
+        per: Per = Per.CONNECTION,
+        burst: int | None = None,
+        storage: str | None = None,
+        ipv6_prefix: int = IPV6_PREFIX,
+        **options: Any,
+    ) -> None:
+        item = parse(rate)
+        burst = item.amount if burst is None else burst
+        if item.amount < 1 or burst < 1:
+            raise ValueError(f"a rate limit of {rate!r} and bursts of {burst} would admit nothing")
+        self.rate = Rate(item.amount, item.get_expiry(), burst)
+        self.per = per
+        self._ipv6_prefix = ipv6_prefix
+        self._text = f"{item.amount} in {item.get_expiry()} s"
+        self._buckets = (
+            Buckets(self.rate)
+            if storage in (None, "memory://")
+            else RedisBuckets(self.rate, str(storage), options)
+        )
+
+    def on_call(self, call: Any, next: Callable[[Any], Any]) -> Any:
+        """Pass the call on, if there is a token for it."""
+        wait = self._buckets.take(self._key(call))
+        if wait > 0:
+            raise self._refusal(wait)
+        return next(call)
+
+    def _refusal(self, wait: float) -> RateLimitExceeded:
+        error = RateLimitExceeded(
+            f"the rate limit of {self._text}{self._whose()} is used up: "
+            f"try again in {wait:.3g} s"
+        )
+        error.retry_after = wait
+        return error
+
+    def _whose(self) -> str:
+        names = [str(one.name).lower() for one in _EACH if one in self.per]
+        return f" for each {' and '.join(names)}" if names else ""
+
+    def _key(self, call: Any) -> str:
+        """What has one bucket. As JSON, so that no name can be another's and more."""
+        per, config = self.per, call.connection.config
+        key = [per.value]
+        if Per.CONNECTION in per:
+            key += [os.getpid(), _PROCESS, config.connid]
+        if Per.ADDRESS in per:
+            address = address_of(call.peer)
+            key.append(group_of(address, self._ipv6_prefix) if address else "")
+        if Per.USER in per:
+            key.append(user_of(config.credentials))
+        if Per.FUNCTION in per:
+            key.append(call.name)
+        return json.dumps(key)
+
+
+_EACH: Final = (Per.CONNECTION, Per.ADDRESS, Per.USER, Per.FUNCTION)
+_PROCESS: Final = secrets.token_hex(8)  # of several machines
