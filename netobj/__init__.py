@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from netobj import core as core
     from netobj import deploy as deploy
     from netobj import errors as errors
+    from netobj import interceptors as interceptors
     from netobj import lib as lib
     from netobj import utils as utils
     from netobj import version as version
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.interceptors import Interceptor as Interceptor
     from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
@@ -139,6 +141,7 @@ _NAMES_BY_HOME = {
         "ProtocolError",
         "RateLimitExceeded",
         "ReentrantCall",
+        "Refused",
         "RemoteBaseException",
         "StreamClosed",
         "VersionMismatch",
@@ -168,6 +171,7 @@ _NAMES_BY_HOME = {
         "spawn",
         "timed",
     ),
+    "netobj.interceptors": ("Interceptor",),
     "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),
@@ -179,9 +183,12 @@ _NAMES_BY_HOME = {
     "netobj.servers.threaded": ("ThreadedServer",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
-_SUBMODULES = ("aio", "auth", "classic", "core", "deploy", "errors", "lib", "utils", "version")
+_SUBMODULES = (
+    *("aio", "auth", "classic", "core", "deploy", "errors", "interceptors", "lib", "utils"),
+    "version",
+)
 
-__all__ = sorted((*_HOMES, "__version__", "aio", "auth", "classic", "deploy", "utils"))
+__all__ = sorted((*_HOMES, "__version__", "aio", "auth", "classic", "deploy", "interceptors", "utils"))
 
 
 def __getattr__(name: str) -> Any:

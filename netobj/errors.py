@@ -16,6 +16,7 @@
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
     │   │   └── RateLimitExceeded        too many calls in too short a time; says when there is room
+    │   ├── Refused                      an interceptor does not let a newcomer in
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
@@ -51,6 +52,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitExceeded",
     "ReentrantCall",
+    "Refused",
     "RemoteBaseException",
     "StreamClosed",
     "VersionMismatch",
@@ -109,6 +111,10 @@ class RateLimitExceeded(Busy):
     """More was asked for than a rate limit allows; ``retry_after`` seconds from now there is room."""
 
     retry_after: float = 0.0
+
+
+class Refused(NetobjError):
+    """An interceptor refuses who has come to a server; the text is the reason."""
 
 
 class StreamClosed(NetobjError):

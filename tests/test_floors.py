@@ -79,9 +79,10 @@ FLOORS = {
     "netobj.refusing": (5, 0),
     "netobj.sockets": (5, 0),
     "netobj.auth": (5, 0),
-    "netobj.blocking": (5, 1),
-    "netobj.ssh": (5, 2),
-    "netobj.aio": (5, 3),
+    "netobj.interceptors": (5, 1),
+    "netobj.blocking": (5, 2),
+    "netobj.ssh": (5, 3),
+    "netobj.aio": (5, 4),
     "netobj.factory": (6, 0),
     "netobj.helpers": (6, 0),
     "netobj.files": (6, 0),
@@ -101,6 +102,7 @@ FLOORS = {
 # Packages whose files are one room: among themselves they may import, without a cycle.
 ROOMS = (
     "netobj.auth",
+    "netobj.interceptors",
     "netobj.blocking",
     "netobj.aio",
     "netobj.servers",
