@@ -188,7 +188,9 @@ _SUBMODULES = (
     "version",
 )
 
-__all__ = sorted((*_HOMES, "__version__", "aio", "auth", "classic", "deploy", "interceptors", "utils"))
+__all__ = sorted(
+    (*_HOMES, "__version__", "aio", "auth", "classic", "deploy", "interceptors", "utils")
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -108,7 +108,7 @@ class Busy(NetobjError):
 
 
 class RateLimitExceeded(Busy):
-    """More was asked for than a rate limit allows; ``retry_after`` seconds from now there is room."""
+    """More was asked for than a rate limit allows; in ``retry_after`` seconds there is room."""
 
     retry_after: float = 0.0
 

@@ -32,7 +32,7 @@ _HOMES = {
     "Trace": "trace",
 }
 
-__all__ = [*_HOMES, "Direction", "Interceptor", "Next", "Peer"]  # noqa: PLE0604
+__all__ = [*_HOMES, "Direction", "Interceptor", "Next", "Peer"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,18 +17,27 @@ from netobj.sockets import address_text
 class AccessLog(Interceptor):
     """Logs a line at the level INFO for each call when it ends: who, what, how long, and how.
 
-    *logger* is the logger ``netobj.access`` unless given. A line has five words, of which a peer can
-    forge none: the peer's address, its user (``-``: it has not logged in), ``ok`` or the class of
-    the error, the seconds that it took, and what was called. *structured*: the line is an object of
-    JSON instead, with the keys ``time``, ``connection``, ``peer``, ``user``, ``result``, ``seconds``
-    and ``call``. Either way the record has the same as a dictionary, its attribute ``access``.
+    *logger* is the logger ``netobj.access`` unless given. A line says the peer's address, its user
+    (``-``: it has not logged in), ``ok`` or the class of the error, the seconds that it took, and
+    what was asked for; nothing in a peer's names looks like another word or another line.
+    *structured*: the line is an object of JSON instead, with the keys ``time``, ``connection``,
+    ``peer``, ``user``, ``result``, ``seconds`` and ``call``. Either way the record has the same as
+    a dictionary, its attribute ``access``.
 
     A call of an ``async def`` ends when that has returned; of what makes a stream, when the stream
     is there. On a client, the calls are its own, and the peer is the server.
 
     >>> import netobj, sys
-    >>> log = logging.getLogger("example"); log.addHandler(logging.StreamHandler(sys.stdout))
-    >>> log.setLevel("INFO"); log.propagate = False
+    >>> log = logging.getLogger("example")
+    >>> log.addHandler(logging.StreamHandler(sys.stdout)); log.setLevel("INFO")
+    >>> class Bank(netobj.Service):
+    ...     @netobj.exposed
+    ...     def open(self, name): return 0
+    >>> with netobj.ThreadedServer(Bank, "localhost", interceptors=[AccessLog(log)]) as server:
+    ...     with netobj.connect("localhost", server.port) as conn:
+    ...         conn.root.open("alice")
+    127.0.0.1:... - ok 0.0... Bank.open()
+    0
     """
 
     def __init__(self, logger: logging.Logger | None = None, structured: bool = False) -> None:

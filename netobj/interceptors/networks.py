@@ -61,12 +61,12 @@ class AllowNetworks(Interceptor):
     file are what keeps others out. What else has no IP address is refused.
 
     >>> import netobj
-    >>> with netobj.ThreadedServer(
-    ...         netobj.Service, "localhost", interceptors=[AllowNetworks(["10.0.0.0/8"])]) as server:
+    >>> ours = AllowNetworks(["10.0.0.0/8"])
+    >>> with netobj.ThreadedServer(netobj.Service, "localhost", interceptors=[ours]) as server:
     ...     netobj.connect("localhost", server.port).root
     Traceback (most recent call last):
       ...
-    netobj.errors.ConnectionLost: ... the server refuses the connection: 127.0.0.1 may not connect
+    netobj.errors.ConnectionLost: ... refuses the connection: 127.0.0.1 may not connect...
     """
 
     def __init__(self, networks: Iterable[str | Network]) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from limits import parse
 
 from netobj.errors import RateLimitExceeded
-from netobj.interceptors.interceptor import Interceptor
 from netobj.interceptors.buckets import Buckets, Rate
+from netobj.interceptors.interceptor import Interceptor
 from netobj.interceptors.redis_buckets import RedisBuckets
 from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of, user_of
 
@@ -32,9 +32,9 @@ class RateLimit(Interceptor):
     """Refuses calls above *rate*: texts as ``"100/second"``, ``"1000 per 5 minutes"``.
 
     Each *per* has a token bucket. A call takes a token, and new ones come evenly, so many in that
-    time, until *burst* are there (by default as many as the rate's number). What finds none fails
-    with :class:`~netobj.RateLimitExceeded`, a ``Busy`` whose ``retry_after`` says in how many seconds
-    there will be one, and does not run. All operations count, also reading an attribute.
+    time, until *burst* are there (by default as many as the rate's number). What finds none does
+    not run, and fails with :class:`~netobj.RateLimitExceeded`, a ``Busy`` whose ``retry_after``
+    says in how many seconds there will be one. All operations count, also reading an attribute.
 
     The buckets are in memory, so each process counts by itself, unless *storage* names a Redis in
     the words of the library ``limits`` (``redis://host:6379``, ``redis+unix:///run/redis.sock``,
@@ -44,6 +44,19 @@ class RateLimit(Interceptor):
 
     On a client it bounds what the program itself asks of the server. Raises ValueError for what is
     no rate.
+
+    >>> import netobj
+    >>> limit = RateLimit("100/hour", Per.USER | Per.FUNCTION, burst=2)
+    >>> class Bank(netobj.Service):
+    ...     @netobj.exposed
+    ...     def open(self, name): return 0
+    >>> with netobj.ThreadedServer(Bank, "localhost", interceptors=[limit]) as server:
+    ...     with netobj.connect("localhost", server.port) as conn:
+    ...         for name in ("alice", "bob", "carol"):
+    ...             conn.root.open(name)
+    Traceback (most recent call last):
+      ...
+    netobj.errors.RateLimitExceeded: the rate limit of 100 in 3600 s for each user and function...
     """
 
     def __init__(
@@ -78,8 +91,7 @@ class RateLimit(Interceptor):
 
     def _refusal(self, wait: float) -> RateLimitExceeded:
         error = RateLimitExceeded(
-            f"the rate limit of {self._text}{self._whose()} is used up: "
-            f"try again in {wait:.3g} s"
+            f"the rate limit of {self._text}{self._whose()} is used up: try again in {wait:.3g} s"
         )
         error.retry_after = wait
         return error
@@ -91,7 +103,7 @@ class RateLimit(Interceptor):
     def _key(self, call: Any) -> str:
         """What has one bucket. As JSON, so that no name can be another's and more."""
         per, config = self.per, call.connection.config
-        key = [per.value]
+        key: list[Any] = [per.value]
         if Per.CONNECTION in per:
             key += [os.getpid(), _PROCESS, config.connid]
         if Per.ADDRESS in per:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
-from netobj.interceptors.interceptor import Interceptor
+from netobj.core.consts import HEADER_SIZE, PREAMBLE
+from netobj.interceptors.interceptor import Direction, Interceptor
 from netobj.interceptors.readable import readable
 
 
@@ -15,8 +16,8 @@ class Trace(Interceptor):
 
     *to* is a file for text (by default ``sys.stderr``), or a logger (at the level DEBUG). A line is
     cut to *width* characters. *values* false hides what is in the arguments and results, of
-    which only types and sizes are shown. What belongs to a login is no message, and never there;
-    nor are passwords that are arguments of calls, unless *values* are shown.
+    which only types and sizes are shown: also passwords, if some are among them. What belongs to a
+    login is no message, and never there. Bare bytes of big values are told by their size.
     """
 
     def __init__(
@@ -25,3 +26,17 @@ class Trace(Interceptor):
         self._to = to
         self._width = width
         self._values = values
+
+    def on_message(self, frame: bytes, direction: Direction) -> None:
+        """Write the line of *frame*."""
+        to = self._to
+        if isinstance(to, logging.Logger):
+            if to.isEnabledFor(logging.DEBUG):
+                to.debug("%s", self._line(frame, direction))
+        else:
+            print(self._line(frame, direction), file=to or sys.stderr, flush=True)
+
+    def _line(self, frame: bytes, direction: Direction) -> str:
+        body = frame.removeprefix(PREAMBLE)[HEADER_SIZE:]
+        arrow = "<-" if direction is Direction.IN else "->"
+        return f"{arrow} {len(frame)} bytes: {readable(body, self._width, self._values)}"

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 import redis
 
 from patience import HANG, wait_until
@@ -60,7 +59,7 @@ class Redis:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self._socket)) == 0
 
-    def keys(self) -> list[bytes]:
+    def names(self) -> list[bytes]:
         """The names that it has something for."""
         with redis.Redis(unix_socket_path=str(self._socket)) as client:
             found: list[bytes] = client.keys()
