@@ -58,12 +58,11 @@ class AccessLog(Interceptor):
     def _write(self, call: Any, began: float, result: str) -> None:
         if not self._log.isEnabledFor(logging.INFO):
             return
-        config = call.connection.config
         access = {
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            "connection": config.connid,
+            "connection": call.connection.config.connid,
             "peer": address_text(call.peer),
-            "user": user_of(config.credentials),
+            "user": user_of(call.credentials),
             "result": result,
             "seconds": round(time.perf_counter() - began, 6),
             "call": call.name,

@@ -102,15 +102,15 @@ class RateLimit(Interceptor):
 
     def _key(self, call: Any) -> str:
         """What has one bucket. As JSON, so that no name can be another's and more."""
-        per, config = self.per, call.connection.config
+        per = self.per
         key: list[Any] = [per.value]
         if Per.CONNECTION in per:
-            key += [os.getpid(), _PROCESS, config.connid]
+            key += [os.getpid(), _PROCESS, call.connection.config.connid]
         if Per.ADDRESS in per:
             address = address_of(call.peer)
             key.append(group_of(address, self._ipv6_prefix) if address else "")
         if Per.USER in per:
-            key.append(user_of(config.credentials))
+            key.append(user_of(call.credentials))
         if Per.FUNCTION in per:
             key.append(call.name)
         return json.dumps(key)

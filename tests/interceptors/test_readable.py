@@ -65,11 +65,10 @@ def test_every_value_can_be_read(golden: Any, values: bool) -> None:
         ),
         (
             message(
-                Kind.ASYNC_REQUEST, 8, 5, Op.GET, 4, ["a", [0]], [], [], 1.5, [["u", "v"]], True
+                Kind.ASYNC_REQUEST, 8, 5, Op.GET, 4, ["a", [0]], [], [], 1.5, [["u", 1]], True
             ),
-            (
-                "ASYNC_REQUEST 8 in lane 5 GET object 4.a[0]() [1.500 s left, metadata (('u', 'v'),), kept]"
-            ),
+            "ASYNC_REQUEST 8 in lane 5 GET object 4.a[0]() [1.500 s left, metadata (('u', 1),), kept]",
+        ),
         ),
         (message(Kind.REQUEST, 1, 1, 99, 0, None, []), "REQUEST 1 operation 99 root()"),
         (message(Kind.RELEASE, 3, 1, 4, 2), "RELEASE object 3 x 1, object 4 x 2"),
