@@ -15,11 +15,11 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from netobj.core.boxing import MAX_NUMBER
-from netobj.core.consts import Limit, Op
+from netobj.core.consts import SPECIALS, Limit, Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
 from netobj.core.session import Session
-from netobj.core.values import Deferred
+from netobj.core.values import Deferred, complete
 from netobj.errors import AsyncResultTimeout, CallCancelled
 
 
@@ -27,6 +27,9 @@ class Call:
     """A call of the peer's, while it is served here; :func:`current_call` returns it."""
 
     __slots__ = ("_request", "connection")
+
+    outgoing = False
+    """Whether it is this side's own: then it is an :class:`OutgoingCall`."""
 
     def __init__(self, connection: Any, request: Request) -> None:
         self.connection = connection
@@ -47,7 +50,40 @@ class Call:
         request = self._request
         kind = type(request.target)
         target = PENDING_RESULT if kind is Deferred else kind.__name__
-        return operation_name(request.op, request.path, target)
+        return _name(request.op, request.path, target, request.args)
+
+    @property
+    def request(self) -> Request:
+        """What the session knows of it."""
+        return self._request
+
+    @property
+    def op(self) -> Op:
+        """What is asked for: ``Op.CALL``, ``Op.GET`` ... Raises ValueError for what is none."""
+        return Op(self._request.op)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments that have no name; of a special method those that are written.
+
+        ``()`` once the call has ended. Raises what building an argument raises.
+        """
+        count = len(self._request.kwnames)
+        args = self._arguments()
+        return args[self._request.op == Op.SPECIAL : len(args) - count]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments by name."""
+        names = self._request.kwnames
+        args = self._arguments() if names else ()
+        return dict(zip(names, args[-len(names) :], strict=True)) if args else {}
+
+    def _arguments(self) -> tuple[Any, ...]:
+        request = self._request
+        if request.deferred:
+            request.args = complete(request.args)  # which leaves alone what is complete
+        return request.args
 
     @property
     def peer(self) -> Any:
@@ -108,6 +144,100 @@ class Call:
             raise AsyncResultTimeout(f"the deadline of {self.name} passed {-left:.3f} s ago")
         if self._unwanted():  # not once more by the clock, which goes on
             raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
+
+
+class OutgoingCall:
+    """A request of this side's, while it goes through interceptors. Has the face of a Call."""
+
+    __slots__ = ("asynchronous", "chain", "connection", "entries", "given", "named", "op", "path")
+    __slots__ += ("target", "timeout")
+
+    outgoing = True
+
+    def __init__(
+        self,
+        connection: Any,
+        op: int,
+        target: Any,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        timeout: float | None = None,
+        asynchronous: bool = False,
+    ) -> None:
+        self.connection = connection
+        self.op = op
+        self.target = target
+        self.path = path
+        self.given = args
+        self.named = kwargs
+        self.timeout = timeout
+        self.asynchronous = asynchronous
+        self.chain: int | None = None
+        self.entries: dict[str, Any] | None = None  # of metadata, once somebody has looked
+
+    def __repr__(self) -> str:
+        return f"<netobj.OutgoingCall of {self.name} to {self.connection.peer_name}>"
+
+    @property
+    def name(self) -> str:
+        """What is called, for people."""
+        target = self.target
+        known = target is None or type(target) is Handle
+        return _name(self.op, self.path, target_name(target if known else ()), self.given)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments that have no name; of a special method those that are written."""
+        return self.given[self.op == Op.SPECIAL :]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments by name."""
+        return self.named or {}
+
+    @property
+    def peer(self) -> Any:
+        """The address of the other end, as the socket has it; None where there is none."""
+        endpoints = self.connection.config.endpoints
+        return None if endpoints is None else endpoints[1]
+
+    @property
+    def credentials(self) -> Any:
+        """Who the other side has turned out to be: with TLS, what its certificate says."""
+        return self.connection.config.credentials
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What goes along; entries may be added, see :func:`metadata`."""
+        if self.entries is None:
+            self.entries = dict(scope.get().metadata or {})
+        return self.entries
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when the answer is waited for, in seconds of ``time.monotonic()``, or None."""
+        return scope.get().deadline
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, perhaps negative; None: there is none."""
+        deadline = self.deadline
+        return None if deadline is None else deadline - time.monotonic()
+
+    @contextmanager
+    def in_scope(self) -> Iterator[None]:
+        """In the block, requests carry its metadata."""
+        entries = self.entries
+        if entries is None:
+            yield
+            return
+        check_metadata(entries)
+        token = scope.set(scope.get().but(metadata=entries))
+        try:
+            yield
+        finally:
+            scope.reset(token)
 
 
 class Scope:
@@ -244,15 +374,20 @@ def metadata(**entries: Any) -> Iterator[None]:
     ...     conn.root.user()
     'alice'
     """
-    for name, value in entries.items():
-        if type(value) not in (type(None), bool, int, float, str, bytes):
-            raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
+    check_metadata(entries)
     outer = scope.get()
     token = scope.set(outer.but(metadata={**(outer.metadata or {}), **entries}))
     try:
         yield
     finally:
         scope.reset(token)
+
+
+def check_metadata(entries: Mapping[str, Any]) -> None:
+    """Raise TypeError for what cannot be metadata."""
+    for name, value in entries.items():
+        if type(value) not in (type(None), bool, int, float, str, bytes):
+            raise TypeError(f"metadata {name!r}: a {type(value).__name__} cannot go along")
 
 
 def time_for_stream() -> float | None:
@@ -290,6 +425,16 @@ def operation_name(op: int, path: Any, target: str) -> str:
     if not steps.isprintable():  # the peer's names must not look like other lines of a report
         steps = steps.encode("unicode_escape", "backslashreplace").decode("ascii")
     return f"{steps}()" if op == Op.CALL else f"{steps} ({_op_name(op)})"
+
+
+def _name(op: int, path: Any, target: str, args: tuple[Any, ...]) -> str:
+    """As :func:`operation_name`, where the arguments say which special method is called."""
+    index = args[0] if op == Op.SPECIAL and args else None
+    if type(index) is int and 0 <= index < len(SPECIALS):
+        steps = () if path is None else (path,) if type(path) is str else path
+        if type(steps) in (tuple, list):
+            return operation_name(Op.CALL, (*steps, SPECIALS[index]), target)
+    return operation_name(op, path, target)
 
 
 def _op_name(op: int) -> str:

@@ -41,6 +41,7 @@ FLOORS = {
     "netobj.core.async_": (1, 0),
     "netobj.version": (1, 0),
     "netobj.core.values": (1, 1),
+    "netobj.core.watching": (1, 1),
     "netobj.core.rules": (2, 0),
     "netobj.core.vinegar_table": (2, 0),
     "netobj.core.vinegar_classes": (2, 0),

@@ -9,12 +9,13 @@ import socket
 import ssl as ssl_module
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Final
 
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
+from netobj.aio.intercepting import call_hook
 from netobj.aio.listening import Host, Listening, bind
 from netobj.aio.login import LoginWire, admit, authenticate_by_callable
 from netobj.aio.wire import Wire, new_wire
@@ -25,8 +26,11 @@ from netobj.auth.tls import SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
 from netobj.core.config import EMPTY, Settings, settings_for
 from netobj.core.service import instance_of
-from netobj.errors import AuthenticationError
+from netobj.errors import AuthenticationError, Refused
 from netobj.greetings import greeting
+from netobj.interceptors.entrance import Entrance
+from netobj.interceptors.hooks import checked, with_interceptors
+from netobj.interceptors.interceptor import Peer
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.sockets import address_text, bind_unix, unlink
 
@@ -51,6 +55,7 @@ class Server:
     :mod:`netobj.auth`'s, or a callable: socket -> (socket, credentials), which runs in a thread.
     Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
+    *interceptors*: what is around each connection and each call, see :class:`netobj.Interceptor`.
 
     Raises ``ValueError`` for *path* or *sock* together with a host or port, for unknown settings,
     and, in :meth:`start` at the latest, for what is not secure.
@@ -88,6 +93,7 @@ class Server:
         backlog: int = 1024,
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
+        interceptors: Iterable[Any] = (),
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
@@ -108,7 +114,11 @@ class Server:
         self._authenticator = serving(authenticator, context is not None or unix)
         self._asks = self._authenticator is not None or context is not None
         self._insecure = insecure
-        self._config = settings_for(service, {"logger": self.logger, **config})
+        config = with_interceptors(config, interceptors)
+        settings = {"logger": self.logger, **config, "accepted": True}
+        self._config = settings_for(service, settings)
+        self._entrance = Entrance(checked(self._config.interceptors), call_hook, self.logger)
+        self.face: Any = self  # the server that interceptors are told of
         self._backlog = backlog
         self._max_connections = max_connections
         self._connections: set[Connection] = set()
@@ -161,6 +171,7 @@ class Server:
         self._listening = Listening(listeners, reaction, self.logger)
         try:
             self._check_reach(listeners)
+            await self._entrance.start(self.face)
             self._listening.begin(self._backlog)
         except BaseException:
             self._stop_listening()
@@ -208,6 +219,8 @@ class Server:
     async def _admit(self, sock: socket.socket, address: Any) -> None:
         """The handshake and the login; then there is a connection, or none."""
         try:
+            if self._entrance.asks:
+                await self._entrance.accept(sock, Peer(address, self.face))
             if self._stop.is_set():
                 sock.close()
             elif self._authenticator is None:
@@ -216,10 +229,17 @@ class Server:
                 await self._admit_by_login(sock, address)
             else:
                 await self._admit_by_callable(sock)
+        except Refused as exc:
+            self._refuse(sock, str(exc))
         except Exception as exc:
             self._log_failure(address, exc)
+        except asyncio.CancelledError:
+            sock.close()
+            raise
         finally:
             self._admitting.discard(sock)
+            if self._entrance.asks:
+                await asyncio.shield(self._entrance.leave(sock))  # unless it has entered
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
         what = "authentication" if self._asks else "accepting"
@@ -286,6 +306,7 @@ class Server:
             self.logger.exception("accepting a connection failed")
             transport.abort()
             return None
+        self._entrance.enter(accepted, connection)
         self._admitting.discard(accepted)  # in one step: it counts once
         self._connections.add(connection)
         connection.when_closed(self._ended)
@@ -294,7 +315,11 @@ class Server:
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._follow(self._ending, connection.wait_closed())
+        self._follow(self._ending, self._see_off(connection))
+
+    async def _see_off(self, connection: Connection) -> None:
+        await connection.wait_closed()
+        await self._entrance.leave(connection)
 
     def _follow(
         self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]
@@ -361,6 +386,7 @@ class Server:
         if self._ending:
             await asyncio.wait(set(self._ending))
         self._executor.shutdown()
+        await self._entrance.stop(self.face)
         return cut
 
     def _stop_listening(self) -> None:

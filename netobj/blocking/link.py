@@ -17,6 +17,7 @@ from netobj.blocking import io_thread as io_thread_module
 from netobj.blocking import loop as loop_module
 from netobj.blocking import spinning, waiting
 from netobj.blocking.dispatch import Dispatcher
+from netobj.blocking.excursion import run_hook
 from netobj.blocking.flowing import Flowing
 from netobj.blocking.io_thread import io_thread
 from netobj.blocking.leaving import halt_if_over, is_over, when_leaving
@@ -83,6 +84,7 @@ class Link(Flowing):
     _owed = 0  # how often what came was to be answered while too much was to be written
     _flush_noted = False  # the I/O thread will flush with its next tick
     crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
+    on_finish: tuple[Any, ...] = ()  # called with it and the reason of the end, before on_end
     on_end: Any = None  # called with it when it has ended, after the service's on_disconnect
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
@@ -124,10 +126,14 @@ class Link(Flowing):
         self._released = Latch()  # the descriptors are given back
         self.dispatcher = Dispatcher(self)
         most = config.limits[Limit.QUEUED]
-        self.writer = Writer(stream, self.session.out, self._on_blocked, most)
+        self.writer = self.make_writer(stream, most)
         live.add(self)
         self._io.add(self)
         self.flush()
+
+    def make_writer(self, stream: Stream, most: int) -> Writer:
+        """Called when there is a session, and before anything is read or written."""
+        return Writer(stream, self.session.out, self._on_blocked, most)
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -765,12 +771,17 @@ class Link(Flowing):
             self._io.remove(self)
         if service is not None:
             self.guarded(service.on_disconnect, self)
+        for hook in self.on_finish:
+            self.guarded(self._tell_of_end, hook)
         if self.on_end is not None:
             self.guarded(self.on_end, self)
         if not is_over():  # else a thread may have been stopped that holds the guard
             self.session.discard_tables().clear()
         self._garbage.clear()
         self.finished = True
+
+    def _tell_of_end(self, hook: Callable[..., Any]) -> None:
+        run_hook(hook, self, self.session.lost)
 
     def release_descriptors(self) -> bool:
         """After the end: give the descriptors back, if nobody uses them any more; False if not."""

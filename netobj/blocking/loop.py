@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 _current: AbstractEventLoop | None = None
+_thread: threading.Thread | None = None  # the loop's
 _start_lock = threading.Lock()  # protects the making of the one loop; nothing waits in it
 _warned = COOPERATIVE  # then the loop is in a greenlet of its own, which nobody else stops
 
@@ -29,19 +30,26 @@ def event_loop() -> AbstractEventLoop:
     return _current
 
 
+def loop_thread() -> int | None:
+    """The number of the loop's thread, if there is one."""
+    return None if _thread is None else _thread.ident
+
+
 def _start() -> AbstractEventLoop:
+    global _thread
     import asyncio  # slow to import, and of no use to programs without ``async def``
 
     # Not in the context of the call that needs it first, which the loop would keep for ever.
     loop = Context().run(asyncio.new_event_loop)
-    threading.Thread(target=loop.run_forever, name="netobj loop", daemon=True).start()
+    _thread = threading.Thread(target=loop.run_forever, name="netobj loop", daemon=True)
+    _thread.start()
     return loop
 
 
 def after_fork_in_child() -> None:
     """A child has no loop until it needs one."""
-    global _current, _start_lock
-    _current = None
+    global _current, _thread, _start_lock
+    _current = _thread = None
     _start_lock = threading.Lock()  # another thread of the parent may have held it
 
 

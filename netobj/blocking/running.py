@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from threading import get_ident
+from types import MethodType
 from typing import Any, Protocol
 
 from netobj.blocking.interrupt import ThreadRun
@@ -101,6 +102,7 @@ class Runner:
         self._session = connection.session
         self._unfinished = Unfinished(connection, self._fail)
         self.server: Server | None = None
+        self.perform: Callable[[Request], object] = MethodType(perform, self._session)
 
     def run(self, request: Request, hold: bool = False) -> None:
         """Run *request* and answer it; raises only what is to be raised here, too.
@@ -125,9 +127,9 @@ class Runner:
                 check_depth(session, depth)
             if session.config.allow_interrupt:
                 run = request.run = ThreadRun()
-                value = run.execute(partial(perform, session, request))
+                value = run.execute(partial(self.perform, request))
             else:
-                value = perform(session, request)
+                value = self.perform(request)
             if server is not None:
                 server.current = None
                 server.busy = False

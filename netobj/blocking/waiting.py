@@ -29,6 +29,7 @@ class Waiter(Keeper):
     """
 
     is_server = False
+    of_task = False  # the thread waits for a task of the loop's, which may call in its chain
     only_reader_gives = False  # no thread but the one that reads gives it jobs
 
     # What few waiters need is in the class, so that making one costs little.
@@ -204,14 +205,19 @@ def find_waiter(chain: int, connection: Any, seq: int, same_process: bool) -> Wa
 
     The asker is a waiter of this process too when both ends of a connection are here
     (*same_process*); it is known by the number of its request, unique in the process. It waits
-    for this very request, so its outer calls cannot run it either.
+    for this very request, so its outer calls cannot run it either. Nor does a thread that waits for
+    a task here run what that task asks.
     """
     stack = chains.get(chain)
     if not stack:
         return None
     asking = None
     for waiter in reversed(stack):
-        if same_process and waiter.seq == seq and waiter.connection is not connection:
+        if (
+            same_process
+            and waiter.connection is not connection
+            and (waiter.seq == seq or waiter.of_task)
+        ):
             asking = waiter.thread
         elif asking is None or waiter.thread != asking:
             return waiter

@@ -73,6 +73,8 @@ class Config(NamedTuple):
     bind_threads: bool = True  # accepted for old programs: it is simply how calls run
     limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit; set by name: {"frame": 10**6}
 
+    interceptors: tuple[Any, ...] = ()  # around connections and calls, see netobj.Interceptor
+
     # Time that a peer has, in seconds; None: for ever
     handshake_timeout: float | None = 10.0  # TLS, the login, the hello: each of them
     frame_timeout: float | None = 10.0  # a frame that has begun: its end, or 16 KiB more of it
@@ -82,6 +84,7 @@ class Config(NamedTuple):
     connid: str | None = None  # by default a number of this process's
     credentials: Any = None  # what the authenticator returned
     endpoints: Any = None  # (local address, peer address)
+    accepted: bool = False  # the peer has come to this side, which is a server's
 
     def merge(self, changes: Mapping[str, Any]) -> Config:
         """A copy with *changes* (key -> value); raises ``ValueError`` for an unknown key."""
@@ -95,6 +98,8 @@ class Config(NamedTuple):
             changes["safe_attrs"] = frozenset(changes["safe_attrs"])
         if "serve" in changes and type(changes["serve"]) is not Serve:
             changes["serve"] = Serve(changes["serve"])
+        if "interceptors" in changes:
+            changes["interceptors"] = tuple(changes["interceptors"])
         if "limits" in changes:
             changes["limits"] = _limits(self.limits, changes["limits"])
         return self._replace(**changes)

@@ -47,6 +47,7 @@ from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
+from netobj.core.watching import See, WatchedQueue, WatchedReader
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, LimitExceeded, NotEncodable
 
 _REQUEST: Final = int(Kind.REQUEST)
@@ -143,6 +144,14 @@ class Session(Receiving):
         if not hello_sent:
             description = self.boxing.describe(root)
             self.out.append(_hello(process, config.limits, features, description))
+
+    def watch(self, received: See, sent: See) -> None:
+        """Have these called with each message frame; before anything was received or written.
+
+        What *received* raises is raised by :meth:`receive_data`, *sent* by whatever queues.
+        """
+        self._reader = WatchedReader(self.config.limits[Limit.GREETING], received)
+        self.out = WatchedQueue(self.out, sent)
 
     def exposure_of_root(self, target: object) -> Exposure | None:
         """How the methods of *target* are exposed as a whole, if it is the root and says so."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from netobj import aio
 from netobj.auth.tls import one_context
 from netobj.calls import Call
+from netobj.interceptors.hooks import checked
 from netobj.servers.base import Server
 from netobj.servers.signals import on_ctrl_c, on_sigterm
 from netobj.sockets import unlink
@@ -54,6 +55,8 @@ class AsyncServer(Server):
         self._running: aio.Server | None = None
         self._cut: tuple[Call, ...] = ()
         self._ended = threading.Event()  # the loop is closed
+        self._start_settled = threading.Event()  # it accepts, or never will
+        self._start_failure: BaseException | None = None
 
     @property
     def connections(self) -> tuple[Any, ...]:
@@ -79,10 +82,15 @@ class AsyncServer(Server):
         except KeyboardInterrupt:
             self.logger.info("interrupted: the server closes")
             grace = self.grace
-        except OSError:  # it is closed meanwhile
+        except OSError as exc:  # it is closed meanwhile
             if not self._closed:
+                self._settle_start(exc)
                 raise
+        except BaseException as exc:
+            self._settle_start(exc)
+            raise
         finally:
+            self._settle_start(None)
             try:
                 loop.run_until_complete(self._wind_up(grace))
             finally:
@@ -91,6 +99,22 @@ class AsyncServer(Server):
                     listener.close()
                 self.close()
                 self._ended.set()
+
+    def _begin(self) -> None:
+        """The interceptors are told on the loop."""
+
+    def _settle_start(self, failure: BaseException | None) -> None:
+        if not self._start_settled.is_set():
+            self._start_failure = failure
+            self._start_settled.set()
+
+    def _start_in_thread(self) -> threading.Thread:
+        thread = super()._start_in_thread()
+        if checked(self._settings().interceptors):  # one of them may refuse to start
+            self._start_settled.wait()
+            if self._start_failure is not None:
+                raise self._start_failure
+        return thread
 
     def _take_listener(self) -> socket.socket | None:
         with self._lock:
@@ -114,7 +138,9 @@ class AsyncServer(Server):
             backlog=self.backlog,
             logger=self.logger,
         )
+        server.face = self
         await server.start()
+        self._settle_start(None)
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._running = server

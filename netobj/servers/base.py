@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -19,13 +19,18 @@ from netobj.auth.exposure import check_reach
 from netobj.auth.tls import SSLAuthenticator, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
+from netobj.blocking.intercepting import at_once, entrance_for
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
 from netobj.calls import Call
 from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
+from netobj.errors import Refused
 from netobj.factory import open_connection
 from netobj.greetings import greeting
+from netobj.interceptors.entrance import Entrance
+from netobj.interceptors.hooks import checked, hooks, with_interceptors
+from netobj.interceptors.interceptor import Peer
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
@@ -62,6 +67,9 @@ class Server:
     AuthenticationError. Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
 
+    *interceptors*: what is around each connection and each call, see :class:`netobj.Interceptor`;
+    outside of those that *protocol_config* has.
+
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
     ``ValueError`` for *socket_path* together with a host or port, or with being registered, and for
     what is not secure.
@@ -91,6 +99,7 @@ class Server:
         advertise: Advertise | None = None,
         ssl_context: ssl.SSLContext | None = None,
         insecure: bool = False,
+        interceptors: Iterable[Any] = (),
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -113,7 +122,7 @@ class Server:
             check_advertise(registrar, advertise)
         self.registrar = registrar
         self.advertise = advertise
-        self.protocol_config = dict(protocol_config or {})
+        self.protocol_config = dict(with_interceptors(protocol_config or {}, interceptors))
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
         name = self._service_class().get_service_name()
@@ -131,7 +140,12 @@ class Server:
         self._closed = False
         self._registration: Registration | None = None
         self._over = threading.Event()  # the connections are closed
+        self._entrance = self._make_entrance()
+        self._begun = False  # the interceptors have been told that it starts
         self._thread: threading.Thread | None = None
+
+    def _make_entrance(self) -> Entrance:
+        return entrance_for(self._settings(), self.logger)
 
     def _service_class(self) -> type[Service]:
         service: Any = self.service
@@ -212,6 +226,7 @@ class Server:
             # Before it says that it has started.
             with on_sigterm(self._interrupt), alarmed() as self._listening.alarm:
                 where = self.socket_path or f"[{self.host}]:{self.port}"
+                self._begin()
                 self.logger.info("server started on %s", where)
                 self._register()
                 while self.active and not self._closed:
@@ -224,6 +239,12 @@ class Server:
         finally:
             self.close(0 if self.active else self.grace)
             self._over.wait()  # another thread may be about it
+
+    def _begin(self) -> None:
+        """Tell the interceptors that the server starts; raises what they raise."""
+        if not self._begun:
+            self._begun = True
+            at_once(self._entrance.start(self))
 
     def _interrupt(self) -> None:
         """Have :meth:`start` close the server; from a signal handler, so without a lock."""
@@ -264,9 +285,25 @@ class Server:
         sock.setblocking(True)
         if self._guests.admit(sock, self.max_connections):
             self.logger.info("accepted %s", address)
-            self._accept_method(sock)
+            if self._lets_in(sock, address):
+                self._accept_method(sock)
         else:
             self._refuse(sock, full(self.max_connections))
+
+    def _lets_in(self, sock: socket.socket, address: Any) -> bool:
+        """Whether the interceptors admit who has come as *sock*, who is refused otherwise."""
+        try:
+            if self._entrance.asks:
+                at_once(self._entrance.accept(sock, Peer(address, self)))
+        except Refused as exc:
+            self._refuse(sock, str(exc))
+            return False
+        return True
+
+    def _let_go(self, sock: socket.socket) -> None:
+        """Who came as *sock* is on the way no longer, and has not entered unless that is known."""
+        self._guests.let_go(sock)
+        at_once(self._entrance.leave(sock))
 
     def _refuse(self, sock: socket.socket, reason: str, greeted: Config | None = None) -> None:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
@@ -274,7 +311,7 @@ class Server:
         hello = None
         if self.authenticator is None and self.ssl_context is None:
             hello = b"" if greeted else greeting(self._settings(), self._service_class())
-        self._guests.let_go(sock)
+        self._let_go(sock)
         refuse(sock, reason, hello)
 
     def _accept_method(self, sock: socket.socket) -> None:
@@ -291,9 +328,11 @@ class Server:
         made = root is self.service and (
             root.__init__ is not object.__init__ or root.__new__ is not object.__new__
         )
-        if self.authenticator is not None or self.ssl_context is not None or made:
+        settings = self._settings()
+        watched = hooks(checked(settings.interceptors), "on_message")
+        if self.authenticator is not None or self.ssl_context is not None or made or watched:
             return None
-        return greet(sock, self._settings(), root)
+        return greet(sock, settings, root)
 
     def _settings(self) -> Config:
         return settings_for(self.service, self._config(None))
@@ -303,6 +342,7 @@ class Server:
             "connid": None,
             **self.protocol_config,
             "credentials": credentials,
+            "accepted": True,
             "logger": self.protocol_config.get("logger") or self.logger,
         }
 
@@ -317,7 +357,7 @@ class Server:
         except Exception:
             self.logger.exception("serving a client failed")
         finally:
-            self._guests.let_go(sock)
+            self._let_go(sock)
         if connection is not None:
             self._serve_admitted(connection)
 
@@ -342,9 +382,11 @@ class Server:
         workers = self._workers()
         will_serve = workers is None
         connection = open_connection(stream, service, config, greeted, workers, will_serve)
+        self._entrance.enter(accepted, connection)
         if self._guests.enter(accepted, connection):
             return connection
         connection.close()
+        at_once(self._entrance.leave(connection))
         return None
 
     def _serve_admitted(self, connection: Connection) -> None:
@@ -372,6 +414,7 @@ class Server:
         if self._guests.leave(connection):
             endpoints = connection.config.endpoints
             self.logger.info("goodbye %s", endpoints and endpoints[1])
+            at_once(self._entrance.leave(connection))
 
     def pump(self, timeout: float | None = 0) -> int:
         """Run the calls that wait, in this thread; returns how many jobs that were.
@@ -405,8 +448,13 @@ class Server:
         finally:
             if registration is not None:
                 registration.join()
+            self._tell_stopped()
             self.logger.info("server has terminated")
             self._over.set()
+
+    def _tell_stopped(self) -> None:
+        """Tell the interceptors that the server has ended."""
+        at_once(self._entrance.stop(self))
 
     # --- in the background -----------------------------------------------------------------------
 
@@ -417,6 +465,11 @@ class Server:
     def _start_in_thread(self) -> threading.Thread:
         """Serve in the background. A name that programs have from RPyC; ``with`` is to be had."""
         self.listener  # noqa: B018  (bind now, so that errors are raised here)
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
         self.active = True
         self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
         self._thread.start()

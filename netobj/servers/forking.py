@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from netobj.blocking.connection import Connection
+from netobj.blocking.intercepting import at_once
 from netobj.blocking.io_thread import running_io_thread
 from netobj.blocking.safepoint import at_safe_point
 from netobj.calls import Call
@@ -99,28 +100,31 @@ class ForkingServer(Server):
         if len(self.processes) >= self.max_connections:
             self._refuse(sock, full(self.max_connections))
             return
+        failure = None
         with self._children_lock:
-            if self._ended:
-                self._guests.let_go(sock)
-                sock.close()
-                return
-            failure = None
-            # The child is not to run the parent's handlers, which would close the server.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-            try:
-                pid = os.fork()
-                if pid == 0:
-                    self._be_child(sock, mask)
-                self._children.add(pid)
-            except OSError as exc:
-                failure = str(exc)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if failure is None:
-            self._guests.let_go(sock)
-            sock.close()
-        else:
+            if not self._ended:
+                failure = self._fork(sock)
+        if failure is not None:
             self._refuse(sock, f"no process can be started for it ({failure})")
+            return
+        self._let_go(sock)
+        sock.close()
+
+    def _fork(self, sock: socket.socket) -> str | None:
+        """Start a child for *sock*; or why that is impossible."""
+        # The child is not to run the parent's handlers, which would close the server.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(sock, mask)
+            self._children.add(pid)
+            self._entrance.rename(sock, pid)
+        except OSError as exc:
+            return str(exc)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return None
 
     def _be_child(self, sock: socket.socket, mask: Iterable[int]) -> NoReturn:
         """Serve *sock*, and end this process."""
@@ -188,11 +192,15 @@ class ForkingServer(Server):
         self._over.set()  # until _wind_up has begun
         self._children = set()
         self._guests = Guests()
+        self._entrance = self._make_entrance()  # who is present there is the parent's
         self._listening.forget()
 
     def _reap(self) -> None:
         with self._children_lock:
-            self._children = {pid for pid in self._children if _runs(pid)}
+            ended = {pid for pid in self._children if not _runs(pid)}
+            self._children -= ended
+        for pid in ended:
+            at_once(self._entrance.leave(pid))
 
     def close(self, grace: float = 0) -> tuple[Call, ...]:
         """Stop accepting, and end every child. Closing twice does no harm.
@@ -210,7 +218,11 @@ class ForkingServer(Server):
         except KeyboardInterrupt:
             self.logger.warning("interrupted once more: calls are cut")
         self._end_children(signal.SIGKILL, GRACE)
+        super()._tell_stopped()
         return ()
+
+    def _tell_stopped(self) -> None:
+        """Not yet: the children are still there."""
 
     def _end_children(self, number: int, seconds: float) -> None:
         """Signal the children until they have ended, or for *seconds* if they do not.

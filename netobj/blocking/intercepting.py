@@ -1,0 +1,285 @@
+"""Connections whose calls and messages go through interceptors.
+
+What is around a call is composed once, when the connection is made, into one callable, which takes
+the place of ``perform`` (what the peer calls) or stands before ``Link.request`` (what is called
+there). So calls go the same short ways as without.
+
+A thread that serves a call stays with it: a plain ``on_call`` runs in it, and so does the method.
+An ``async def`` one runs on the event loop meanwhile, and has the thread run the rest. Only where
+all of them are asynchronous, and so is the method, no thread waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from netobj.blocking.connection import Connection
+from netobj.blocking.excursion import Excursion, run_hook
+from netobj.blocking.link import Link
+from netobj.blocking.results import AsyncResult
+from netobj.blocking.safepoint import safe_point
+from netobj.blocking.settling import settled, settled_on_loop
+from netobj.blocking.streams import Stream
+from netobj.blocking.writer import Writer
+from netobj.calls import Call, OutgoingCall, scope
+from netobj.core.config import Config
+from netobj.core.events import Request
+from netobj.core.handle import Handle
+from netobj.core.handlers import perform, runs_on_loop
+from netobj.core.outcomes import UNFINISHED, Awaited, is_async
+from netobj.interceptors.entrance import Entrance
+from netobj.interceptors.hooks import Hook, around_calls, checked, hooks
+from netobj.interceptors.interceptor import Direction, Next
+from netobj.interceptors.messages import Watcher
+from netobj.interceptors.stopped import Stopped, finished, outcome_of
+
+Perform = Callable[[Request], object]
+
+
+def connection_class(config: Config) -> type[Connection]:
+    """What a connection with *config* is."""
+    return InterceptedConnection if config.interceptors else Connection
+
+
+async def call_hook(hook: Hook, *args: Any) -> None:
+    """For a server's :class:`~netobj.interceptors.entrance.Entrance`; never suspends."""
+    run_hook(hook, *args)
+
+
+def entrance_for(config: Config, log: Any) -> Entrance:
+    """What a server asks of its interceptors, whose coroutines never suspend."""
+    return Entrance(checked(config.interceptors), call_hook, log)
+
+
+def at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* of an entrance to its end, which it comes to without being suspended."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("an entrance of threads was suspended")  # pragma: no cover
+
+
+class InterceptedConnection(Connection):
+    """A connection that has interceptors."""
+
+    _asked: Next | None = None  # around what is asked synchronously, and at whose end it is sent
+    _sent: Next | None = None  # the same, of what is asked asynchronously
+
+    def __init__(
+        self, root: object, stream: Stream, config: Config, hello_sent: bool = False
+    ) -> None:
+        chain = checked(config.interceptors)
+        super().__init__(root, stream, config, hello_sent)
+        served = around_calls(chain, config.accepted, outgoing=False)
+        if served:  # nothing is served yet, see Dispatcher.open
+            self.dispatcher.perform = around_served(self, served)
+        asked = around_calls(chain, config.accepted, outgoing=True)
+        if asked:
+            self._asked = around_asked(self, asked, self._ask)
+            self._sent = around_asked(self, asked, self._send)
+        self.on_finish = hooks(reversed(chain), "on_close")
+
+    def make_writer(self, stream: Stream, most: int) -> Writer:
+        chain = checked(self.config.interceptors)
+        watched = Watcher(chain, self._stop).watch(self.session)
+        kind = _WatchedWriter if watched else Writer
+        return kind(stream, self.session.out, self._on_blocked, most)
+
+    def _stop(self, direction: Direction, reason: str, exc: BaseException) -> None:
+        """An interceptor has refused a message."""
+        self.log_later(f"the connection to {self.stream.name} was ended: {reason}", exc)
+        if direction is Direction.IN:
+            self.say_goodbye(reason)
+            self.lose(reason)
+        else:  # whoever queues it may be in the midst of something
+            self.run_in_worker((self._end_because, reason))
+
+    def _end_because(self, reason: str) -> None:
+        self.say_goodbye(reason)
+        self.lose(reason)
+
+    # --- what is asked -------------------------------------------------------------------------
+
+    def request(
+        self,
+        op: int,
+        handle: Handle | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        around = self._asked
+        if around is not None:
+            batch = scope.get().batch  # what is in one is sent by send_async()
+            if batch is None or batch.for_link(self) is None:
+                return around(OutgoingCall(self, op, handle, path, args, kwargs, timeout))
+        return super().request(op, handle, path, args, kwargs, timeout)
+
+    def send_async(
+        self,
+        op: int,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        chain: int | None = None,
+    ) -> AsyncResult:
+        around = self._sent
+        if around is None:
+            return super().send_async(op, target, path, args, kwargs, timeout, chain)
+        call = OutgoingCall(self, op, target, path, args, kwargs, timeout, True)
+        call.chain = chain
+        found = around(call)
+        if isinstance(found, AsyncResult):
+            return found
+        result = AsyncResult(self)  # an interceptor has answered in the peer's place
+        result.forgotten = True
+        result.complete(True, found, False)
+        return result
+
+    def _ask(self, call: Any) -> Any:
+        if call.entries is not None:
+            with call.in_scope():
+                call.entries = None
+                return self._ask(call)
+        return Link.request(
+            self, call.op, call.target, call.path, call.given, call.named, call.timeout
+        )
+
+    def _send(self, call: Any) -> AsyncResult:
+        with call.in_scope():
+            return Link.send_async(
+                self,
+                call.op,
+                call.target,
+                call.path,
+                call.given,
+                call.named,
+                call.timeout,
+                call.chain,
+            )
+
+
+class _WatchedWriter(Writer):
+    """Everything goes through the queue, which shows it to interceptors."""
+
+    def write(self, data: bytes, reads: bool = False) -> None:
+        self._out.append(data)
+        self.flush(reads)
+
+
+# --- around what the peer calls -------------------------------------------------------------------
+
+
+def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
+    """``perform`` with *chain* around it, the first outermost."""
+    session = connection.session
+
+    def innermost(call: Call) -> Any:
+        request = call.request
+        if scope.get().request is not request:
+            raise wrong_call()
+        value = perform(session, request)
+        if type(value) in UNFINISHED:
+            value = settled(connection, request, value)
+        return value
+
+    below: Next = innermost
+    for hook in reversed(chain[1:]):
+        below = partial(_level(connection, hook), below=below)
+    outermost = chain[0]
+
+    if is_async(outermost):
+        run = _level(connection, outermost)
+        on_loop = _all_on_loop(connection, chain) if all(map(is_async, chain)) else None
+
+        @safe_point
+        def enter(request: Request) -> object:
+            call = Call(connection, request)
+            if on_loop is not None and runs_on_loop(session, request):
+                return Awaited(outcome_of(on_loop(call)), finished)
+            return run(call, below=below)
+
+        return enter
+
+    @safe_point
+    def enter_here(request: Request) -> object:
+        return outermost(Call(connection, request), below)
+
+    return enter_here
+
+
+def _level(connection: Connection, hook: Hook) -> Callable[..., Any]:
+    """Calls *hook* with a call and what is *below* it, in the thread of the call."""
+    if not is_async(hook):
+        return partial(_here, hook)
+    return partial(_there, connection, hook)
+
+
+@safe_point
+def _here(hook: Hook, call: Any, below: Next) -> Any:
+    return hook(call, below)
+
+
+@safe_point
+def _there(connection: Connection, hook: Hook, call: Any, below: Next) -> Any:
+    """*hook* is an ``async def``: it runs on the loop, and what is below it here."""
+    away = Excursion(connection, None if call.outgoing else call.request)
+
+    async def go_on(same: Any) -> Any:
+        if same is not call:
+            raise wrong_call()
+        return await away.ashore(below, same)
+
+    return away.run(lambda: hook(call, go_on))
+
+
+def _all_on_loop(connection: Connection, chain: tuple[Hook, ...]) -> Next:
+    """*chain* around ``perform`` on the event loop, where nobody's thread waits."""
+    session = connection.session
+
+    async def innermost(call: Call) -> Any:
+        request = call.request
+        if scope.get().request is not request:
+            raise wrong_call()
+        try:
+            return await settled_on_loop(perform(session, request))
+        except StopIteration as exc:
+            raise Stopped(exc) from exc
+
+    below: Next = innermost
+    for hook in reversed(chain):
+        below = partial(_on_loop, hook, below)
+    return below
+
+
+def _on_loop(hook: Hook, below: Next, call: Any) -> Any:
+    return hook(call, below)
+
+
+def wrong_call() -> ValueError:
+    """What ``next`` raises for anything else than the call that the interceptor was given."""
+    return ValueError("an interceptor's next() takes the very call that on_call was given")
+
+
+# --- around what is asked -------------------------------------------------------------------------
+
+
+def around_asked(connection: Connection, chain: tuple[Hook, ...], ask: Next) -> Next:
+    """*ask* with *chain* around it, the first outermost."""
+    below = ask
+    for hook in reversed(chain[1:]):
+        below = partial(_level(connection, hook), below=below)
+    outermost = chain[0]
+    if is_async(outermost):
+        return partial(_there, connection, outermost, below=below)
+
+    def around(call: OutgoingCall) -> Any:
+        return outermost(call, below)
+
+    return around

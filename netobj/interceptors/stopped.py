@@ -1,0 +1,29 @@
+"""StopIteration, which cannot leave a coroutine or a future, in a form in which it can."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+
+class Stopped(StopAsyncIteration):
+    """In the place of the StopIteration *original* while coroutines pass it on."""
+
+    def __init__(self, original: StopIteration) -> None:
+        super().__init__(*original.args)
+        self.original = original
+
+
+async def outcome_of(awaitable: Awaitable[Any]) -> Any:
+    """What *awaitable* comes to, for :func:`finished`."""
+    try:
+        return await awaitable
+    except Stopped as exc:
+        return exc
+
+
+def finished(outcome: Any) -> Any:
+    """The outcome itself; raises the StopIteration that it stands for."""
+    if type(outcome) is Stopped:
+        raise outcome.original
+    return outcome
