@@ -52,8 +52,20 @@ class AccessLog(Interceptor):
         except BaseException as exc:
             self._write(call, began, type(exc).__name__)
             raise
-        self._write(call, began, "ok")
+        if call.outgoing and call.asynchronous and hasattr(type(result), "add_callback"):
+            result.add_callback(lambda answered: self._answered(call, began, answered))
+        else:
+            self._write(call, began, "ok")
         return result
+
+    def _answered(self, call: Any, began: float, result: Any) -> None:
+        """An asynchronous call of this side's has its *result*."""
+        try:
+            result.value  # noqa: B018
+        except BaseException as exc:
+            self._write(call, began, type(exc).__name__)
+        else:
+            self._write(call, began, "ok")
 
     def _write(self, call: Any, began: float, result: str) -> None:
         if not self._log.isEnabledFor(logging.INFO):

@@ -8,10 +8,12 @@ buckets that nobody uses need no place.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Hashable
 from typing import Final, NamedTuple
+from weakref import WeakSet
 
 _NANO: Final = 1_000_000_000
 _FEWEST: Final = 1000
@@ -47,6 +49,11 @@ class Buckets:
         self._full: dict[Hashable, int] = {}  # when each will be full, in nanoseconds
         self._sweep_at = _FEWEST
         self._lock = threading.Lock()
+        _all.add(self)
+
+    def renew_lock(self) -> None:
+        """For the child of a fork, in which nobody would give the lock back."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._full)
@@ -72,3 +79,15 @@ class Buckets:
         """Forget the buckets that are full. So seldom that each token pays for two looks."""
         self._full = {key: full for key, full in self._full.items() if full > now}
         self._sweep_at = max(_FEWEST, 2 * len(self._full))
+
+
+_all: Final[WeakSet[Buckets]] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for buckets in _all:
+        buckets.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -73,7 +73,7 @@ class MaxConnectionsPerAddress(Interceptor):
     >>> limit = MaxConnectionsPerAddress(1)
     >>> with netobj.ThreadedServer(netobj.Service, "localhost", interceptors=[limit]) as server:
     ...     with netobj.connect("localhost", server.port):
-    ...         netobj.connect("localhost", server.port).root
+    ...         netobj.connect("localhost", server.port).ping()
     Traceback (most recent call last):
       ...
     netobj.errors.ConnectionLost: ...: 127.0.0.1 has 1 connection, and may have no more...

@@ -63,7 +63,7 @@ class AllowNetworks(Interceptor):
     >>> import netobj
     >>> ours = AllowNetworks(["10.0.0.0/8"])
     >>> with netobj.ThreadedServer(netobj.Service, "localhost", interceptors=[ours]) as server:
-    ...     netobj.connect("localhost", server.port).root
+    ...     netobj.connect("localhost", server.port).ping()
     Traceback (most recent call last):
       ...
     netobj.errors.ConnectionLost: ... refuses the connection: 127.0.0.1 may not connect...

@@ -67,9 +67,11 @@ class _Message:
         if what == "SPECIAL":
             number, *operands = _parts(args, _MOST_ITEMS)
             shown = ", ".join([SPECIALS[_plain(number)], *map(self._value, operands)])
+        if shown or what == "CALL":
+            shown = f"({shown})"
         place = f"{self._target(target)}{self._path(path)}"
         where = f" in lane {_plain(chain)}" if _plain(self.fields[0]) == Kind.ASYNC_REQUEST else ""
-        return f"{_plain(seq)}{where} {what} {place}({shown}){self._more(extras)}"
+        return f"{_plain(seq)}{where} {what} {place}{shown}{self._more(extras)}"
 
     def _target(self, target: bytes) -> str:
         if _is_array(target):

@@ -34,7 +34,17 @@ class Trace(Interceptor):
             if to.isEnabledFor(logging.DEBUG):
                 to.debug("%s", self._line(frame, direction))
         else:
-            print(self._line(frame, direction), file=to or sys.stderr, flush=True)
+            self._write(to or sys.stderr, f"{self._line(frame, direction)}\n")
+
+    def _write(self, to: TextIO, line: str) -> None:
+        try:
+            try:
+                to.write(line)  # at once: others may write there, too
+            except UnicodeEncodeError:
+                to.write(line.encode("ascii", "backslashreplace").decode("ascii"))
+            to.flush()
+        except (OSError, ValueError):  # a file that is closed is not worth the connection
+            pass
 
     def _line(self, frame: bytes, direction: Direction) -> str:
         body = frame.removeprefix(PREAMBLE)[HEADER_SIZE:]

@@ -94,7 +94,7 @@ def test_nobody_forges_a_line(log: logging.Logger, kept: Lines, structured: bool
 def test_a_log_that_is_off_is_not_written(kept: Lines) -> None:
     log = logging.Logger("a test's", logging.WARNING)
     log.addHandler(kept)
-    assert AccessLog(log).on_call(SimpleNamespace(), lambda call: 7) == 7
+    assert AccessLog(log).on_call(SimpleNamespace(outgoing=False), lambda call: 7) == 7
     assert kept.lines == []
 
 

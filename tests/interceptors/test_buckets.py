@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -62,3 +63,13 @@ def test_threads_get_what_there_is_and_no_more() -> None:
     for thread in threads:
         thread.join()
     assert taken.count(0.0) == 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_does_not_wait_for_a_lock_that_was_held_when_it_was_made() -> None:
+    limit = Buckets(Rate(1, 1.0, burst=1))
+    with limit._lock:
+        child = os.fork()
+        if not child:
+            os._exit(int(limit.take("a")))
+    assert os.waitpid(child, 0)[1] == 0

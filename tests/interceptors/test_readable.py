@@ -65,13 +65,13 @@ def test_every_value_can_be_read(golden: Any, values: bool) -> None:
         ),
         (
             message(Kind.ASYNC_REQUEST, 8, 5, Op.GET, 4, ["a", [0]], [], [], 1.5, [["u", 1]]),
-            "ASYNC_REQUEST 8 in lane 5 GET object 4.a[0]() [1.500 s left, metadata (('u', 1),)]",
+            "ASYNC_REQUEST 8 in lane 5 GET object 4.a[0] [1.500 s left, metadata (('u', 1),)]",
         ),
         (
             message(Kind.REQUEST, 1, 1, Op.CALL, 0, None, [], [], None, None, True),
             "REQUEST 1 CALL root() [kept]",
         ),
-        (message(Kind.REQUEST, 1, 1, 99, 0, None, []), "REQUEST 1 operation 99 root()"),
+        (message(Kind.REQUEST, 1, 1, 99, 0, None, []), "REQUEST 1 operation 99 root"),
         (message(Kind.RELEASE, 3, 1, 4, 2), "RELEASE object 3 x 1, object 4 x 2"),
         (message(Kind.FORGET, *range(9)), "FORGET 0, 1, 2, 3, 4, 5, 6, 7, ... 9 in all"),
         (message(Kind.CANCEL, 3, False), "CANCEL 3, False"),

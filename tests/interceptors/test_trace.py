@@ -51,6 +51,16 @@ def test_a_logger(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.message for record in caplog.records] == ["-> 7 bytes: PING 5"]
 
 
+def test_a_file_that_cannot_be_written_is_not_worth_the_connection() -> None:
+    closed = io.StringIO()
+    closed.close()
+    Trace(closed).on_message(PING, Direction.IN)
+    narrow = io.TextIOWrapper(io.BytesIO(), "ascii")
+    Trace(narrow).on_message(frame(b"\x93\x03\x07\xa2\xc3\xa9"), Direction.IN)
+    narrow.seek(0)
+    assert narrow.read() == "<- 10 bytes: REPLY 7: '\\xe9'\n"
+
+
 def told(to: io.StringIO) -> list[str]:
     """The lines without the sizes and the numbers of requests."""
     lines = to.getvalue().splitlines()
