@@ -149,8 +149,8 @@ class Call:
 class OutgoingCall:
     """A request of this side's, while it goes through interceptors. Has the face of a Call."""
 
-    __slots__ = ("asynchronous", "chain", "connection", "entries", "given", "named", "op", "path")
-    __slots__ += ("target", "timeout")
+    __slots__ = ("asynchronous", "chain", "connection", "entries", "given", "named", "node", "op")
+    __slots__ += ("path", "target", "timeout")
 
     outgoing = True
 
@@ -174,6 +174,7 @@ class OutgoingCall:
         self.timeout = timeout
         self.asynchronous = asynchronous
         self.chain: int | None = None
+        self.node: Any = None  # what asyncio's front-end has of it
         self.entries: dict[str, Any] | None = None  # of metadata, once somebody has looked
 
     def __repr__(self) -> str:

@@ -46,11 +46,13 @@ def find_waiter(chain: int, link: Any, seq: int, same_process: bool) -> ThreadWa
     """The innermost thread that waits in *chain* and is not the one that asks.
 
     The asker is a waiter of this process too when both ends are here (*same_process*). It waits
-    for this very request, so its outer calls cannot run it either.
+    for this very request, so its outer calls cannot run it either. Nor does a thread that waits for
+    a task here run what that task asks.
     """
     asking = None
     for waiter in reversed(waiting.get(chain, ())):
-        if same_process and waiter.seq == seq and waiter.link is not link:
+        other = same_process and waiter.link is not link
+        if other and (waiter.seq == seq or waiter.of_task):
             asking = waiter.thread
         elif waiter.thread != asking and not waiter.done:
             return waiter

@@ -20,6 +20,7 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
+from types import MethodType
 from typing import Any, Final, Protocol
 
 from netobj.aio.chains import find_waiter, outermost, serving, waiting
@@ -86,6 +87,10 @@ class Dispatcher:
         self._hooks: set[asyncio.Task[None]] = set()
         self._ended = False
         self._closed = False  # no call begins any more
+        # What runs a request: in a task or on the loop, and in a thread.
+        self.perform: Callable[[Request], object] = MethodType(perform, self._session)
+        self.perform_in_thread = partial(perform, self._session, adapt=as_blocking)
+        self.awaits_all = False  # what is around each call is awaited
 
     # --- routing -------------------------------------------------------------------------------
 
@@ -183,6 +188,9 @@ class Dispatcher:
             self._submit(self._executor, request)
         elif is_slow(self._session, request):
             self._submit(self._slow_executor(), request)
+        elif self.awaits_all:
+            if request.start():
+                self._link.loop.create_task(self._serve_in_turn(request))
         else:
             copy_context().run(self._run_here, request)
         return False
@@ -230,7 +238,7 @@ class Dispatcher:
         task = self._enter_task(request)
         try:
             self._begin(request, f"task {task.get_name()!r}")
-            value = perform(self._session, request)
+            value = self.perform(request)
             if type(value) is Awaited:
                 value = value.finish(await value.awaitable)
             if self._link.congested():
@@ -243,6 +251,22 @@ class Dispatcher:
         finally:
             self._leave_task(request)
             request.args = ()  # what they refer to is not kept alive by contexts that live on
+
+    async def _serve_in_turn(self, request: Request) -> None:
+        """The same, of what is not; the next one in its lane waits for it."""
+        try:
+            await self._serve(request)
+        finally:
+            if request.lane is not None:
+                self._leave_lane(request)
+
+    async def work_for(self, request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do *work* of a *request* that runs in a thread, so that cancelling that cancels it."""
+        self._enter_task(request)
+        try:
+            return await work
+        finally:
+            self._leave_task(request)
 
     def _enter_task(self, key: Any) -> asyncio.Task[Any]:
         """Called in the task of the request or stream *key*: from here on it can be cancelled.
@@ -283,7 +307,7 @@ class Dispatcher:
             return
         try:
             self._begin(request, "the event loop")
-            value = perform(self._session, request)
+            value = self.perform(request)
         except BaseException as exc:
             self._fail(request, exc)
             if self._propagates(exc):
@@ -338,7 +362,7 @@ class Dispatcher:
             stack = waiting.get(request.chain) if request.chain is not None else None
             if stack and len(stack) >= SHALLOW:  # it runs inside of what waits there
                 check_depth(session, len(stack))
-            value = perform(session, request, as_blocking)
+            value = self.perform_in_thread(request)
             if type(value) in UNFINISHED:
                 self._soon_on_loop(copy_context().run, self._go_on, request, value)
                 return

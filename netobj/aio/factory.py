@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netobj.aio.connection import Connection
+from netobj.aio.intercepting import connection_class
 from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator
@@ -75,7 +76,7 @@ def make_connection(
         found = certificate(transport.get_extra_info("ssl_object"))
         if found is not None and config.credentials is None:
             config = config.merge({"credentials": found})
-        connection = Connection(service, transport, config, executor)
+        connection = connection_class(config)(service, transport, config, executor)
     except BaseException:
         transport.abort()
         raise

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Context
 from functools import partial
+from functools import partial
 from random import random
 from typing import Any, Final
 from weakref import WeakSet
@@ -78,6 +79,7 @@ class Link:
     """
 
     ____closed____ = True  # see netobj.core.rules
+    on_finish: tuple[Any, ...] = ()  # called with it and the reason of the end
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Link:
             side=side,
             features=features(),
         )
+        self.prepare()
         self.root_handle = Handle(self, 0, ImportedClass(NOTHING))
         self._root = reference.reference_for(self.root_handle)
         self.dispatcher = Dispatcher(self, executor)
@@ -136,6 +139,9 @@ class Link:
         live.add(self)
         self.flush()
         self._tick()
+
+    def prepare(self) -> None:
+        """Called when there is a session, and before anything is read or written."""
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -679,6 +685,8 @@ class Link:
         session.discard_tables().clear()
         if self.service is not None:
             self.dispatcher.run_hook(self.service.on_disconnect)
+        for hook in self.on_finish:
+            self.dispatcher.run_hook(partial(_tell_of_end, hook))
         for callback in self._on_close:
             callback(self)
         self._on_close.clear()
@@ -742,3 +750,7 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _tell_of_end(hook: Callable[..., Any], link: Link) -> Any:
+    return hook(link, link.session.lost)

@@ -77,6 +77,19 @@ class Outcome(Keeper, Promise):
             self.link.session.boxing.settled(self)
             self.link.note_held()
 
+    def overrule(self, ok: bool, value: Any) -> None:
+        """What an interceptor has made of the answer, or has given in its place."""
+        if self.done and ok and self.ok and self._error is None and value is self._answer:
+            return
+        if not self.done:
+            if self.seq:
+                self.cancel(CallCancelled("an interceptor has answered the call"))
+            else:
+                self.done = True
+        self.ok, self._deferred = ok, False
+        self._answer, self._error = (value, None) if ok else (None, value)
+        self._traceback = None if ok else traceback_of(value)
+
     def leave(self, waiter: Waiter, exc: BaseException) -> None:
         """The task of *waiter* waits no longer, because of *exc*."""
         self.waiters = tuple(other for other in self.waiters if other is not waiter)

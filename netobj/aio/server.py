@@ -219,8 +219,8 @@ class Server:
     async def _admit(self, sock: socket.socket, address: Any) -> None:
         """The handshake and the login; then there is a connection, or none."""
         try:
-            if self._entrance.asks:
-                await self._entrance.accept(sock, Peer(address, self.face))
+            if not await self._lets_in(sock, address):
+                return
             if self._stop.is_set():
                 sock.close()
             elif self._authenticator is None:
@@ -229,17 +229,25 @@ class Server:
                 await self._admit_by_login(sock, address)
             else:
                 await self._admit_by_callable(sock)
-        except Refused as exc:
-            self._refuse(sock, str(exc))
         except Exception as exc:
             self._log_failure(address, exc)
-        except asyncio.CancelledError:
-            sock.close()
-            raise
         finally:
             self._admitting.discard(sock)
             if self._entrance.asks:
                 await asyncio.shield(self._entrance.leave(sock))  # unless it has entered
+
+    async def _lets_in(self, sock: socket.socket, address: Any) -> bool:
+        """Whether the interceptors admit who has come as *sock*, who is refused otherwise."""
+        try:
+            if self._entrance.asks:
+                await self._entrance.accept(sock, Peer(address, self.face))
+        except Refused as exc:
+            self._refuse(sock, str(exc))
+            return False
+        except BaseException:
+            sock.close()
+            raise
+        return True
 
     def _log_failure(self, address: Any, exc: Exception) -> None:
         what = "authentication" if self._asks else "accepting"

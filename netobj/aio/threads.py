@@ -35,6 +35,8 @@ class ThreadWaiter(Keeper):
     moment when the thread leaves is taken out by whoever sees it, and runs elsewhere.
     """
 
+    of_task = False  # the thread waits for a task of the loop's, which may call in its chain
+
     def __init__(self, link: Any, name: tuple[int, Any, Any], since: float) -> None:
         self.link = link
         self.seq = 0
