@@ -57,7 +57,9 @@ class Excursion:
         try:
             work = make()
             request = self._request
-            return await (work if request is None else self._link.dispatcher.work_for(request, work))
+            return await (
+                work if request is None else self._link.dispatcher.work_for(request, work)
+            )
         except Stopped as exc:
             return exc
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -56,6 +56,17 @@ class AccessLog(Interceptor):
             result.add_callback(lambda answered: self._answered(call, began, answered))
         else:
             self._write(call, began, "ok")
+        return result
+
+    async def on_call_async(self, call: Any, next: Callable[[Any], Awaitable[Any]]) -> Any:
+        """The same on an event loop."""
+        began = time.perf_counter()
+        try:
+            result = await next(call)
+        except BaseException as exc:
+            self._write(call, began, type(exc).__name__)
+            raise
+        self._write(call, began, "ok")
         return result
 
     def _answered(self, call: Any, began: float, result: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Flag, auto
 from typing import Any, Final
 
@@ -88,6 +89,18 @@ class RateLimit(Interceptor):
         if wait > 0:
             raise self._refusal(wait)
         return next(call)
+
+    async def on_call_async(self, call: Any, next: Callable[[Any], Awaitable[Any]]) -> Any:
+        """The same on an event loop; only where a Redis is asked, a thread does that."""
+        key = self._key(call)
+        if isinstance(self._buckets, Buckets):
+            wait = self._buckets.take(key)
+        else:
+            loop = asyncio.get_running_loop()
+            wait = await loop.run_in_executor(None, self._buckets.take, key)
+        if wait > 0:
+            raise self._refusal(wait)
+        return await next(call)
 
     def _refusal(self, wait: float) -> RateLimitExceeded:
         error = RateLimitExceeded(

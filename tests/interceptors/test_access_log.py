@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 import netobj
 from kinds import KINDS, serving
-from netobj.interceptors import AccessLog
+from netobj.interceptors import AccessLog, RateLimit
+from netobj.interceptors.hooks import for_loop
 from patience import wait_until
 
 
@@ -172,3 +174,44 @@ def test_on_a_client_of_an_event_loop(log: logging.Logger, kept: Lines) -> None:
 
     asyncio.run(talk())
     assert [words(line)[1] for line in kept.lines] == ["ok", "ValueError", "ok"]
+
+
+class Many(netobj.Service):
+    def __init__(self) -> None:
+        self.inside = 0
+        self.all_in = asyncio.Event()
+
+    @netobj.exposed
+    async def meet(self, count: int) -> int:
+        self.inside += 1
+        if self.inside == count:
+            self.all_in.set()
+        await self.all_in.wait()
+        return threading.active_count()
+
+
+def test_on_an_event_loop_no_call_holds_a_thread(log: logging.Logger, kept: Lines) -> None:
+    async def talk() -> None:
+        chain = [AccessLog(log), RateLimit("1000/second")]
+        before = threading.active_count()
+        async with (
+            netobj.aio.Server(Many(), "localhost", interceptors=chain) as server,
+            netobj.aio.connect("localhost", server.port, interceptors=chain) as conn,
+        ):
+            counts = await asyncio.gather(*(conn.root.meet(200) for _ in range(200)))
+            assert max(counts) <= before + 2
+
+    asyncio.run(talk())
+    assert len(kept.lines) == 400
+
+
+def test_a_class_that_changes_on_call_is_not_passed_by(log: logging.Logger, kept: Lines) -> None:
+    class Quiet(AccessLog):
+        def on_call(self, call: Any, next: Any) -> Any:
+            return next(call)
+
+    quiet = Quiet(log)
+    assert for_loop(quiet.on_call) == quiet.on_call
+    loud = AccessLog(log)
+    assert for_loop(loud.on_call) == loud.on_call_async
+    assert for_loop(len) is len
