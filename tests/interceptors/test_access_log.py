@@ -126,16 +126,18 @@ def words(line: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_server_writes_it(kind: str, log: logging.Logger, kept: Lines) -> None:
     token = netobj.TokenAuthenticator("correct-horse-battery-staple")
-    with serving(kind, Bank, [AccessLog(log)], authenticator=token) as address:
-        with netobj.connect(*address, authenticator=token) as conn:
-            assert conn.root.open("alice") == "alice"
-            with pytest.raises(ValueError, match="no name"):
-                conn.root.open("")
-            assert conn.root.rate == 2
-            assert conn.root.later() == 7
-            with pytest.raises(AttributeError):
-                getattr(conn.root, "a\n10.0.0.2:80 root ok")
-            wait_until(lambda: len(kept.lines) >= 5)
+    with (
+        serving(kind, Bank, [AccessLog(log)], authenticator=token) as address,
+        netobj.connect(*address, authenticator=token) as conn,
+    ):
+        assert conn.root.open("alice") == "alice"
+        with pytest.raises(ValueError, match="no name"):
+            conn.root.open("")
+        assert conn.root.rate == 2
+        assert conn.root.later() == 7
+        with pytest.raises(AttributeError):
+            getattr(conn.root, "a\n10.0.0.2:80 root ok")
+        wait_until(lambda: len(kept.lines) >= 5)
     assert [words(line) for line in kept.lines[:4]] == [
         ("token", "ok", "Bank.open()"),
         ("token", "ValueError", "Bank.open()"),
@@ -146,18 +148,20 @@ def test_each_server_writes_it(kind: str, log: logging.Logger, kept: Lines) -> N
 
 
 def test_on_a_client(log: logging.Logger, kept: Lines) -> None:
-    with netobj.ThreadedServer(Bank, "localhost") as server:
-        with netobj.connect("localhost", server.port, interceptors=[AccessLog(log)]) as conn:
-            conn.root.open("alice")
-            with pytest.raises(ValueError, match="no name"):
-                conn.root.open("")
-            result = netobj.async_(conn.root.later)()
-            assert result.value == 7
-            failed = netobj.async_(conn.root.open)("")
-            with pytest.raises(ValueError, match="no name"):
-                failed.value  # noqa: B018
-            wait_until(lambda: len(kept.lines) == 4)
-            assert {line.split(" ")[0] for line in kept.lines} == {f"127.0.0.1:{server.port}"}
+    with (
+        netobj.ThreadedServer(Bank, "localhost") as server,
+        netobj.connect("localhost", server.port, interceptors=[AccessLog(log)]) as conn,
+    ):
+        conn.root.open("alice")
+        with pytest.raises(ValueError, match="no name"):
+            conn.root.open("")
+        result = netobj.async_(conn.root.later)()
+        assert result.value == 7
+        failed = netobj.async_(conn.root.open)("")
+        with pytest.raises(ValueError, match="no name"):
+            failed.value  # noqa: B018
+        wait_until(lambda: len(kept.lines) == 4)
+        assert {line.split(" ")[0] for line in kept.lines} == {f"127.0.0.1:{server.port}"}
     assert [words(line)[1] for line in kept.lines] == ["ok", "ValueError", "ok", "ValueError"]
 
 

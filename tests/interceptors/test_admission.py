@@ -125,10 +125,13 @@ def test_a_forking_server_counts_children_also_when_they_are_killed() -> None:
 
 def test_two_servers_may_share_a_limit() -> None:
     limit = MaxConnections(1)
-    with serving("ThreadedServer", Echo, [limit]) as one:
-        with serving("AsyncServer", Echo, [limit]) as other, netobj.connect(*one) as conn:
-            assert conn.root.echo(1) == 1
-            assert not is_let_in(*other)
+    with (
+        serving("ThreadedServer", Echo, [limit]) as one,
+        serving("AsyncServer", Echo, [limit]) as other,
+        netobj.connect(*one) as conn,
+    ):
+        assert conn.root.echo(1) == 1
+        assert not is_let_in(*other)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +151,9 @@ def test_a_unix_socket_has_no_address(kind: str, tmp_path: Path) -> None:
     chain = [AllowNetworks([]), DenyNetworks(["0.0.0.0/0"]), MaxConnectionsPerAddress(1)]
     path = str(tmp_path / "socket")
     make = getattr(netobj, kind)
-    with make(Echo, socket_path=path, interceptors=chain):
-        with netobj.unix_connect(path) as one, netobj.unix_connect(path) as other:
-            assert one.root.echo(1) + other.root.echo(2) == 3
+    with (
+        make(Echo, socket_path=path, interceptors=chain),
+        netobj.unix_connect(path) as one,
+        netobj.unix_connect(path) as other,
+    ):
+        assert one.root.echo(1) + other.root.echo(2) == 3

@@ -179,9 +179,12 @@ def test_servers_share_a_redis() -> None:
         def limit() -> RateLimit:
             return RateLimit("3/hour", Per.ADDRESS, storage=redis.uri)
 
-        with serving("ThreadedServer", Bank(), [limit()]) as one:
-            with serving("AsyncServer", Bank(), [limit()]) as other:
-                with netobj.connect(*one) as first, netobj.connect(*other) as second:
-                    assert first.root.open() + second.root.open() + first.root.open() == 4
-                    check_is_refused(second.root.open)
-                    check_is_refused(first.root.open)
+        with (
+            serving("ThreadedServer", Bank(), [limit()]) as one,
+            serving("AsyncServer", Bank(), [limit()]) as other,
+            netobj.connect(*one) as first,
+            netobj.connect(*other) as second,
+        ):
+            assert first.root.open() + second.root.open() + first.root.open() == 4
+            check_is_refused(second.root.open)
+            check_is_refused(first.root.open)

@@ -107,9 +107,11 @@ def test_on_each_server(kind: str) -> None:
 
 def test_on_a_client() -> None:
     to = io.StringIO()
-    with netobj.ThreadedServer(Bank, "localhost") as server:
-        with netobj.connect("localhost", server.port, interceptors=[Trace(to)]) as conn:
-            talk(conn)
+    with (
+        netobj.ThreadedServer(Bank, "localhost") as server,
+        netobj.connect("localhost", server.port, interceptors=[Trace(to)]) as conn,
+    ):
+        talk(conn)
     check_conversation(told(to), "->", "<-")
 
 
