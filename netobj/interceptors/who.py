@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
@@ -25,6 +26,11 @@ def address_of(peer: Any) -> Address | None:
     host = peer[0] if isinstance(peer, tuple) and peer else None
     if not isinstance(host, str):  # a number is no host: a virtual machine's sockets have them
         return None
+    return _parsed(host)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(host: str) -> Address | None:
     try:
         address = ip_address(host.partition("%")[0])  # behind it is the network card
     except ValueError:
