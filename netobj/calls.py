@@ -149,8 +149,19 @@ class Call:
 class OutgoingCall:
     """A request of this side's, while it goes through interceptors. Has the face of a Call."""
 
-    __slots__ = ("asynchronous", "chain", "connection", "entries", "given", "named", "node", "op")
-    __slots__ += ("path", "target", "timeout")
+    __slots__ = (
+        "asynchronous",
+        "chain",
+        "connection",
+        "entries",
+        "given",
+        "named",
+        "node",
+        "op",
+        "path",
+        "target",
+        "timeout",
+    )
 
     outgoing = True
 

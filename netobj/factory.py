@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from netobj.blocking.streams import PipeStream, Stream, stream_for
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
+from netobj.interceptors.hooks import with_interceptors
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, connect_tcp, connect_unix
 from netobj.ssh import open_through, passage_to
@@ -54,20 +55,30 @@ def open_connection(
 
 
 def connect_stream(
-    stream: Stream, service: Any = VoidService, config: Settings = EMPTY
+    stream: Stream,
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """A connection over a :class:`~netobj.blocking.streams.Stream`, which it owns from here on.
 
     *service* is what this side shows, *config* its settings (see
     :class:`netobj.core.config.Config`).
     """
+    config = with_interceptors(config, interceptors)
     return open_connection(stream, service, config)
 
 
 def connect_channel(
-    channel: Channel, service: Any = VoidService, config: Settings = EMPTY
+    channel: Channel,
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """A connection over a channel, see :func:`connect_stream`."""
+    config = with_interceptors(config, interceptors)
     return open_connection(channel.stream, service, config)
 
 
@@ -82,6 +93,7 @@ def connect(
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
     authenticator: Any = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to a server over TCP.
 
@@ -90,7 +102,8 @@ def connect(
     *ssl_context*: TLS, which checks the server's certificate against *server_hostname*, by default
     *host* (see :func:`netobj.auth.client_context`). *authenticator* logs in: a
     :class:`~netobj.auth.TokenAuthenticator`, a :class:`~netobj.auth.UserLogin`, or a function:
-    socket -> (socket, credentials).
+    socket -> (socket, credentials). *interceptors*: what is around each call, see
+    :class:`netobj.Interceptor`; all ways to connect take them, as the setting of that name.
 
     Raises the system's error, which names the address (ConnectionRefusedError, socket.gaierror and
     other kinds of OSError), if nobody answers there, ssl.SSLError if the certificate is not to be
@@ -103,6 +116,7 @@ def connect(
     ...         conn.root.eval("1 + 1")
     2
     """
+    config = with_interceptors(config, interceptors)
     sock = connect_tcp(host, port, ipv6, keepalive)
     sock, found = _secure(sock, ssl_context, server_hostname or host, authenticator, config)
     return _open_socket(sock, found, service, config)
@@ -158,6 +172,7 @@ def ssl_connect(
     verify_hostname: bool = True,
     server_hostname: str | None = None,
     authenticator: Any = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to a server over TLS, and verify its certificate and its host name.
 
@@ -167,6 +182,7 @@ def ssl_connect(
     ``verify_hostname=False``: trust every certificate of these authorities. The others, and what
     is raised, are as for :func:`netobj.auth.client_context` and :func:`connect`.
     """
+    config = with_interceptors(config, interceptors)
     context = connecting_context(
         ca_certs,
         certfile,
@@ -197,6 +213,7 @@ def connect_url(
     *,
     ssl_context: SSLContext | None = None,
     authenticator: Any = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to where *url* says.
 
@@ -219,6 +236,7 @@ def connect_url(
     ...         conn.root.eval("6 * 7")
     42
     """
+    config = with_interceptors(config, interceptors)
     target = parse_url(url)
     login = login_for(target, authenticator)
     return _OPENERS[target.way](target, service, config, ssl_context, login)
@@ -267,15 +285,22 @@ def unix_connect(
     ssl_context: SSLContext | None = None,
     server_hostname: str = "localhost",
     authenticator: Any = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
+    config = with_interceptors(config, interceptors)
     sock = connect_unix(path)
     sock, found = _secure(sock, ssl_context, server_hostname, authenticator, config)
     return _open_socket(sock, found, service, config)
 
 
 def ssh_connect(
-    remote_machine: Any, remote_port: int, service: Any = VoidService, config: Settings = EMPTY
+    remote_machine: Any,
+    remote_port: int,
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
 
@@ -290,6 +315,7 @@ def ssh_connect(
     ...         conn.root.get_answer()
     42
     """
+    config = with_interceptors(config, interceptors)
     return open_connection(open_through(remote_machine, remote_port), service, config)
 
 
@@ -304,6 +330,7 @@ def connect_by_service(
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
     authenticator: Any = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Connect to a server of the service *service_name*, whichever answers first.
 
@@ -327,6 +354,7 @@ def connect_by_service(
     ...             conn.root.echo("hello")
     'hello'
     """
+    config = with_interceptors(config, interceptors)
     refusals = []
     for address in in_any_order(discover(service_name, host, registrar, timeout)):
         try:
@@ -342,28 +370,45 @@ def connect_by_service(
 
 
 def connect_pipes(
-    input: Any, output: Any, service: Any = VoidService, config: Settings = EMPTY
+    input: Any,
+    output: Any,
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """A connection that reads from *input* and writes to *output* (files or descriptors)."""
+    config = with_interceptors(config, interceptors)
     return open_connection(PipeStream(input, output), service, config)
 
 
-def connect_stdpipes(service: Any = VoidService, config: Settings = EMPTY) -> Connection:
+def connect_stdpipes(
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
+) -> Connection:
     """A connection over standard input and output, to whoever started this process.
 
     From here on what this process prints goes to standard error, and its standard input is at its
     end (see :meth:`netobj.PipeStream.from_std`).
     """
+    config = with_interceptors(config, interceptors)
     return open_connection(PipeStream.from_std(), service, config)
 
 
 def connect_subproc(
-    args: Sequence[str], service: Any = VoidService, config: Settings = EMPTY
+    args: Sequence[str],
+    service: Any = VoidService,
+    config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """Start *args*, which serves on its standard input and output, and connect to it.
 
     The process is the connection's ``proc`` (a ``subprocess.Popen``).
     """
+    config = with_interceptors(config, interceptors)
     proc = subprocess.Popen(list(args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     config = {"handshake_timeout": None, **config}  # its end would be seen, and it may start slowly
     connection = connect_pipes(proc.stdout, proc.stdin, service, config)
@@ -376,8 +421,12 @@ def connect_thread(
     config: Settings = EMPTY,
     remote_service: Any = VoidService,
     remote_config: Settings = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """A connection to *remote_service*, served by a thread of this process."""
+    config = with_interceptors(config, interceptors)
+    remote_config = {"accepted": True, **remote_config}
     here, there = socket.socketpair()
     ready = threading.Event()
 

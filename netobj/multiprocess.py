@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any, Final
@@ -17,6 +17,7 @@ from netobj.blocking.streams import stream_for
 from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService, instance_of
 from netobj.factory import open_connection
+from netobj.interceptors.hooks import with_interceptors
 
 GRACE: Final = 5.0
 """Seconds that children have to end by themselves when this process ends."""
@@ -29,6 +30,8 @@ def connect_multiprocess(
     remote_service: Any = VoidService,
     remote_config: Settings = EMPTY,
     args: Mapping[str, Any] = EMPTY,
+    *,
+    interceptors: Iterable[Any] = (),
 ) -> Connection:
     """A connection to *remote_service*, served by a new process.
 
@@ -49,6 +52,7 @@ def connect_multiprocess(
     42
     >>> conn.proc.join()
     """
+    config = with_interceptors(config, interceptors)
     here, theirs = socket.socketpair()
     # A fork has this side's socket, too: then it would never see that this side closes it.
     inherited = here if multiprocessing.get_start_method() == "fork" else None
@@ -88,6 +92,7 @@ def _serve(
             namespace = instance.exposed_namespace = {}
         namespace.update(args)
     try:
+        config = {"accepted": True, **config}
         open_connection(stream_for(sock), instance, config, will_serve=True).serve_all()
     except KeyboardInterrupt:  # Ctrl-C goes to all processes of a terminal
         pass

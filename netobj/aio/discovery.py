@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ssl import SSLContext
 from typing import Any
 
@@ -21,6 +21,7 @@ from netobj.auth.authenticator import Authenticator
 from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.errors import ConnectionLost
+from netobj.interceptors.hooks import with_interceptors
 from netobj.registry import discovery
 from netobj.registry.places import Address
 from netobj.sockets import address_text
@@ -44,6 +45,7 @@ def connect_by_service(
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """As :func:`netobj.connect_by_service`, to be awaited or entered as :func:`connect` is.
 
@@ -60,6 +62,7 @@ def connect_by_service(
     ...         asyncio.run(main(registrar))
     'hello'
     """
+    config = with_interceptors(config, interceptors)
 
     def security(address: Address) -> Security:
         return security_for(ssl_context, server_hostname or address[0], authenticator, config)

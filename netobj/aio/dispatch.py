@@ -89,6 +89,7 @@ class Dispatcher:
         self._closed = False  # no call begins any more
         # What runs a request: in a task or on the loop, and in a thread.
         self.perform: Callable[[Request], object] = MethodType(perform, self._session)
+        self.perform_in_thread: Callable[[Request], object]
         self.perform_in_thread = partial(perform, self._session, adapt=as_blocking)
         self.awaits_all = False  # what is around each call is awaited
 
@@ -262,11 +263,14 @@ class Dispatcher:
 
     async def work_for(self, request: Request, work: Coroutine[Any, Any, Any]) -> Any:
         """Do *work* of a *request* that runs in a thread, so that cancelling that cancels it."""
+        before = self._tasks.get(request)
         self._enter_task(request)
         try:
             return await work
         finally:
             self._leave_task(request)
+            if before is not None:  # it waits for this one, through the thread
+                self._tasks[request] = before
 
     def _enter_task(self, key: Any) -> asyncio.Task[Any]:
         """Called in the task of the request or stream *key*: from here on it can be cancelled.

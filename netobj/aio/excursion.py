@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 from netobj.aio.threads import ThreadWaiter
@@ -127,14 +126,15 @@ async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], 
 
     done = loop.create_future()
 
-    def work(_: None) -> None:
+    def work() -> None:
         try:
             outcome: tuple[bool, Any] = True, hook(call, go_on)
         except BaseException as exc:
             outcome = False, exc
         loop.call_soon_threadsafe(_settle, done, outcome)
 
-    if not pool.submit((partial(copy_context().run, work), None)):
+    context = copy_context()
+    if not pool.submit((lambda _: context.run(work), None)):
         raise Busy("no thread can be started for an interceptor")
     cancelled: asyncio.CancelledError | None = None
     while not done.done():

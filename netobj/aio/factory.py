@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +25,7 @@ from netobj.auth.tls import (
 from netobj.auth.users import login_for
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
+from netobj.interceptors.hooks import with_interceptors
 from netobj.sockets import keep_alive, keepalive_seconds, refused
 from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
@@ -175,6 +176,7 @@ def connect(
     keepalive: float | bool = False,
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """Connect to a server over TCP: ``async with netobj.aio.connect(host, port) as conn``.
 
@@ -183,7 +185,8 @@ def connect(
     TLS, which checks the server's certificate against *server_hostname*, by default *host*.
     *authenticator* logs in: a :class:`~netobj.auth.TokenAuthenticator` or a
     :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so
-    many seconds of silence the system probes the connection, and as often; ``True``: 60. What
+    many seconds of silence the system probes the connection, and as often; ``True``: 60.
+    *interceptors*: what is around each call, see :class:`netobj.Interceptor`. What
     *extend* returns for the connection lends it its public attributes.
 
     Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
@@ -198,6 +201,7 @@ def connect(
     >>> asyncio.run(main())
     42
     """
+    config = with_interceptors(config, interceptors)
     tls = one_context(ssl_context, ssl)
     security = security_for(tls, server_hostname or host, authenticator, config)
     seconds = keepalive_seconds(keepalive)
@@ -268,8 +272,10 @@ def ssl_connect(
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """Connect to a server over TLS, verified; see :func:`netobj.ssl_connect`."""
+    config = with_interceptors(config, interceptors)
     context = connecting_context(
         ca_certs,
         certfile,
@@ -304,8 +310,10 @@ def unix_connect(
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
+    config = with_interceptors(config, interceptors)
     security = security_for(one_context(ssl_context, ssl), server_hostname, authenticator, config)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
@@ -326,6 +334,7 @@ def connect_url(
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """Connect to where *url* says, ``netobj://HOST:PORT``, say; see :func:`netobj.connect_url`.
 
@@ -337,6 +346,7 @@ def connect_url(
     >>> asyncio.run(main())
     42
     """
+    config = with_interceptors(config, interceptors)
     target = parse_url(url)
     login = login_for(target, authenticator)
     more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend}
@@ -415,8 +425,10 @@ def connect_socket(
     config: Settings = EMPTY,
     *,
     extend: Callable[[Connection], object] | None = None,
+    interceptors: Iterable[Any] = (),
 ) -> Connecting:
     """A connection over a connected stream socket, which it owns from here on."""
+    config = with_interceptors(config, interceptors)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         sock.setblocking(False)

@@ -98,8 +98,8 @@ class Excursion:
             while waiter.jobs:
                 function, argument = waiter.jobs.pop(0)
                 function(argument)
-            if waiter.done:
-                return
+            if waiter.has_news():
+                continue
             if not connection.ended:
                 connection.turn(waiter, deadline)
                 continue

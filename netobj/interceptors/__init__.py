@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from __future__ import annotations
+
 from netobj.interceptors.interceptor import Direction, Interceptor, Next, Peer
 
 if TYPE_CHECKING:
