@@ -9,8 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from __future__ import annotations
-
 from netobj.interceptors.interceptor import Direction, Interceptor, Next, Peer
 
 if TYPE_CHECKING:
