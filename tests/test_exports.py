@@ -21,8 +21,8 @@ PUBLIC = """
     Duplex FakeSlaveService ForbiddenError ForkingServer FrameTooLarge GenericException
     GeventServer Incoming Interceptor LimitExceeded MasterService MultiServerDeployment
     NamedPipeStream NetobjError Netref NotEncodable NotNetobj OneShotServer PingError PipeStream
-    ProtocolError Pump ReentrantCall Refused RemoteBaseException SSLAuthenticator Service
-    SlaveService SocketStream Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
+    ProtocolError Pump RateLimitExceeded ReentrantCall Refused RemoteBaseException
+    SSLAuthenticator Service SlaveService SocketStream Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
     TokenAuthenticator UserAuthenticator UserLogin VersionMismatch VoidService __version__ aio
     async_ auth batch buffiter by_value classic classpartial connect connect_by_service
     connect_channel connect_multiprocess connect_pipes connect_stdpipes connect_stream

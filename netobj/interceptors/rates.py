@@ -103,8 +103,9 @@ class RateLimit(Interceptor):
         return await next(call)
 
     def _refusal(self, wait: float) -> RateLimitExceeded:
+        seconds = f"{wait:.0f}" if wait >= 100 else f"{wait:.3g}"
         error = RateLimitExceeded(
-            f"the rate limit of {self._text}{self._whose()} is used up: try again in {wait:.3g} s"
+            f"the rate limit of {self._text}{self._whose()} is used up: try again in {seconds} s"
         )
         error.retry_after = wait
         return error

@@ -108,7 +108,7 @@ def check_is_refused(call: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_server_refuses_what_is_too_much(kind: str) -> None:
+def test_each_server_refuses_what_is_too_much(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     bank = Bank()
     with serving(kind, bank, [RateLimit("3/hour")]) as address:
         with netobj.connect(*address) as conn:
@@ -117,6 +117,7 @@ def test_each_server_refuses_what_is_too_much(kind: str) -> None:
             check_is_refused(conn.root.later)
             check_is_refused(lambda: conn.root.served)
         assert bank.exposed_served == 3  # none of those has run
+        assert "RateLimitExceeded" not in caplog.text  # nor does anybody fill our log
         with netobj.connect(*address) as conn:
             assert conn.root.open() == 4
 
