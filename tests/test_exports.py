@@ -22,8 +22,8 @@ PUBLIC = """
     GeventServer Incoming Interceptor LimitExceeded MasterService MultiServerDeployment
     NamedPipeStream NetobjError Netref NotEncodable NotNetobj OneShotServer PingError PipeStream
     ProtocolError Pump RateLimitExceeded ReentrantCall Refused RemoteBaseException
-    SSLAuthenticator Service SlaveService SocketStream Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
-    TokenAuthenticator UserAuthenticator UserLogin VersionMismatch VoidService __version__ aio
+    SSLAuthenticator Service SlaveService SocketStream Stream StreamClosed TLSStream
+    ThreadPoolServer ThreadedServer TokenAuthenticator UserAuthenticator UserLogin VersionMismatch VoidService __version__ aio
     async_ auth batch buffiter by_value classic classpartial connect connect_by_service
     connect_channel connect_multiprocess connect_pipes connect_stdpipes connect_stream
     connect_subproc connect_thread connect_url copy_of current_call deadline deploy discover

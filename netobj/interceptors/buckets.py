@@ -12,12 +12,15 @@ import os
 import threading
 import time
 from collections.abc import Hashable
+from operator import itemgetter
 from typing import Final, NamedTuple
 from weakref import WeakSet
 
 _NANO: Final = 1_000_000_000
 _FEWEST: Final = 1000
 """Buckets below which none are looked for that are full."""
+_MOST: Final = 100_000
+"""Buckets that there may be, some tens of megabytes of them."""
 
 
 class Rate(NamedTuple):
@@ -76,9 +79,15 @@ class Buckets:
         return 0.0
 
     def _sweep(self, now: int) -> None:
-        """Forget the buckets that are full. So seldom that each token pays for two looks."""
-        self._full = {key: full for key, full in self._full.items() if full > now}
-        self._sweep_at = max(_FEWEST, 2 * len(self._full))
+        """Forget the buckets that are full. So seldom that each token pays for two looks.
+
+        Of too many, as of names that peers have made up, the fullest are forgotten, too.
+        """
+        kept = [item for item in self._full.items() if item[1] > now]
+        if len(kept) >= _MOST:
+            kept = sorted(kept, key=itemgetter(1))[-_MOST // 2 :]
+        self._full = dict(kept)
+        self._sweep_at = min(max(_FEWEST, 2 * len(kept)), _MOST)
 
 
 _all: Final[WeakSet[Buckets]] = WeakSet()

@@ -126,9 +126,21 @@ class RateLimit(Interceptor):
         if Per.USER in per:
             key.append(user_of(call.credentials))
         if Per.FUNCTION in per:
-            key.append(call.name)
+            key.append(_function(call.name))
         return json.dumps(key)
 
 
+def _function(name: str) -> str:
+    """Without the steps that lead from a function to itself.
+
+    >>> _function("Bank.open.__call__.__call__()")
+    'Bank.open()'
+    """
+    while name.endswith(_ITSELF):
+        name = f"{name[: -len(_ITSELF)]}()"
+    return name
+
+
+_ITSELF: Final = ".__call__()"
 _EACH: Final = (Per.CONNECTION, Per.ADDRESS, Per.USER, Per.FUNCTION)
 _PROCESS: Final = secrets.token_hex(8)  # of several machines

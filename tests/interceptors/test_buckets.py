@@ -48,6 +48,16 @@ def test_full_buckets_are_forgotten() -> None:
     assert len(limit) <= buckets._FEWEST + 1
 
 
+def test_names_that_are_made_up_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets, "_MOST", 3000)
+    limit = Buckets(Rate(1, 3600.0, burst=2))
+    assert limit.take("empty", 0) + limit.take("empty", 0) == 0
+    for number in range(20_000):
+        limit.take(number, 1)
+        assert len(limit) <= 3001
+    assert limit.take("empty", 1) > 0
+
+
 def test_threads_get_what_there_is_and_no_more() -> None:
     limit = Buckets(Rate(1, 3600.0, burst=100))
     taken: list[float] = []
