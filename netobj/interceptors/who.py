@@ -65,7 +65,10 @@ def user_of(credentials: Any) -> str:
         return credentials
     if isinstance(credentials, Mapping):
         names = {key: credentials[key] for key in _NAMES if credentials.get(key)}
-        return json.dumps(names or dict(credentials), default=str, sort_keys=True)
+        try:
+            return json.dumps(names or dict(credentials), default=str, sort_keys=True)
+        except (TypeError, ValueError):  # keys that are no text, or that cannot be sorted
+            pass
     return repr(credentials)
 
 

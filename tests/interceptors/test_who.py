@@ -40,6 +40,7 @@ def test_users() -> None:
     assert user_of(alice) != user_of({**alice, "subject": ((("commonName", "bob"),),)})
     assert user_of({"uid": 7}) == '{"uid": 7}'
     assert user_of(7) == "7"
+    assert user_of({(1, 2): 3}) == "{(1, 2): 3}"
 
 
 @pytest.mark.parametrize(
