@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from netobj.errors import Refused
 from netobj.interceptors.interceptor import Interceptor, Peer
 from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of
+from netobj.refusing import full
 
 
 class _Crowd:
@@ -54,7 +55,7 @@ class MaxConnections(Interceptor):
     def on_accept(self, peer: Peer) -> None:
         """Count *peer*, or refuse it."""
         if not self._crowd.enter(None):
-            raise Refused(f"there are {self._crowd.most} connections, which are all that may be")
+            raise Refused(full(self._crowd.most))
 
     def on_leave(self, peer: Peer) -> None:
         """*peer* counts no longer."""

@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable
 from enum import Flag, auto
 from typing import Any, Final
 
-from limits import parse
+try:
+    from limits import parse
+except ImportError as exc:
+    raise ImportError(
+        "RateLimit needs the library limits: python -m pip install 'netobj[limits]'"
+    ) from exc
 
 from netobj.errors import RateLimitExceeded
 from netobj.interceptors.buckets import Buckets, Rate

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import struct
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,27 @@ def test_whoever_fails_counts_no_longer(kind: str, make: Any) -> None:
             with socket.create_connection(address) as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wait_until(lambda: is_let_in(*address, authenticator=token))  # some may not be in yet
+        wait_until(lambda: not limit._crowd.counts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_storm_leaves_nothing(kind: str) -> None:
+    limit = MaxConnectionsPerAddress(5)
+
+    def come(number: int) -> None:
+        for turn in range(number, number + 12):
+            if turn % 3 == 0:
+                is_let_in(*address)
+                continue
+            with suppress(OSError), socket.create_connection(address) as sock:
+                if turn % 3 == 1:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    sock.sendall(b"nonsense" * 10)
+
+    with serving(kind, Echo, [limit]) as address, ThreadPoolExecutor(8) as pool:
+        list(pool.map(come, range(8)))
+        wait_until(lambda: is_let_in(*address))
         wait_until(lambda: not limit._crowd.counts)
 
 

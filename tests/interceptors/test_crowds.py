@@ -14,7 +14,7 @@ def test_no_more_than_so_many() -> None:
     one, other, third = (Peer(("10.0.0.1", port)) for port in (1, 2, 3))
     limit.on_accept(one)
     limit.on_accept(other)
-    with pytest.raises(Refused, match="there are 2 connections, which are all that may be"):
+    with pytest.raises(Refused, match="it has 2 connections, and takes no more"):
         limit.on_accept(third)
     limit.on_leave(one)
     limit.on_accept(third)

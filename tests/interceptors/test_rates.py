@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +83,13 @@ def test_what_is_no_rate(rate: str) -> None:
 def test_a_burst_of_nothing() -> None:
     with pytest.raises(ValueError, match="would admit nothing"):
         RateLimit("5/second", burst=0)
+
+
+def test_without_its_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "limits", None)
+    monkeypatch.delitem(sys.modules, "netobj.interceptors.rates")
+    with pytest.raises(ImportError, match=r"pip install 'netobj\[limits\]'"):
+        import_module("netobj.interceptors.rates")
 
 
 # --- with real connections ----------------------------------------------------------------------
