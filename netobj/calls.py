@@ -26,20 +26,20 @@ from netobj.errors import AsyncResultTimeout, CallCancelled
 class Call:
     """A call of the peer's, while it is served here; :func:`current_call` returns it."""
 
-    __slots__ = ("_request", "connection")
+    __slots__ = ("connection", "request")
 
     outgoing = False
     """Whether it is this side's own: then it is an :class:`OutgoingCall`."""
 
     def __init__(self, connection: Any, request: Request) -> None:
         self.connection = connection
-        self._request = request
+        self.request = request
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Call) and self._request is other._request
+        return isinstance(other, Call) and self.request is other.request
 
     def __hash__(self) -> int:
-        return hash(self._request)
+        return hash(self.request)
 
     def __repr__(self) -> str:
         return f"<netobj.Call of {self.name} by {self.connection.peer_name}>"
@@ -47,20 +47,15 @@ class Call:
     @property
     def name(self) -> str:
         """What is called, for people."""
-        request = self._request
+        request = self.request
         kind = type(request.target)
         target = PENDING_RESULT if kind is Deferred else kind.__name__
         return _name(request.op, request.path, target, request.args)
 
     @property
-    def request(self) -> Request:
-        """What the session knows of it."""
-        return self._request
-
-    @property
     def op(self) -> Op:
         """What is asked for: ``Op.CALL``, ``Op.GET`` ... Raises ValueError for what is none."""
-        return Op(self._request.op)
+        return Op(self.request.op)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -68,19 +63,19 @@ class Call:
 
         ``()`` once the call has ended. Raises what building an argument raises.
         """
-        count = len(self._request.kwnames)
+        count = len(self.request.kwnames)
         args = self._arguments()
-        return args[self._request.op == Op.SPECIAL : len(args) - count]
+        return args[self.request.op == Op.SPECIAL : len(args) - count]
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The arguments by name."""
-        names = self._request.kwnames
+        names = self.request.kwnames
         args = self._arguments() if names else ()
         return dict(zip(names, args[-len(names) :], strict=True)) if args else {}
 
     def _arguments(self) -> tuple[Any, ...]:
-        request = self._request
+        request = self.request
         if request.deferred:
             request.args = complete(request.args)  # which leaves alone what is complete
         return request.args
@@ -99,28 +94,28 @@ class Call:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What the caller has sent along, see :func:`metadata`."""
-        return self._request.metadata or {}
+        return self.request.metadata or {}
 
     @property
     def since(self) -> float:
         """When it arrived, in seconds of ``time.monotonic()``."""
-        return self._request.since
+        return self.request.since
 
     @property
     def deadline(self) -> float | None:
         """Until when the caller waits, in seconds of ``time.monotonic()``; None: for ever."""
-        return self._request.deadline
+        return self.request.deadline
 
     @property
     def time_left(self) -> float | None:
         """Seconds until the deadline, perhaps negative; None: there is none."""
-        deadline = self._request.deadline
+        deadline = self.request.deadline
         return None if deadline is None else deadline - time.monotonic()
 
     @property
     def where(self) -> str | None:
         """The name of the thread or task that runs it; None while it has not started."""
-        where = self._request.where
+        where = self.request.where
         return thread_name(where) if isinstance(where, int) else where
 
     @property
@@ -132,7 +127,7 @@ class Call:
     def _unwanted(self) -> bool:
         """The caller has given it up, or is gone."""
         gone: bool = self.connection.closed
-        return self._request.cancelled or gone
+        return self.request.cancelled or gone
 
     def check(self) -> None:
         """Do nothing, or raise once nobody waits for the answer any more.
@@ -149,21 +144,11 @@ class Call:
 class OutgoingCall:
     """A request of this side's, while it goes through interceptors. Has the face of a Call."""
 
-    __slots__ = (
-        "asynchronous",
-        "chain",
-        "connection",
-        "entries",
-        "given",
-        "named",
-        "node",
-        "op",
-        "path",
-        "target",
-        "timeout",
-    )
+    __slots__ = ("connection", "entries", "given", "named", "op", "path", "target", "timeout")
 
     outgoing = True
+    asynchronous = False
+    """Whether what comes of it is an :class:`~netobj.AsyncResult`."""
 
     def __init__(
         self,
@@ -174,7 +159,6 @@ class OutgoingCall:
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
         timeout: float | None = None,
-        asynchronous: bool = False,
     ) -> None:
         self.connection = connection
         self.op = op
@@ -183,9 +167,6 @@ class OutgoingCall:
         self.given = args
         self.named = kwargs
         self.timeout = timeout
-        self.asynchronous = asynchronous
-        self.chain: int | None = None
-        self.node: Any = None  # what asyncio's front-end has of it
         self.entries: dict[str, Any] | None = None  # of metadata, once somebody has looked
 
     def __repr__(self) -> str:
@@ -250,6 +231,18 @@ class OutgoingCall:
             yield
         finally:
             scope.reset(token)
+
+
+class SentCall(OutgoingCall):
+    """One for whose answer nobody waits there; *how* is what the front-end goes on by."""
+
+    __slots__ = ("how",)
+
+    asynchronous = True
+
+    def __init__(self, how: Any, *args: Any) -> None:
+        super().__init__(*args)
+        self.how = how
 
 
 class Scope:

@@ -15,7 +15,7 @@ from netobj.auth.users import login_for
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
-from netobj.blocking.intercepting import connection_class
+from netobj.blocking.intercepting import open_with
 from netobj.blocking.streams import PipeStream, Stream, stream_for
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
@@ -44,8 +44,7 @@ def open_connection(
     try:
         instance = instance_of(service)
         settings = greeted or settings_for(instance, config)
-        kind = connection_class(settings)
-        connection = kind(instance, stream, settings, greeted is not None)
+        connection = open_with(instance, stream, settings, greeted is not None)
     except BaseException:
         stream.close()
         raise

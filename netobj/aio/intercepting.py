@@ -20,7 +20,7 @@ from netobj.aio.connection import Connection
 from netobj.aio.excursion import Excursion, in_thread
 from netobj.aio.outcome import Outcome
 from netobj.aio.settling import settled
-from netobj.calls import Call, OutgoingCall, scope
+from netobj.calls import Call, OutgoingCall, SentCall, scope
 from netobj.core.config import Config
 from netobj.core.consts import Op
 from netobj.core.events import Request
@@ -113,8 +113,7 @@ class InterceptedConnection(Connection):
             await _send_parts(node)
             base, steps, op, args, kwargs = node.____what__
             path = steps[0] if len(steps) == 1 and type(steps[0]) is str else steps or None
-            call = OutgoingCall(self, op, _target(base), path, args, kwargs, None, True)
-            call.node = node
+            call = SentCall(node, self, op, _target(base), path, args, kwargs)
             try:
                 value = await self._asked(call)
             except Stopped as exc:
@@ -137,7 +136,7 @@ class InterceptedConnection(Connection):
 
     async def _ask(self, call: Any) -> Any:
         with call.in_scope():
-            return await _Awaitable(super().answer(call.node))
+            return await _Awaitable(super().answer(call.how))
 
     def request(
         self,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from netobj.blocking.connection import Connection
 from netobj.blocking.excursion import Excursion, run_hook
@@ -23,7 +23,7 @@ from netobj.blocking.safepoint import safe_point
 from netobj.blocking.settling import settled, settled_on_loop
 from netobj.blocking.streams import Stream
 from netobj.blocking.writer import Writer
-from netobj.calls import Call, OutgoingCall, scope
+from netobj.calls import Call, OutgoingCall, SentCall, scope
 from netobj.core.config import Config
 from netobj.core.events import Request
 from netobj.core.handle import Handle
@@ -36,11 +36,24 @@ from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
 
 Perform = Callable[[Request], object]
+_new: Final = object.__new__
+_request: Final = Link.request
 
 
-def connection_class(config: Config) -> type[Connection]:
-    """What a connection with *config* is."""
-    return InterceptedConnection if config.interceptors else Connection
+def open_with(root: object, stream: Stream, config: Config, hello_sent: bool = False) -> Connection:
+    """A connection with *config*, which is of a class of its own only where it has to be."""
+    chain = checked(config.interceptors)
+    asked = around_calls(chain, config.accepted, outgoing=True)
+    if asked or hooks(chain, "on_message"):
+        connection: Connection = InterceptedConnection(root, stream, config, hello_sent)
+    else:
+        connection = Connection(root, stream, config, hello_sent)
+    served = around_calls(chain, config.accepted, outgoing=False)
+    if served:  # nothing is served yet, see Dispatcher.open
+        connection.dispatcher.perform = around_served(connection, served)
+    if chain:
+        connection.on_finish = hooks(reversed(chain), "on_close")
+    return connection
 
 
 async def call_hook(hook: Hook, *args: Any) -> None:
@@ -63,24 +76,20 @@ def at_once(work: Coroutine[Any, Any, None]) -> None:
 
 
 class InterceptedConnection(Connection):
-    """A connection that has interceptors."""
+    """A connection whose messages, or what is called over it, go through interceptors."""
 
-    _asked: Next | None = None  # around what is asked synchronously, and at whose end it is sent
-    _sent: Next | None = None  # the same, of what is asked asynchronously
+    # Of what is asked, synchronously or not: the outermost hook, and what is below it.
+    _asked: tuple[Hook, Next] | None = None
+    _sent: tuple[Hook, Next] | None = None
 
     def __init__(
         self, root: object, stream: Stream, config: Config, hello_sent: bool = False
     ) -> None:
-        chain = checked(config.interceptors)
         super().__init__(root, stream, config, hello_sent)
-        served = around_calls(chain, config.accepted, outgoing=False)
-        if served:  # nothing is served yet, see Dispatcher.open
-            self.dispatcher.perform = around_served(self, served)
-        asked = around_calls(chain, config.accepted, outgoing=True)
-        if asked:
-            self._asked = around_asked(self, asked, self._ask)
-            self._sent = around_asked(self, asked, self._send)
-        self.on_finish = hooks(reversed(chain), "on_close")
+        chain = around_calls(config.interceptors, config.accepted, outgoing=True)
+        if chain:
+            self._asked = around_asked(self, chain, self._ask)
+            self._sent = around_asked(self, chain, self._send)
 
     def make_writer(self, stream: Stream, most: int) -> Writer:
         chain = checked(self.config.interceptors)
@@ -116,7 +125,16 @@ class InterceptedConnection(Connection):
         if around is not None:
             batch = scope.get().batch  # what is in one is sent by send_async()
             if batch is None or batch.for_link(self) is None:
-                return around(OutgoingCall(self, op, handle, path, args, kwargs, timeout))
+                call = _new(OutgoingCall)  # this way it costs half as much
+                call.connection = self
+                call.op = op
+                call.target = handle
+                call.path = path
+                call.given = args
+                call.named = kwargs
+                call.timeout = timeout
+                call.entries = None
+                return around[0](call, around[1])
         return super().request(op, handle, path, args, kwargs, timeout)
 
     def send_async(
@@ -132,9 +150,8 @@ class InterceptedConnection(Connection):
         around = self._sent
         if around is None:
             return super().send_async(op, target, path, args, kwargs, timeout, chain)
-        call = OutgoingCall(self, op, target, path, args, kwargs, timeout, True)
-        call.chain = chain
-        found = around(call)
+        call = SentCall(chain, self, op, target, path, args, kwargs, timeout)
+        found = around[0](call, around[1])
         if isinstance(found, AsyncResult):
             return found
         result = AsyncResult(self)  # an interceptor has answered in the peer's place
@@ -147,9 +164,7 @@ class InterceptedConnection(Connection):
             with call.in_scope():
                 call.entries = None
                 return self._ask(call)
-        return Link.request(
-            self, call.op, call.target, call.path, call.given, call.named, call.timeout
-        )
+        return _request(self, call.op, call.target, call.path, call.given, call.named, call.timeout)
 
     def _send(self, call: Any) -> AsyncResult:
         with call.in_scope():
@@ -161,7 +176,7 @@ class InterceptedConnection(Connection):
                 call.given,
                 call.named,
                 call.timeout,
-                call.chain,
+                call.how,
             )
 
 
@@ -209,7 +224,10 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
 
     @safe_point
     def enter_here(request: Request) -> object:
-        return outermost(Call(connection, request), below)
+        call = _new(Call)  # this way it costs half as much
+        call.connection = connection
+        call.request = request
+        return outermost(call, below)
 
     return enter_here
 
@@ -270,16 +288,10 @@ def wrong_call() -> ValueError:
 # --- around what is asked -------------------------------------------------------------------------
 
 
-def around_asked(connection: Connection, chain: tuple[Hook, ...], ask: Next) -> Next:
-    """*ask* with *chain* around it, the first outermost."""
+def around_asked(connection: Connection, chain: tuple[Hook, ...], ask: Next) -> tuple[Hook, Next]:
+    """The outermost hook of *chain*, and what is below it, with *ask* innermost."""
     below = ask
     for hook in reversed(chain[1:]):
         below = partial(_level(connection, hook), below=below)
     outermost = chain[0]
-    if is_async(outermost):
-        return partial(_there, connection, outermost, below=below)
-
-    def around(call: OutgoingCall) -> Any:
-        return outermost(call, below)
-
-    return around
+    return (partial(_there, connection, outermost) if is_async(outermost) else outermost), below
