@@ -107,6 +107,11 @@ class RateLimit(Interceptor):
             raise self._refusal(wait)
         return await next(call)
 
+    def on_stop(self, server: Any) -> None:
+        """Let go of the Redis; other servers may go on."""
+        if not isinstance(self._buckets, Buckets):
+            self._buckets.close()
+
     def _refusal(self, wait: float) -> RateLimitExceeded:
         seconds = f"{wait:.0f}" if wait >= 100 else f"{wait:.3g}"
         error = RateLimitExceeded(

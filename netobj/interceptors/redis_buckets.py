@@ -52,7 +52,8 @@ class RedisBuckets:
         interval = max(1, rate.interval // _MICRO)
         self._arguments = (interval, interval * rate.burst)
         self._prefix = f"netobj:{rate.amount}/{rate.seconds:g}+{rate.burst}:"
-        self._run = storage.get_connection().register_script(_TAKE)
+        self._client = storage.get_connection()
+        self._run = self._client.register_script(_TAKE)
         self._errors = storage.base_exceptions
         self._alone = Buckets(rate)
         self._not_before = 0.0  # time.monotonic() from which on Redis is asked again
@@ -69,6 +70,10 @@ class RedisBuckets:
             _log.error("rate limits: no answer from Redis, this process counts alone: %s", exc)
             return self._alone.take(key)
         return missing / 1_000_000
+
+    def close(self) -> None:
+        """Give up the connections to the Redis; there are new ones when they are needed."""
+        self._client.close()
 
 
 _log: Final = logging.getLogger("netobj.rates")

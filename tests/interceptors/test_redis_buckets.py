@@ -30,6 +30,15 @@ def test_processes_share_what_there_is(redis: redises.Redis) -> None:
     assert other.take("b") == 0
 
 
+def test_what_was_closed_can_be_used_again(redis: redises.Redis) -> None:
+    limit = RedisBuckets(SLOW, redis.uri, {})
+    assert limit.take("a") == 0
+    limit.close()
+    assert [limit.take("a") for _ in range(2)] == [0, 0]
+    assert limit.take("a") > 0
+    limit.close()
+
+
 def test_each_rate_has_buckets_of_its_own(redis: redises.Redis) -> None:
     assert RedisBuckets(Rate(1, 3600.0, burst=1), redis.uri, {}).take("a") == 0
     assert RedisBuckets(Rate(2, 3600.0, burst=1), redis.uri, {}).take("a") == 0
