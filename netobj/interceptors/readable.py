@@ -18,6 +18,7 @@ from netobj.core.consts import SPECIALS, Ext, Kind, Op
 
 _MOST_ITEMS: Final = 8  # of one array that are shown
 _MOST_LEVELS: Final = 4
+_MOST_VALUES: Final = 100  # of one message
 _MOST_TEXT: Final = 60  # characters, or bytes, of one value
 _MOST_NAMES: Final = 64  # of arguments by keyword
 
@@ -44,6 +45,7 @@ class _Message:
         self.fields = _parts(body)
         self._count = _length(body)
         self._values = values
+        self._left = _MOST_VALUES
 
     def line(self) -> str:
         number = _plain(self.fields[0])
@@ -149,7 +151,8 @@ class _Message:
     # --- values ----------------------------------------------------------------------------------
 
     def _value(self, data: bytes, copied: bool = False, level: int = 0) -> str:
-        if level >= _MOST_LEVELS:
+        self._left -= 1
+        if level >= _MOST_LEVELS or self._left < 0:
             return "..."
         first = data[0]
         if _is_array(data):

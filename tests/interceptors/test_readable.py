@@ -7,6 +7,8 @@ from typing import Any
 
 import msgpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netobj.core.consts import HEADER_SIZE, PREAMBLE, RAW_FLAG, Ext, Kind, Op
 from netobj.interceptors.readable import readable
@@ -116,6 +118,21 @@ def test_an_announced_length_takes_no_memory_and_no_peer_forges_a_line() -> None
     assert readable(b"\xdd\xff\xff\xff\xff") == "unreadable (OutOfData)"
     assert readable(b"\x93\x03\x07" + b"\x91" * 100_000).isprintable()
     assert "\n" not in readable(message(Kind.REPLY, 7, "a\nERROR 7: no"))
+
+
+@given(st.binary(max_size=100))
+def test_whatever_comes_is_one_line(data: bytes) -> None:
+    for body in (data, b"\x93\x03\x07" + data, b"\x97\x01\x07\x03\x01\x00\xc0" + data):
+        assert readable(body).isprintable()
+        assert readable(body, values=False).isprintable()
+
+
+def test_a_message_of_many_small_values_takes_no_longer_than_its_line() -> None:
+    value: Any = 0
+    for _ in range(4):
+        value = [value] * 8
+    line = readable(message(Kind.REPLY, 7, value), width=100_000)
+    assert line.count("0") <= 100
 
 
 def test_damaged_messages_are_one_line_each() -> None:
