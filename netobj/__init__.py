@@ -142,6 +142,7 @@ _NAMES_BY_HOME = {
         "NotNetobj",
         "PingError",
         "ProtocolError",
+        "RateLimitExceeded",
         "ReentrantCall",
         "Refused",
         "RemoteBaseException",

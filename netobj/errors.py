@@ -16,6 +16,7 @@
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
     │   ├── WorkerCrashed                the process ended in which a call ran
+    │   │   └── RateLimitExceeded        too many calls in too short a time; says when there is room
     │   ├── Refused                      an interceptor does not let a newcomer in
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
@@ -50,6 +51,7 @@ __all__ = [
     "NotNetobj",
     "PingError",
     "ProtocolError",
+    "RateLimitExceeded",
     "ReentrantCall",
     "Refused",
     "RemoteBaseException",
@@ -109,6 +111,12 @@ class Busy(NetobjError):
 
 class WorkerCrashed(NetobjError):
     """The worker process ended in which a call ran; the next one gets another process."""
+
+
+class RateLimitExceeded(Busy):
+    """More was asked for than a rate limit allows; in ``retry_after`` seconds there is room."""
+
+    retry_after: float = 0.0
 
 
 class Refused(NetobjError):

@@ -26,7 +26,7 @@ from netobj.core.consts import Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
 from netobj.core.outcomes import UNFINISHED, Awaited, is_async
-from netobj.interceptors.hooks import Hook, around_calls, checked, hooks
+from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks
 from netobj.interceptors.interceptor import Direction, Next
 from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
@@ -248,7 +248,7 @@ def _served_in_thread(
 def _on_loop(chain: tuple[Hook, ...], innermost: Next) -> Next:
     """*innermost* with *chain* around it, the first outermost; all to be awaited."""
     below = innermost
-    for hook in reversed(chain):
+    for hook in map(for_loop, reversed(chain)):
         below = partial(_awaiting if is_async(hook) else in_thread, hook, below=below)
     return below
 

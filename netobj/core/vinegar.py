@@ -46,6 +46,7 @@ from netobj.errors import (
     CallCancelled,
     GenericException,
     ProtocolError,
+    RateLimitExceeded,
     RemoteBaseException,
 )
 
@@ -58,7 +59,10 @@ TEXT_SHARE: Final = 64_000  # of which one text may take so many
 _ERROR_ID: Final = "_netobj_error_id"  # in an exception: under which it was logged, here or there
 _OWN_FOLDER: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _NOTES_ARE_SHOWN: Final = sys.version_info >= (3, 11)
-_SILENT: Final = (StopIteration, StopAsyncIteration, GeneratorExit, AccessDenied, CallCancelled)
+_SILENT: Final = (
+    *(StopIteration, StopAsyncIteration, GeneratorExit),
+    *(AccessDenied, CallCancelled, RateLimitExceeded),
+)
 """Not failures of this side: ends of iterations, refusals and calls that nobody wants."""
 
 _get: Final[Mapping[str, Callable[[BaseException], Any]]] = {

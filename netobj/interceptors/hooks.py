@@ -48,6 +48,22 @@ def around_calls(
     return hooks((one for one in interceptors if forward or one.both_ways), "on_call")
 
 
+def for_loop(hook: Hook) -> Hook:
+    """What stands in the place of *hook*, an ``on_call``, on an event loop: its own twin, if any.
+
+    A class that changes ``on_call`` alone does not have that of its base.
+    """
+    owner = getattr(hook, "__self__", None)
+    if "on_call" not in getattr(owner, "__dict__", {}):
+        for cls in type(owner).__mro__:
+            if "on_call_async" in vars(cls):
+                twin: Hook = getattr(owner, "on_call_async")  # noqa: B009
+                return twin
+            if "on_call" in vars(cls):
+                break
+    return hook
+
+
 def with_interceptors(config: Mapping[str, Any], more: Iterable[Any]) -> Mapping[str, Any]:
     """Settings with *more* interceptors, outside of those that *config* has."""
     chain = (*more, *config.get("interceptors", ()))

@@ -48,6 +48,10 @@ class Interceptor:
     nothing. Several threads may be in one interceptor at once. Each method but ``on_message`` may
     be an ``async def``.
 
+    Where an event loop has to run a plain ``on_call``, that takes a thread for as long as the call
+    takes. An interceptor may have its twin beside it, an ``async def on_call_async(call, next)``,
+    which is called in its place there.
+
     On a server ``on_call`` is around what the peers call; on the side that connects, around what
     is called there. With ``both_ways = True`` it is around both; ``call.outgoing`` tells which.
 

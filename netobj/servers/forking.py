@@ -88,9 +88,10 @@ class ForkingServer(Server):
         poller = select.poll()
         poller.register(listener, select.POLLIN)
         while self._children:
-            if poller.poll(REAP_SECONDS * 1000):
+            somebody = poller.poll(REAP_SECONDS * 1000)
+            self._reap()  # also where one comes after the other: the dead count no longer
+            if somebody:
                 break
-            self._reap()
         super().accept()
 
     def _accept_method(self, sock: socket.socket) -> None:

@@ -1,0 +1,104 @@
+"""How many connections there may be at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Hashable
+
+from netobj.errors import Refused
+from netobj.interceptors.interceptor import Interceptor, Peer
+from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of
+from netobj.refusing import full
+
+
+class _Crowd:
+    """How many there are of each key, and no more than *most*.
+
+    ``_lock`` protects the counts; nothing waits while it is held.
+    """
+
+    def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"a limit of {most} connections would admit nobody")
+        self.most = most
+        self.counts: Counter[Hashable] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, key: Hashable) -> bool:
+        """One more of *key*; False if there is no room."""
+        with self._lock:
+            room = self.counts[key] < self.most
+            if room:
+                self.counts[key] += 1
+            return room
+
+    def leave(self, key: Hashable) -> None:
+        """One less of *key*."""
+        with self._lock:
+            self.counts[key] -= 1
+            if not self.counts[key]:
+                del self.counts[key]
+
+
+class MaxConnections(Interceptor):
+    """Lets in *most* peers at a time; those who are in a handshake or a login count.
+
+    One object may be given to several servers of a process, which share the count. (The
+    ``max_connections`` of a server is for that server alone.) Processes do not share it: the
+    workers of a :class:`~netobj.PreforkServer` have *most* each.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._crowd = _Crowd(most)
+
+    def on_accept(self, peer: Peer) -> None:
+        """Count *peer*, or refuse it."""
+        if not self._crowd.enter(None):
+            raise Refused(full(self._crowd.most))
+
+    def on_leave(self, peer: Peer) -> None:
+        """*peer* counts no longer."""
+        self._crowd.leave(None)
+
+
+class MaxConnectionsPerAddress(Interceptor):
+    """Lets in *most* peers at a time from each address; who is in a handshake or a login counts.
+
+    Of IPv6 an address is the network of *ipv6_prefix* bits: whoever has one address has 2**64 of
+    them as a rule. 128 counts each by itself. An IPv4 address is one also where a socket of both
+    kinds shows it as ``::ffff:10.0.0.1``. Who comes by a Unix socket has no address, and is not
+    counted. Several servers may share one object, several processes do not.
+
+    >>> import netobj
+    >>> limit = MaxConnectionsPerAddress(1)
+    >>> with netobj.ThreadedServer(netobj.Service, "localhost", interceptors=[limit]) as server:
+    ...     with netobj.connect("localhost", server.port):
+    ...         netobj.connect("localhost", server.port).ping()
+    Traceback (most recent call last):
+      ...
+    netobj.errors.ConnectionLost: ...: 127.0.0.1 has 1 connection, and may have no more...
+    """
+
+    def __init__(self, most: int, ipv6_prefix: int = IPV6_PREFIX) -> None:
+        if not 0 <= ipv6_prefix <= 128:
+            raise ValueError(f"an IPv6 address has 128 bits, of which {ipv6_prefix} cannot count")
+        self._crowd = _Crowd(most)
+        self._ipv6_prefix = ipv6_prefix
+
+    def _group(self, peer: Peer) -> str | None:
+        address = address_of(peer.address)
+        return None if address is None else group_of(address, self._ipv6_prefix)
+
+    def on_accept(self, peer: Peer) -> None:
+        """Count *peer*, or refuse it."""
+        group = self._group(peer)
+        if group is not None and not self._crowd.enter(group):
+            most = self._crowd.most
+            raise Refused(f"{group} has {most} connection{'s' * (most != 1)}, and may have no more")
+
+    def on_leave(self, peer: Peer) -> None:
+        """*peer* counts no longer."""
+        group = self._group(peer)
+        if group is not None:
+            self._crowd.leave(group)
