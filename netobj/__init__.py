@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from netobj.helpers import buffiter as buffiter
     from netobj.helpers import classpartial as classpartial
     from netobj.helpers import copy_of as copy_of
+    from netobj.helpers import oneway as oneway
     from netobj.helpers import restricted as restricted
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
@@ -162,6 +163,7 @@ _NAMES_BY_HOME = {
         "buffiter",
         "classpartial",
         "copy_of",
+        "oneway",
         "restricted",
         "setup_logger",
         "spawn",

@@ -27,7 +27,7 @@ PUBLIC = """
     buffiter by_value classic classpartial connect connect_by_service connect_channel
     connect_multiprocess connect_pipes connect_stdpipes connect_stream connect_subproc
     connect_thread connect_url copy_of current_call deadline deploy discover exposed
-    list_services metadata restricted service setup_logger spawn ssh_connect ssl_connect timed
+    list_services metadata oneway restricted service setup_logger spawn ssh_connect ssl_connect timed
     unix_connect utils
 """.split()
 

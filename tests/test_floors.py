@@ -58,6 +58,7 @@ FLOORS = {
     "netobj.core.boxing": (2, 4),
     "netobj.core.copies": (2, 4),
     "netobj.core.flows": (2, 5),
+    "netobj.core.oneways": (2, 5),
     "netobj.core.receiving": (2, 6),
     "netobj.core.session": (3, 0),
     "netobj.core.ends": (3, 0),
