@@ -78,11 +78,13 @@ if TYPE_CHECKING:
     from netobj.helpers import buffiter as buffiter
     from netobj.helpers import classpartial as classpartial
     from netobj.helpers import copy_of as copy_of
+    from netobj.helpers import idempotent as idempotent
     from netobj.helpers import oneway as oneway
     from netobj.helpers import restricted as restricted
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
+    from netobj.lasting import Reconnect as Reconnect
     from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
@@ -140,6 +142,7 @@ _NAMES_BY_HOME = {
         "ProtocolError",
         "ReentrantCall",
         "RemoteBaseException",
+        "StaleReference",
         "StreamClosed",
         "VersionMismatch",
     ),
@@ -163,12 +166,14 @@ _NAMES_BY_HOME = {
         "buffiter",
         "classpartial",
         "copy_of",
+        "idempotent",
         "oneway",
         "restricted",
         "setup_logger",
         "spawn",
         "timed",
     ),
+    "netobj.lasting": ("Reconnect",),
     "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),

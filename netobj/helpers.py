@@ -149,6 +149,44 @@ class oneway:  # noqa: N801  (a function to its users)
         return f"oneway({self._call if type(self._call) is async_ else self.proxy!r})"
 
 
+class idempotent:  # noqa: N801  (a function to its users)
+    """Calls of *proxy* that are repeated when a loss leaves their fate unknown.
+
+    For what does no more if it is called twice, and is not declared so over there with
+    ``@exposed(idempotent=True)``, which needs no such wrapper. *proxy* is reached by name from the root
+    of a connection that comes back (``reconnect``). Of a reference of :mod:`netobj.aio` the call is
+    awaited. Raises TypeError for a connection that does not come back.
+
+    >>> import netobj
+    >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
+    ...     with netobj.connect("localhost", server.port, reconnect=True) as conn:
+    ...         netobj.idempotent(conn.root.eval)("6 * 7")
+    42
+    """
+
+    __slots__ = ("__weakref__", "_call", "proxy")
+
+    def __init__(self, proxy: Any) -> None:
+        self._call = async_(proxy)  # of what is awaited, itself
+        self.proxy = proxy
+        awaited = type(self._call) is not async_
+        link = self._call.____link__ if awaited else self._call._link
+        if not hasattr(type(link), "request_idempotent"):
+            raise TypeError(
+                f"idempotent() needs a connection that comes back, and {link!r} does not: connect "
+                "with reconnect=True"
+            )
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        call = self._call
+        if type(call) is async_:
+            return call._link.request_idempotent(_CALL, call._target, call._path, args, kwargs)
+        return call.____link__.request_idempotent(call, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"idempotent({self.proxy!r})"
+
+
 class timed:  # noqa: N801  (a function to its users)
     """Calls of *proxy* that do not wait, and expire after *timeout* seconds.
 

@@ -21,12 +21,12 @@ PUBLIC = """
     Duplex FakeSlaveService ForbiddenError ForkingServer FrameTooLarge GenericException
     GeventServer Incoming LimitExceeded MasterService MultiServerDeployment NamedPipeStream
     NetobjError Netref NotEncodable NotNetobj OneShotServer PingError PipeStream ProtocolError
-    Pump ReentrantCall RemoteBaseException SSLAuthenticator Service SlaveService SocketStream
-    Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer TokenAuthenticator
+    Pump Reconnect ReentrantCall RemoteBaseException SSLAuthenticator Service SlaveService
+    SocketStream StaleReference Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer TokenAuthenticator
     UserAuthenticator UserLogin VersionMismatch VoidService __version__ aio async_ auth batch
     buffiter by_value classic classpartial connect connect_by_service connect_channel
     connect_multiprocess connect_pipes connect_stdpipes connect_stream connect_subproc
-    connect_thread connect_url copy_of current_call deadline deploy discover exposed
+    connect_thread connect_url copy_of current_call deadline deploy discover exposed idempotent
     list_services metadata oneway restricted service setup_logger spawn ssh_connect ssl_connect timed
     unix_connect utils
 """.split()

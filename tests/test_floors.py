@@ -78,6 +78,7 @@ FLOORS = {
     "netobj.core.service": (4, 1),
     "netobj.registry": (5, 0),
     "netobj.refusing": (5, 0),
+    "netobj.lasting": (5, 0),
     "netobj.sockets": (5, 0),
     "netobj.auth": (5, 0),
     "netobj.blocking": (5, 1),

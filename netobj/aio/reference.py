@@ -60,6 +60,10 @@ class Node(RemotePath):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return new_call(self, _CALL, args, kwargs)
 
+    @property
+    def ____link__(self) -> Any:
+        return link_of(self)
+
     async def ____oneway__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call = new_call(self, _CALL, args, kwargs)
         mark_built(call)  # it is sent, though not awaited itself

@@ -42,6 +42,7 @@ def batch(conn: Link) -> Iterator[None]:
     ...     last.value, count.value  # after one round trip
     ('?', 2)
     """
+    conn = getattr(type(conn), "____present__", _itself)(conn)
     if not isinstance(conn, Link):
         raise TypeError(
             f"batch() takes a netobj.Connection, not a {type(conn).__module__}."
@@ -63,6 +64,10 @@ def batch(conn: Link) -> Iterator[None]:
     scope.reset(token)
     gathering.wait()
     gathering.raise_first()
+
+
+def _itself(conn: Any) -> Any:
+    return conn
 
 
 class Gathering:

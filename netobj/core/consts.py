@@ -82,6 +82,7 @@ class Op(IntEnum):
     SUBCLASS_CHECK = 11  # args = (cls,): issubclass(cls, target)
     PICKLE = 12  # args = (protocol,): the pickled bytes; only with allow_pickle
     PING = 13  # args = (data,): the data, by way of the dispatcher
+    DECLARED = 14  # what its author has declared of the value at the path: names
 
 
 OPEN: Final = "open"

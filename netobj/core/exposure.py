@@ -35,6 +35,7 @@ class Exposure(NamedTuple):
     concurrent: bool = False  # asynchronous calls may overlap
     stream: bool = False  # the results are iterators, whose items are sent ahead of the consumer
     slow: bool = False  # where plain functions run on an event loop, this one does not
+    idempotent: bool = False  # a call whose fate is unknown may be made again
 
 
 PLAIN: Final = Exposure()
@@ -51,6 +52,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    idempotent: bool = ...,
 ) -> _Decorator: ...
 @overload
 def exposed(
@@ -62,6 +64,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    idempotent: bool = ...,
 ) -> _T: ...
 @overload
 def exposed(
@@ -71,6 +74,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    idempotent: bool = ...,
 ) -> _Decorator: ...
 def exposed(
     target: Any = None,
@@ -81,6 +85,7 @@ def exposed(
     concurrent: bool = False,
     stream: bool = False,
     slow: bool = False,
+    idempotent: bool = False,
 ) -> Any:
     """Mark a function, method, property, class or other callable as open to the peer.
 
@@ -91,7 +96,9 @@ def exposed(
     *stream* it returns an iterator (or is a generator, plain or asynchronous), whose items are
     sent ahead of the consumer, as many as the consumer's pace allows. With *slow* it runs in a
     thread also where plain functions run on an event loop, as a :mod:`netobj.aio` client's
-    callbacks do. Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order.
+    callbacks do. *idempotent*: calling it twice does no more than calling it once, so a connection
+    that comes back (``reconnect``) may repeat a call whose fate is unknown. Goes with
+    ``staticmethod``, ``classmethod`` and ``property`` in either order.
 
     The mark belongs to the function that is found under a name: a subclass that overrides a
     marked method marks its own version, or does not expose it.
@@ -105,7 +112,7 @@ def exposed(
     >>> exposure_of(vars(Calculator)["add"]).by_value
     False
     """
-    marks = (by_value, arguments_by_value, concurrent, stream, slow)
+    marks = (by_value, arguments_by_value, concurrent, stream, slow, idempotent)
     if target is None or isinstance(target, str):
         return _Decorator(Exposure(target, *marks))
     return _mark(target, Exposure(None, *marks))

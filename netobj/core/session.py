@@ -113,6 +113,8 @@ class Session(Receiving):
     last_traceback: TracebackType | None = None
     """Of the last call of the peer's that failed in code of the user's, for a debugger; kept only
     where the peer may do anything."""
+    gone: Callable[[str], ConnectionLost] = ConnectionLost
+    """What a request raises that is made after the end, for the reason of which it is given."""
     _loader: Loader | None = None
     _pinged_at: float | None = None
     _since: float | None = None  # when the clock was first looked at
@@ -185,7 +187,9 @@ class Session(Receiving):
         if answer is LOST:
             return ConnectionLost(self.lost)
         if answer is NOT_STARTED:
-            return ConnectionLost(f"{self.lost}; the call was not started")
+            error = ConnectionLost(f"{self.lost}; the call was not started")
+            error._not_started = True
+            return error
         return self.loader.load(values.complete(answer))
 
     # --- out -----------------------------------------------------------------------------
@@ -214,7 +218,7 @@ class Session(Receiving):
         """
         lost = self.lost
         if lost is not None:
-            raise ConnectionLost(lost)
+            raise self.gone(lost)
         if seq is None:
             seq = next(self._sequence)
         number: Any = ROOT_ID
@@ -297,7 +301,7 @@ class Session(Receiving):
 
         try:
             if self.lost is not None:
-                raise ConnectionLost(self.lost)
+                raise self.gone(self.lost)
             number: Any = ROOT_ID
             if isinstance(target, Handle):
                 number = target.id
