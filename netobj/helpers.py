@@ -121,7 +121,7 @@ class oneway:  # noqa: N801  (a function to its users)
     too much is under way. A peer that knows no such calls gets asynchronous ones, and its answers
     are dropped.
 
-    Of a reference of :mod:`netobj.aio` the call is awaited: ``await netobj.oneway(ref.log)("text")``.
+    Of a reference of :mod:`netobj.aio` the call is awaited: ``await netobj.oneway(ref.f)(1)``.
     Raises ConnectionLost, and LimitExceeded or NotEncodable for what cannot be sent.
 
     >>> import netobj
@@ -153,9 +153,9 @@ class idempotent:  # noqa: N801  (a function to its users)
     """Calls of *proxy* that are repeated when a loss leaves their fate unknown.
 
     For what does no more if it is called twice, and is not declared so over there with
-    ``@exposed(idempotent=True)``, which needs no such wrapper. *proxy* is reached by name from the root
-    of a connection that comes back (``reconnect``). Of a reference of :mod:`netobj.aio` the call is
-    awaited. Raises TypeError for a connection that does not come back.
+    ``@exposed(idempotent=True)``, which needs no such wrapper. *proxy* is reached by name from the
+    root of a connection that comes back (``reconnect``). Of a reference of :mod:`netobj.aio` the
+    call is awaited. Raises TypeError for a connection that does not come back.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:

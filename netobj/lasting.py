@@ -30,8 +30,8 @@ class Reconnect(NamedTuple):
     """How a connection comes back after a loss: ``reconnect=netobj.Reconnect(attempts=3)``.
 
     *attempts*: how often it is tried, the first time at once. *delay*: seconds before the second,
-    twice as many before each further one, *max_delay* at the most; each is shortened at random by up
-    to the part *jitter* of it, so that many clients do not come back all at once. *repeats*: how
+    twice as many before each further one, *max_delay* at the most; each is shortened at random, by
+    up to the part *jitter* of it, so that many clients do not come back all at once. *repeats*: how
     often a call is repeated that may be, with the same pauses.
 
     >>> [round(pause, 2) for pause in Reconnect(delay=0.5, max_delay=3, jitter=0).pauses(5)]

@@ -6,10 +6,12 @@ import asyncio
 import socket
 import ssl as ssl_module
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netobj.aio.connection import Connection
+from netobj.aio.lasting import lasting
 from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator
@@ -24,6 +26,7 @@ from netobj.auth.tls import (
 from netobj.auth.users import login_for
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
+from netobj.lasting import Reconnect, settings_of
 from netobj.sockets import keep_alive, keepalive_seconds, refused
 from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
@@ -174,6 +177,7 @@ def connect(
     keepalive: float | bool = False,
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server over TCP: ``async with netobj.aio.connect(host, port) as conn``.
 
@@ -183,7 +187,8 @@ def connect(
     *authenticator* logs in: a :class:`~netobj.auth.TokenAuthenticator` or a
     :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so
     many seconds of silence the system probes the connection, and as often; ``True``: 60. What
-    *extend* returns for the connection lends it its public attributes.
+    *extend* returns for the connection lends it its public attributes. *reconnect*: after a loss
+    the next use connects again, see :class:`~netobj.Reconnect`.
 
     Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
     AuthenticationError if the server refuses the login, ValueError for a *keepalive* below 1
@@ -205,7 +210,17 @@ def connect(
         sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC, seconds)
         await over(sock, wire, security)
 
-    return Connecting(connect_wire(open_wire, service, config, extend))
+    return connecting(partial(connect_wire, open_wire, service, config, extend), reconnect)
+
+
+def connecting(
+    open_connection: Callable[[], Coroutine[Any, Any, Connection]], reconnect: bool | Reconnect
+) -> Connecting:
+    """The connection that *open_connection* makes; with *reconnect* anew after each loss."""
+    if not reconnect:
+        return Connecting(open_connection())
+    coming_back: Any = lasting(open_connection, settings_of(reconnect))
+    return Connecting(coming_back)  # it has the face of a connection
 
 
 def security_for(
@@ -267,6 +282,7 @@ def ssl_connect(
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server over TLS, verified; see :func:`netobj.ssl_connect`."""
     context = connecting_context(
@@ -290,6 +306,7 @@ def ssl_connect(
         ipv6=ipv6,
         keepalive=keepalive,
         extend=extend,
+        reconnect=reconnect,
     )
 
 
@@ -303,6 +320,7 @@ def unix_connect(
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
     security = security_for(one_context(ssl_context, ssl), server_hostname, authenticator, config)
@@ -314,7 +332,7 @@ def unix_connect(
             raise refused(f"unix:{path}", exc) from exc
         await over(sock, wire, security)
 
-    return Connecting(connect_wire(open_wire, service, config, extend))
+    return connecting(partial(connect_wire, open_wire, service, config, extend), reconnect)
 
 
 def connect_url(
@@ -325,6 +343,7 @@ def connect_url(
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to where *url* says, ``netobj://HOST:PORT``, say; see :func:`netobj.connect_url`.
 
@@ -339,6 +358,7 @@ def connect_url(
     target = parse_url(url)
     login = login_for(target, authenticator)
     more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend}
+    more["reconnect"] = reconnect
     return _OPENERS[target.way](target, service, config, more)
 
 
@@ -359,7 +379,8 @@ def _open_unix(target: Target, service: Any, config: Settings, more: dict[str, A
 
 
 def _open_ssh(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
-    return Connecting(_through_ssh(target, service, config, **more))
+    reconnect = more.pop("reconnect")
+    return connecting(partial(_through_ssh, target, service, config, **more), reconnect)
 
 
 async def _through_ssh(

@@ -296,7 +296,7 @@ class Link:
     ) -> None:
         session = self.session
         if session.lost is not None:
-            raise ConnectionLost(session.lost)
+            raise session.gone(session.lost)
         here = scope.get()
         left = None if here.deadline is None else here.deadline - time.monotonic()
         entries = here.metadata

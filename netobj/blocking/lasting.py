@@ -17,6 +17,7 @@ from netobj.core.boxing import Raised
 from netobj.core.closing import Closing
 from netobj.core.consts import CLOSED_HERE, Op
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject, RemotePath, RemoteResult
+from netobj.core.methods import BoundMethod
 from netobj.core.netref import Netref, proxy_for
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ReentrantCall, StaleReference
 from netobj.lasting import (
@@ -139,7 +140,9 @@ class LastingConnection(Closing):
     def _wait_for(self, attempt: _Attempt) -> None:
         """Wait until another thread has connected, or has given up."""
         if attempt.thread == get_ident():
-            raise ReentrantCall("on_connect uses the very connection that is being made: it is given")
+            raise ReentrantCall(
+                "on_connect uses the very connection that is being made: it is given"
+            )
         left = time_left("another thread connected again")
         wait_event(attempt.over, left)
         if attempt.failure is not None:
@@ -377,4 +380,6 @@ class LastingConnection(Closing):
                 raise StaleReference(str(stale(handle.link.session.lost)))
             return arg
         real = self._real(connection, handle)
-        return kind(real, arg.____name__) if issubclass(kind, RemoteMethod) else proxy_for(real)
+        if issubclass(kind, BoundMethod):
+            return kind(real, arg.____name__)
+        return proxy_for(real)

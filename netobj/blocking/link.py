@@ -428,7 +428,8 @@ class Link(Flowing):
     ) -> None:
         """As :meth:`request_oneway`, but it leaves with the next :meth:`flush`.
 
-        To a peer that does not know such requests it is an asynchronous one, whose answer is dropped.
+        To a peer that does not know such requests it is an asynchronous one, and its answer is
+        dropped.
         """
         session = self.session
         if ONEWAY_FEATURE not in session.peer_features:

@@ -31,9 +31,7 @@ class Oneways:
     (None, None, None, (2, 0))
     """
 
-    def __init__(
-        self, guard: AbstractContextManager[object], most: int, most_bytes: int
-    ) -> None:
+    def __init__(self, guard: AbstractContextManager[object], most: int, most_bytes: int) -> None:
         self._guard = guard
         self._most = most
         self._most_bytes = most_bytes

@@ -375,6 +375,7 @@ MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "isinstance(7, root.Class)": ask(Op.INSTANCE_CHECK, "Class", 7),
     "issubclass(..., root.Class)": ask(Op.SUBCLASS_CHECK, "Class", None),
     "pickle.dumps(root.list)": ask(Op.PICKLE, "list", 4),
+    "whether root.add may be called again": ask(Op.DECLARED, "add"),
     "a ping through the dispatcher": ask(Op.PING, None, "data"),
     "a big value": ask(Op.CALL, "write", b"\0" * BIG_VALUE),
     "a big str": ask(Op.CALL, "write", "\0" * BIG_VALUE),
