@@ -80,11 +80,14 @@ if TYPE_CHECKING:
     from netobj.helpers import buffiter as buffiter
     from netobj.helpers import classpartial as classpartial
     from netobj.helpers import copy_of as copy_of
+    from netobj.helpers import idempotent as idempotent
+    from netobj.helpers import oneway as oneway
     from netobj.helpers import restricted as restricted
     from netobj.helpers import setup_logger as setup_logger
     from netobj.helpers import spawn as spawn
     from netobj.helpers import timed as timed
     from netobj.interceptors import Interceptor as Interceptor
+    from netobj.lasting import Reconnect as Reconnect
     from netobj.multiprocess import connect_multiprocess as connect_multiprocess
     from netobj.registry.discovery import discover as discover
     from netobj.registry.discovery import list_services as list_services
@@ -146,6 +149,7 @@ _NAMES_BY_HOME = {
         "ReentrantCall",
         "Refused",
         "RemoteBaseException",
+        "StaleReference",
         "StreamClosed",
         "VersionMismatch",
         "WorkerCrashed",
@@ -170,12 +174,15 @@ _NAMES_BY_HOME = {
         "buffiter",
         "classpartial",
         "copy_of",
+        "idempotent",
+        "oneway",
         "restricted",
         "setup_logger",
         "spawn",
         "timed",
     ),
     "netobj.interceptors": ("Interceptor",),
+    "netobj.lasting": ("Reconnect",),
     "netobj.multiprocess": ("connect_multiprocess",),
     "netobj.registry.discovery": ("discover", "list_services"),
     "netobj.servers.async_server": ("AsyncServer",),

@@ -391,10 +391,18 @@ def time_for_stream() -> float | None:
 
     Raises AsyncResultTimeout when its deadline has passed.
     """
+    return time_left("a stream was waited for")
+
+
+def time_left(meanwhile: str) -> float | None:
+    """Seconds until the deadline of this thread or task; None: there is none.
+
+    Raises AsyncResultTimeout, which says what happened *meanwhile*, when it has passed.
+    """
     deadline = scope.get().deadline
     left = None if deadline is None else deadline - time.monotonic()
     if left is not None and left <= 0:
-        raise AsyncResultTimeout("the deadline passed while a stream was waited for")
+        raise AsyncResultTimeout(f"the deadline passed while {meanwhile}")
     return left
 
 

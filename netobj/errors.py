@@ -5,6 +5,7 @@
     Exception
     ├── NetobjError                      everything that netobj itself raises
     │   ├── ConnectionLost               (EOFError) the connection ended; says why
+    │   │   └── StaleReference           what it refers to was on a connection before this one
     │   ├── ProtocolError                the peer broke the protocol; the connection ends
     │   │   ├── FrameTooLarge
     │   │   ├── NotNetobj                the peer speaks something else
@@ -55,6 +56,7 @@ __all__ = [
     "ReentrantCall",
     "Refused",
     "RemoteBaseException",
+    "StaleReference",
     "StreamClosed",
     "VersionMismatch",
     "WorkerCrashed",
@@ -67,6 +69,15 @@ class NetobjError(Exception):
 
 class ConnectionLost(NetobjError, EOFError):
     """The connection ended (or never was); the text says why and on which side."""
+
+    _not_started = False  # True: the call that fails with it surely was not run
+
+
+class StaleReference(ConnectionLost):
+    """A reference that came over a connection which has ended, and has come back without it.
+
+    The text says how to get it again.
+    """
 
 
 class ProtocolError(NetobjError):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -16,11 +17,14 @@ from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
 from netobj.blocking.intercepting import open_with
+from netobj.blocking.lasting import LastingConnection
 from netobj.blocking.streams import PipeStream, Stream, stream_for
+from netobj.calls import time_left
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.errors import ConnectionLost
 from netobj.interceptors.hooks import with_interceptors
+from netobj.lasting import Reconnect, settings_of
 from netobj.registry.discovery import REACH, discover, in_any_order, unreachable
 from netobj.sockets import address_text, connect_tcp, connect_unix
 from netobj.ssh import open_through, passage_to
@@ -93,6 +97,7 @@ def connect(
     server_hostname: str | None = None,
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to a server over TCP.
 
@@ -103,6 +108,7 @@ def connect(
     :class:`~netobj.auth.TokenAuthenticator`, a :class:`~netobj.auth.UserLogin`, or a function:
     socket -> (socket, credentials). *interceptors*: what is around each call, see
     :class:`netobj.Interceptor`; all ways to connect take them, as the setting of that name.
+    *reconnect*: after a loss the next use connects again, see :class:`~netobj.Reconnect`.
 
     Raises the system's error, which names the address (ConnectionRefusedError, socket.gaierror and
     other kinds of OSError), if nobody answers there, ssl.SSLError if the certificate is not to be
@@ -116,9 +122,19 @@ def connect(
     2
     """
     config = with_interceptors(config, interceptors)
-    sock = connect_tcp(host, port, ipv6, keepalive)
+    if reconnect:
+        again = partial(connect, host, port, service, config, ipv6, keepalive)
+        security = {"server_hostname": server_hostname, "authenticator": authenticator}
+        return _lasting(partial(again, ssl_context=ssl_context, **security), reconnect)
+    sock = connect_tcp(host, port, ipv6, keepalive, time_left(f"{host}:{port} was connected to"))
     sock, found = _secure(sock, ssl_context, server_hostname or host, authenticator, config)
     return _open_socket(sock, found, service, config)
+
+
+def _lasting(open_connection: Callable[[], Connection], reconnect: bool | Reconnect) -> Connection:
+    """What *open_connection* makes, and makes anew after each loss."""
+    lasting: Any = LastingConnection(open_connection, settings_of(reconnect))
+    return lasting  # type: ignore[no-any-return]  # it has the face of one
 
 
 def _secure(
@@ -172,6 +188,7 @@ def ssl_connect(
     server_hostname: str | None = None,
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to a server over TLS, and verify its certificate and its host name.
 
@@ -202,6 +219,7 @@ def ssl_connect(
         ssl_context=context,
         server_hostname=server_hostname,
         authenticator=authenticator,
+        reconnect=reconnect,
     )
 
 
@@ -213,6 +231,7 @@ def connect_url(
     ssl_context: SSLContext | None = None,
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to where *url* says.
 
@@ -236,6 +255,9 @@ def connect_url(
     42
     """
     config = with_interceptors(config, interceptors)
+    if reconnect:
+        more = {"ssl_context": ssl_context, "authenticator": authenticator}
+        return _lasting(partial(connect_url, url, service, config, **more), reconnect)
     target = parse_url(url)
     login = login_for(target, authenticator)
     return _OPENERS[target.way](target, service, config, ssl_context, login)
@@ -285,9 +307,14 @@ def unix_connect(
     server_hostname: str = "localhost",
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
     config = with_interceptors(config, interceptors)
+    if reconnect:
+        security = {"server_hostname": server_hostname, "authenticator": authenticator}
+        again = partial(unix_connect, path, service, config, ssl_context=ssl_context, **security)
+        return _lasting(again, reconnect)
     sock = connect_unix(path)
     sock, found = _secure(sock, ssl_context, server_hostname, authenticator, config)
     return _open_socket(sock, found, service, config)
@@ -300,6 +327,7 @@ def ssh_connect(
     config: Settings = EMPTY,
     *,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to a server that listens on *remote_port* of *remote_machine*'s ``localhost``.
 
@@ -315,6 +343,9 @@ def ssh_connect(
     42
     """
     config = with_interceptors(config, interceptors)
+    if reconnect:
+        again = partial(ssh_connect, remote_machine, remote_port, service, config)
+        return _lasting(again, reconnect)
     return open_connection(open_through(remote_machine, remote_port), service, config)
 
 
@@ -330,6 +361,7 @@ def connect_by_service(
     server_hostname: str | None = None,
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connection:
     """Connect to a server of the service *service_name*, whichever answers first.
 
@@ -354,6 +386,10 @@ def connect_by_service(
     'hello'
     """
     config = with_interceptors(config, interceptors)
+    if reconnect:
+        again = partial(connect_by_service, service_name, host, registrar, timeout, service, config)
+        security = {"server_hostname": server_hostname, "authenticator": authenticator}
+        return _lasting(partial(again, ssl_context=ssl_context, **security), reconnect)
     refusals = []
     for address in in_any_order(discover(service_name, host, registrar, timeout)):
         try:

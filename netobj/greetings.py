@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from netobj.core import session
 from netobj.core.config import Config
+from netobj.core.consts import ONEWAY_FEATURE
 from netobj.core.exposure import HIDING
 from netobj.core.numbers import numbers
 
@@ -35,4 +36,5 @@ def side_of(config: Config, root: type) -> str:
 @cache
 def features() -> tuple[str, ...]:
     """What this process has beyond what every side has."""
-    return ("numpy",) if find_spec("numpy") is not None else ()
+    numpy = ("numpy",) if find_spec("numpy") is not None else ()
+    return (ONEWAY_FEATURE, *numpy)

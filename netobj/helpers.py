@@ -114,6 +114,80 @@ class async_:  # noqa: N801  (a function to its users)
         return f"async_({self.proxy!r}){self._steps}"
 
 
+class oneway:  # noqa: N801  (a function to its users)
+    """Calls of *proxy* without an answer: each returns None at once, and none is ever sent back.
+
+    They run over there in the order in which they were made, among the asynchronous calls of the
+    same thread. What they raise is logged on that side, and told to nobody. They wait only while
+    too much is under way. A peer that knows no such calls gets asynchronous ones, and its answers
+    are dropped.
+
+    Of a reference of :mod:`netobj.aio` the call is awaited: ``await netobj.oneway(ref.f)(1)``.
+    Raises ConnectionLost, and LimitExceeded or NotEncodable for what cannot be sent.
+
+    >>> import netobj
+    >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
+    ...     words = conn.root.eval("[]")
+    ...     netobj.oneway(words.append)("to")
+    ...     netobj.oneway(words.append)("be")
+    ...     netobj.async_(words.count)("be").value  # in their order
+    1
+    """
+
+    __slots__ = ("__weakref__", "_call", "proxy")
+
+    def __init__(self, proxy: Any) -> None:
+        self._call = async_(proxy)  # of what is awaited, itself
+        self.proxy = proxy
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        call = self._call
+        if type(call) is async_:
+            return call._link.request_oneway(call._target, call._path, args, kwargs)
+        return call.____oneway__(args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"oneway({self._call if type(self._call) is async_ else self.proxy!r})"
+
+
+class idempotent:  # noqa: N801  (a function to its users)
+    """Calls of *proxy* that are repeated when a loss leaves their fate unknown.
+
+    For what does no more if it is called twice, and is not declared so over there with
+    ``@exposed(idempotent=True)``, which needs no such wrapper. *proxy* is reached by name from the
+    root of a connection that comes back (``reconnect``). Of a reference of :mod:`netobj.aio` the
+    call is awaited. Raises TypeError for a connection that does not come back.
+
+    >>> import netobj
+    >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
+    ...     with netobj.connect("localhost", server.port, reconnect=True) as conn:
+    ...         netobj.idempotent(conn.root.eval)("6 * 7")
+    42
+    """
+
+    __slots__ = ("__weakref__", "_call", "proxy")
+
+    def __init__(self, proxy: Any) -> None:
+        self._call = async_(proxy)  # of what is awaited, itself
+        self.proxy = proxy
+        awaited = type(self._call) is not async_
+        link = self._call.____link__ if awaited else self._call._link
+        if not hasattr(type(link), "request_idempotent"):
+            raise TypeError(
+                f"idempotent() needs a connection that comes back, and {link!r} does not: connect "
+                "with reconnect=True"
+            )
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        call = self._call
+        if type(call) is async_:
+            return call._link.request_idempotent(_CALL, call._target, call._path, args, kwargs)
+        return call.____link__.request_idempotent(call, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"idempotent({self.proxy!r})"
+
+
 class timed:  # noqa: N801  (a function to its users)
     """Calls of *proxy* that do not wait, and expire after *timeout* seconds.
 

@@ -91,12 +91,16 @@ def keep_alive(sock: socket.socket, seconds: int | None) -> None:
 
 
 def connect_tcp(
-    host: str, port: int, ipv6: bool = False, keepalive: float | bool = False
+    host: str,
+    port: int,
+    ipv6: bool = False,
+    keepalive: float | bool = False,
+    timeout: float | None = None,
 ) -> socket.socket:
     """A socket that is connected to the first address of *host* that answers.
 
-    *ipv6*: only IPv6 addresses. *keepalive*: see :func:`keepalive_seconds`. Raises the system's
-    error, which names the address.
+    *ipv6*: only IPv6 addresses. *keepalive*: see :func:`keepalive_seconds`. *timeout*: seconds that
+    each address has. Raises the system's error, which names the address.
     """
     seconds = keepalive_seconds(keepalive)
     family = socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
@@ -108,7 +112,9 @@ def connect_tcp(
     for kind, type_, protocol, _, address in addresses:
         sock = socket.socket(kind, type_, protocol)
         try:
+            sock.settimeout(timeout)
             sock.connect(address)
+            sock.settimeout(None)
             keep_alive(sock, seconds)
         except OSError as exc:
             sock.close()

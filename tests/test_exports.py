@@ -22,14 +22,14 @@ PUBLIC = """
     GenericException GeventServer Incoming Interceptor LimitExceeded MasterService
     MultiServerDeployment NamedPipeStream NetobjError Netref NotEncodable NotNetobj
     OneShotServer PingError PipeStream PreforkServer ProtocolError Pump RateLimitExceeded
-    ReentrantCall Refused RemoteBaseException SSLAuthenticator Service SlaveService SocketStream
-    Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer TokenAuthenticator
-    UserAuthenticator UserLogin VersionMismatch VoidService WorkerCrashed __version__ aio async_
-    auth batch buffiter by_value classic classpartial connect connect_by_service connect_channel
-    connect_multiprocess connect_pipes connect_stdpipes connect_stream connect_subproc
-    connect_thread connect_url copy_of current_call deadline deploy discover exposed
-    interceptors list_services metadata restricted service setup_logger spawn ssh_connect
-    ssl_connect timed unix_connect utils
+    Reconnect ReentrantCall Refused RemoteBaseException SSLAuthenticator Service SlaveService
+    SocketStream StaleReference Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer
+    TokenAuthenticator UserAuthenticator UserLogin VersionMismatch VoidService WorkerCrashed
+    __version__ aio async_ auth batch buffiter by_value classic classpartial connect
+    connect_by_service connect_channel connect_multiprocess connect_pipes connect_stdpipes
+    connect_stream connect_subproc connect_thread connect_url copy_of current_call deadline
+    deploy discover exposed idempotent interceptors list_services metadata oneway restricted
+    service setup_logger spawn ssh_connect ssl_connect timed unix_connect utils
 """.split()
 
 

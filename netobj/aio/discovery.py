@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 from ssl import SSLContext
 from typing import Any
 
@@ -12,6 +13,7 @@ from netobj.aio.factory import (
     Connecting,
     Security,
     connect_wire,
+    connecting,
     open_tcp,
     over,
     security_for,
@@ -22,6 +24,7 @@ from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.errors import ConnectionLost
 from netobj.interceptors.hooks import with_interceptors
+from netobj.lasting import Reconnect
 from netobj.registry import discovery
 from netobj.registry.places import Address
 from netobj.sockets import address_text
@@ -46,6 +49,7 @@ def connect_by_service(
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """As :func:`netobj.connect_by_service`, to be awaited or entered as :func:`connect` is.
 
@@ -81,7 +85,7 @@ def connect_by_service(
         raise discovery.unreachable(service_name, refusals)
 
     security(("", 0))  # a wrong kind of authenticator is an error at once
-    return Connecting(connect_wire(open_wire, service, config))
+    return connecting(partial(connect_wire, open_wire, service, config), reconnect)
 
 
 async def _open(address: Address, patience: float) -> socket.socket:

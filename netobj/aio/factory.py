@@ -6,11 +6,13 @@ import asyncio
 import socket
 import ssl as ssl_module
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netobj.aio.connection import Connection
 from netobj.aio.intercepting import connection_class
+from netobj.aio.lasting import lasting
 from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator
@@ -26,6 +28,7 @@ from netobj.auth.users import login_for
 from netobj.core.config import EMPTY, Config, Settings, settings_for
 from netobj.core.service import VoidService, instance_of
 from netobj.interceptors.hooks import with_interceptors
+from netobj.lasting import Reconnect, settings_of
 from netobj.sockets import keep_alive, keepalive_seconds, refused
 from netobj.ssh import SshStream, passage_to
 from netobj.urls import Target, Way, parse_url
@@ -177,6 +180,7 @@ def connect(
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server over TCP: ``async with netobj.aio.connect(host, port) as conn``.
 
@@ -187,7 +191,8 @@ def connect(
     :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so
     many seconds of silence the system probes the connection, and as often; ``True``: 60.
     *interceptors*: what is around each call, see :class:`netobj.Interceptor`. What
-    *extend* returns for the connection lends it its public attributes.
+    *extend* returns for the connection lends it its public attributes. *reconnect*: after a loss
+    the next use connects again, see :class:`~netobj.Reconnect`.
 
     Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
     AuthenticationError if the server refuses the login, ValueError for a *keepalive* below 1
@@ -210,7 +215,17 @@ def connect(
         sock = await open_tcp(host, port, socket.AF_INET6 if ipv6 else socket.AF_UNSPEC, seconds)
         await over(sock, wire, security)
 
-    return Connecting(connect_wire(open_wire, service, config, extend))
+    return connecting(partial(connect_wire, open_wire, service, config, extend), reconnect)
+
+
+def connecting(
+    open_connection: Callable[[], Coroutine[Any, Any, Connection]], reconnect: bool | Reconnect
+) -> Connecting:
+    """The connection that *open_connection* makes; with *reconnect* anew after each loss."""
+    if not reconnect:
+        return Connecting(open_connection())
+    coming_back: Any = lasting(open_connection, settings_of(reconnect))
+    return Connecting(coming_back)  # it has the face of a connection
 
 
 def security_for(
@@ -273,6 +288,7 @@ def ssl_connect(
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server over TLS, verified; see :func:`netobj.ssl_connect`."""
     config = with_interceptors(config, interceptors)
@@ -297,6 +313,7 @@ def ssl_connect(
         ipv6=ipv6,
         keepalive=keepalive,
         extend=extend,
+        reconnect=reconnect,
     )
 
 
@@ -311,6 +328,7 @@ def unix_connect(
     extend: Callable[[Connection], object] | None = None,
     ssl: ssl_module.SSLContext | None = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
     config = with_interceptors(config, interceptors)
@@ -323,7 +341,7 @@ def unix_connect(
             raise refused(f"unix:{path}", exc) from exc
         await over(sock, wire, security)
 
-    return Connecting(connect_wire(open_wire, service, config, extend))
+    return connecting(partial(connect_wire, open_wire, service, config, extend), reconnect)
 
 
 def connect_url(
@@ -335,6 +353,7 @@ def connect_url(
     authenticator: Authenticator | None = None,
     extend: Callable[[Connection], object] | None = None,
     interceptors: Iterable[Any] = (),
+    reconnect: bool | Reconnect = False,
 ) -> Connecting:
     """Connect to where *url* says, ``netobj://HOST:PORT``, say; see :func:`netobj.connect_url`.
 
@@ -350,6 +369,7 @@ def connect_url(
     target = parse_url(url)
     login = login_for(target, authenticator)
     more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend}
+    more["reconnect"] = reconnect
     return _OPENERS[target.way](target, service, config, more)
 
 
@@ -370,7 +390,8 @@ def _open_unix(target: Target, service: Any, config: Settings, more: dict[str, A
 
 
 def _open_ssh(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connecting:
-    return Connecting(_through_ssh(target, service, config, **more))
+    reconnect = more.pop("reconnect")
+    return connecting(partial(_through_ssh, target, service, config, **more), reconnect)
 
 
 async def _through_ssh(

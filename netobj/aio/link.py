@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager
 from contextvars import Context
 from functools import partial
 from random import random
+from types import coroutine
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -34,7 +35,7 @@ from netobj.aio.wire import sweeper, unread
 from netobj.calls import scope, time_for_stream
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import CLOSED_HERE, SILENT, Limit
+from netobj.core.consts import CLOSED_HERE, ONEWAY_FEATURE, SILENT, Limit, Op
 from netobj.core.describe import NOTHING
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 from netobj.core.events import (
@@ -71,6 +72,9 @@ _LOOKS: Final = 4
 """How often it is looked, in the time that the peer has, whether it takes anything."""
 _MANY: Final = 16
 """Messages that may wait for the loop before their bytes are counted."""
+_CALL: Final = int(Op.CALL)
+_LANE: Final = 0
+"""The lane of the calls without an answer."""
 _MUCH: Final = 16 * 1024
 """Bytes of a message that is not held back until others come along."""
 
@@ -188,7 +192,7 @@ class Link:
         if outcome is None:
             try:
                 if self._paused or self._is_full():
-                    yield from self._await_room().__await__()
+                    yield from self._await_room(self._is_full).__await__()
                 if not call.____simple__:
                     for blocker in sending.blockers(call):
                         yield from self._wait_for(blocker)
@@ -268,6 +272,58 @@ class Link:
         for waiter in waiters:
             waiter.wake()
 
+    @coroutine
+    def oneway(self, call: reference.Call) -> Generator[Any, None, None]:
+        """Send *call*, which is to have no answer; waits only while too much is under way.
+
+        To a peer that does not know such requests, or of which that is not known yet, it is a call
+        whose answer is dropped.
+        """
+        for blocker in sending.blockers(call):
+            yield from self._wait_for(blocker)
+        ready = sending.ready_oneway(call)
+        placed = yield from self._place_for_oneway().__await__()
+        self._send_oneway(placed, *ready)
+
+    async def _place_for_oneway(self) -> bool:
+        """Wait for room; whether the call has taken a place as one without an answer."""
+        _time_left(time.monotonic(), scope.get().deadline, None)
+        placed = False
+
+        def is_full() -> bool:
+            nonlocal placed
+            if ONEWAY_FEATURE not in self.session.peer_features:
+                return self._is_full()
+            placed = self.session.take_place()
+            return not placed
+
+        await self._await_room(is_full)
+        return placed
+
+    def _send_oneway(
+        self,
+        placed: bool,
+        target: Any,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> None:
+        session = self.session
+        if session.lost is not None:
+            raise session.gone(session.lost)
+        here = scope.get()
+        left = None if here.deadline is None else here.deadline - time.monotonic()
+        entries = here.metadata
+        if placed:
+            session.oneway(_CALL, target, path, args, kwargs, _LANE, left, entries)
+        else:
+            seq = next(numbers.requests)
+            outcome = Outcome(self, seq, 0, True, (_CALL, path, target), time.monotonic())
+            session.request(
+                outcome, _CALL, target, path, args, kwargs, None, _LANE, left, seq, entries
+            )
+        self.flush_soon()
+
     # --- room --------------------------------------------------------------------------------
 
     def _is_full(self) -> bool:
@@ -275,12 +331,12 @@ class Link:
             return False
         return serving.get() is None  # a call inside of a chain is exempt, see the design
 
-    async def _await_room(self) -> None:
+    async def _await_room(self, is_full: Callable[[], bool]) -> None:
         """Wait while too many bytes wait to be written, or the peer admits no more calls."""
         deadline = scope.get().deadline
         if not self._room:
             self._progress = time.monotonic()
-        while (self._paused or self._is_full()) and self.session.lost is None:
+        while (self._paused or is_full()) and self.session.lost is None:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 raise AsyncResultTimeout("the deadline passed before there was room for the call")
@@ -396,6 +452,25 @@ class Link:
             )
             self.flush()
             return as_blocking(waiter.wait(None if left is None else now + left))
+
+    def request_oneway(
+        self,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """A call without an answer of a worker thread's; waits only for room.
+
+        Raises RuntimeError on the loop's own thread, which must not wait.
+        """
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError(
+                "a blocking proxy was used on the event loop of its connection: use the reference "
+                "that netobj.aio gives, and await netobj.oneway(it)(...)"
+            )
+        placing = asyncio.run_coroutine_threadsafe(self._place_for_oneway(), self.loop)
+        self._send_oneway(placing.result(), target, path, args, kwargs)
 
     def thrown(self, exc: BaseException) -> AbstractContextManager[Raised]:
         """*exc*, marked to travel as an exception; in the block it comes home as itself."""
@@ -605,6 +680,11 @@ class Link:
     def executor_for(self, run: Run | None) -> Executor | None:
         """Where a plain function runs that is declared so; None: on the loop."""
         return self.dispatcher.executor_for(run)
+
+    def admit_oneway(self, size: int) -> None:
+        """A task has waited for room before; threads may have been faster. Raises Busy."""
+        if not self.session.take_bytes(size):
+            raise Busy(f"{self!r} has no room for another {size} bytes")
 
     def _tick(self) -> None:
         if self._heartbeat is not None:

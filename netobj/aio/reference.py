@@ -60,6 +60,15 @@ class Node(RemotePath):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return new_call(self, _CALL, args, kwargs)
 
+    @property
+    def ____link__(self) -> Any:
+        return link_of(self)
+
+    async def ____oneway__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call = new_call(self, _CALL, args, kwargs)
+        mark_built(call)  # it is sent, though not awaited itself
+        await link_of(self).oneway(call)
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"{name} = ... would need I/O: await netobj.aio.op.setattr(ref, {name!r}, value)"

@@ -118,6 +118,25 @@ def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
     return start(arg) if outcome is None else outcome
 
 
+def ready_oneway(call: Call) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]]:
+    """Target, path and arguments of *call*, which is to have no answer.
+
+    What it is built upon is sent.
+    """
+    base, steps, _, args, kwargs = call.____what__
+    target: Any
+    if call.____simple__:
+        target = base.____handle__
+    else:
+        if type(base) is Call and base.____outcome__ is None:
+            start(base)
+        target, args, kwargs, _ = _with_answers(link_of(base), call)
+    where: Any = list(steps) or None
+    if len(steps) == 1 and type(steps[0]) is str:
+        where = steps[0]
+    return target, where, args, kwargs
+
+
 def raised_as(call: Call) -> BaseException | None:
     """The exception that *call* throws into a generator: it travels as one."""
     _, steps, op, args, _ = call.____what__

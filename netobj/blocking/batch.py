@@ -42,6 +42,7 @@ def batch(conn: Link) -> Iterator[None]:
     ...     last.value, count.value  # after one round trip
     ('?', 2)
     """
+    conn = getattr(type(conn), "____present__", _itself)(conn)
     if not isinstance(conn, Link):
         raise TypeError(
             f"batch() takes a netobj.Connection, not a {type(conn).__module__}."
@@ -63,6 +64,10 @@ def batch(conn: Link) -> Iterator[None]:
     scope.reset(token)
     gathering.wait()
     gathering.raise_first()
+
+
+def _itself(conn: Any) -> Any:
+    return conn
 
 
 class Gathering:
@@ -108,6 +113,16 @@ class Gathering:
         else:
             self._send(result, op, args, kwargs)
         return result
+
+    def oneway(
+        self, target: Any, path: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> None:
+        """A call without an answer, in its turn."""
+        if self.over:
+            raise RuntimeError(_OVER)
+        self._send_held()
+        self._link.send_oneway(target, path, args, kwargs)
+        self._let_leave()
 
     def call(self, read: BatchResult, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BatchResult:
         """Call what *read* has read, or is the result of."""
@@ -163,8 +178,11 @@ class Gathering:
         sent = link.send_async(op, target, path, args, kwargs, limit, self._chain)
         _set_result(result, sent)
         self._results.append(sent)
-        if len(link.session.out) >= _MOST_GATHERED:
-            link.flush()
+        self._let_leave()
+
+    def _let_leave(self) -> None:
+        if len(self._link.session.out) >= _MOST_GATHERED:
+            self._link.flush()
 
 
 class Prompt(Gathering):
@@ -210,6 +228,8 @@ class Prompt(Gathering):
     ) -> None:
         super()._send(result, op, args, kwargs)
         self._results.clear()  # each is awaited by itself
+
+    def _let_leave(self) -> None:
         self._link.flush()
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from threading import get_ident
 from time import monotonic
 from typing import Any, Final
@@ -44,7 +45,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config, Serve
-from netobj.core.consts import CLOSED_HERE, SILENT, Limit
+from netobj.core.consts import CLOSED_HERE, ONEWAY_FEATURE, SILENT, Limit, Op
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow
@@ -412,6 +413,57 @@ class Link(Flowing):
             raise
         return result
 
+    def request_oneway(
+        self,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Call without an answer. Waits only while too much is under way."""
+        batch = scope.get().batch
+        gathering = None if batch is None else batch.for_link(self)
+        if gathering is not None:
+            gathering.oneway(target, path, args, kwargs)
+            return
+        self.send_oneway(target, path, args, kwargs)
+        self.flush()
+        if self.writer.congested():
+            self._await_written(scope.get().deadline)
+
+    def send_oneway(
+        self,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """As :meth:`request_oneway`, but it leaves with the next :meth:`flush`.
+
+        To a peer that does not know such requests it is an asynchronous one, and its answer is
+        dropped.
+        """
+        session = self.session
+        if ONEWAY_FEATURE not in session.peer_features:
+            self.send_async(Op.CALL, target, path, args, kwargs)
+            return
+        here = scope.get()
+        time_left = None
+        if here.deadline is not None:
+            now = monotonic()
+            deadline = _earliest(now, None, None, here)
+            time_left = None if deadline is None else deadline - now
+        self._await(session.take_place)
+        try:
+            session.oneway(
+                Op.CALL, target, path, args, kwargs, lane_of_thread(), time_left, here.metadata
+            )
+        except Failed as failed:  # a result that it names
+            raise failed.error from None
+        except ConnectionLost:
+            halt_if_over()
+            raise
+
     def prompt(self, chain: int | None) -> Any:
         """What a task that serves a call of the peer's uses blocking proxies through."""
         raise NotImplementedError
@@ -471,6 +523,10 @@ class Link(Flowing):
         by_server = server is not None and server.current is request
         return by_server or self.dispatcher.mode is Serve.CALLER
 
+    def admit_oneway(self, size: int) -> None:
+        """The same of a request without an answer, whose bytes are counted here, too."""
+        self._await(partial(self.session.take_bytes, size))
+
     def _most_bytes(self) -> int:
         return self.session.peer_limits[Limit.REQUEST_BYTES]
 
@@ -492,17 +548,17 @@ class Link(Flowing):
             return
         self.flush()  # what a batch has gathered may be all that can be answered
         patience = time.monotonic() + CREDIT_PATIENCE
-        pending = len(session.pending)
+        pending = session.in_flight()
         while not has_room() and not self.ended:
             self._await_room()
-            if len(session.pending) < pending:
+            if session.in_flight() < pending:
                 patience = time.monotonic() + CREDIT_PATIENCE
             elif time.monotonic() > patience:
                 raise Busy(
                     f"{pending} calls are in flight on {self!r}, as many as the peer admits, and "
                     f"none was answered for {CREDIT_PATIENCE:g} s"
                 )
-            pending = len(session.pending)
+            pending = session.in_flight()
 
     def _await_room(self) -> None:
         """Read, or let others read, for a moment."""

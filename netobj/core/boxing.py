@@ -227,7 +227,7 @@ class Boxing:
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
         self._most_levels = limits[Limit.NESTING] + _LEVELS_OF_MESSAGES
-        self._guard = guard
+        self.guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
         # By id: of classes as what their objects are, and of classes and modules as themselves.
@@ -321,7 +321,7 @@ class Boxing:
         return self.export(value, out)
 
     def _box_promise(self, promise: Any, out: Outgoing) -> Any:
-        with self._guard:
+        with self.guard:
             pending = not promise.done
             if pending:
                 promise.pins += 1
@@ -332,7 +332,7 @@ class Boxing:
 
     def unpin(self, promises: list[Any]) -> None:
         """A message that names *promises* is queued, or will never be."""
-        with self._guard:
+        with self.guard:
             for promise in promises:
                 promise.pins -= 1
         for promise in promises:
@@ -341,7 +341,7 @@ class Boxing:
 
     def settled(self, promise: Any) -> None:
         """*promise* is done: the peer may forget the answer, if nothing under way names it."""
-        with self._guard:
+        with self.guard:
             if promise.pins or promise.forgotten:
                 return
             promise.forgotten = True
@@ -379,7 +379,7 @@ class Boxing:
         class_id, description = self.class_of(obj)
         if obj is _BUILTINS and not self.policy.opens_all:  # what eval() puts into its globals
             raise NotEncodable("the dictionary of all builtins is not handed out to peers")
-        with self._guard:
+        with self.guard:
             export = self._by_identity.get(id(obj))
             if export is None:
                 self._last_id += 1
@@ -419,7 +419,7 @@ class Boxing:
             if known is not None and known[0]() is subject:
                 return known[1], known[2]
         description = self.describe(obj)
-        with self._guard:
+        with self.guard:
             self._last_class += 1
             number = self._last_class
         table[id(subject)] = (weakref.ref(subject), number, description)
@@ -438,7 +438,7 @@ class Boxing:
         ProtocolError for an id that was never given or a count that was not there.
         """
         dropped: list[object] = []
-        with self._guard:
+        with self.guard:
             for number, count in released:
                 export = self.exports.get(number)
                 if export is None or not 0 < count <= export.count:
@@ -455,7 +455,7 @@ class Boxing:
     def take_back(self, exported: list[Export]) -> None:
         """Undo one count of each of *exported*, which the peer never saw."""
         dropped: list[object] = []
-        with self._guard:
+        with self.guard:
             for export in exported:
                 if self.exports.get(export.id) is export:  # else the connection has ended
                     export.count -= 1
@@ -469,7 +469,7 @@ class Boxing:
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
-        with self._guard:
+        with self.guard:
             dropped: list[object] = [export.obj for export in self.exports.values()]
             dropped += self.answers.values()
             self.exports.clear()
@@ -489,7 +489,7 @@ class Boxing:
         answered: list[int] = []
         flows: list[Flow] = []
         imports = self.imports
-        with self._guard:
+        with self.guard:
             while self.dead and most:
                 most -= 1
                 try:
@@ -701,7 +701,7 @@ class Boxing:
 
     def _import(self, data: bytes) -> Handle:
         number, imported, hidden = self._export_fields(data)
-        with self._guard:
+        with self.guard:
             ref = self.imports.get(number)
             handle = None if ref is None else ref()
             if ref is not None and handle is not None:

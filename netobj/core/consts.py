@@ -23,6 +23,9 @@ PREAMBLE: Final = b"netobj 1\r\n"
 LOGIN_PREAMBLE: Final = b"netobj login 1\r\n"
 """What a server begins with that asks who connects; what follows is in netobj/auth/messages.py."""
 
+ONEWAY_FEATURE: Final = "oneway"
+"""The feature of a hello whose sender takes requests without an answer."""
+
 SILENT: Final = ", without a word of netobj: perhaps it is something else, or wants TLS"
 """What a side adds that sees the other go before its hello."""
 
@@ -58,6 +61,8 @@ class Kind(IntEnum):
     CREDIT = 13  # stream, items that may be sent beyond those granted before
     END = 14  # stream, [exception]: the sender sends no more items
     STOP = 15  # stream: the sender takes no more items
+    ONEWAY = 16  # as ASYNC_REQUEST, never answered and never kept; to who says that it knows it
+    DONE = 17  # requests without an answer that are over, their bytes (of those with many)
 
 
 class Op(IntEnum):
@@ -77,6 +82,7 @@ class Op(IntEnum):
     SUBCLASS_CHECK = 11  # args = (cls,): issubclass(cls, target)
     PICKLE = 12  # args = (protocol,): the pickled bytes; only with allow_pickle
     PING = 13  # args = (data,): the data, by way of the dispatcher
+    DECLARED = 14  # what its author has declared of the value at the path: names
 
 
 OPEN: Final = "open"

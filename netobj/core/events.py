@@ -22,6 +22,7 @@ class Request:
     # What few requests have is in the class, so that making one costs little.
     metadata: Any = None
     given = False
+    oneway = False  # it gets no answer
     kwnames: tuple[str, ...] = ()
     deadline: float | None = None
     kept: Answer | None = None  # where the answer is to be kept

@@ -64,6 +64,7 @@ class Exposure(NamedTuple):
     timeout: float | None = None  # seconds that a call may run
     run: Run | None = None  # None: where such functions run by default
     local_only: bool = False  # only peers on this machine see it
+    idempotent: bool = False  # a call whose fate is unknown may be made again
 
     @property
     def ruled(self) -> bool:
@@ -89,6 +90,7 @@ class Options(TypedDict, total=False):
     timeout: float | None
     run: Run | str | None
     local_only: bool
+    idempotent: bool
     slow: bool
 
 
@@ -118,6 +120,8 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     - *run*: where it runs: ``"inline"`` (in the thread or on the loop that serves), ``"thread"``
       (in a worker), ``"process"`` (in a worker process) or ``"loop"`` (on an event loop).
     - *local_only*: only peers on this machine see it.
+    - *idempotent*: calling it twice does no more than calling it once, so a connection that comes
+      back (``reconnect``) may repeat a call whose fate is unknown.
     - *slow*: the same as ``run="thread"``.
 
     Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order. The mark belongs

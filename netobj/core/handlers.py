@@ -825,6 +825,15 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
+def _declared(
+    session: Session, target: object, path: object, args: Args, kwargs: Kwargs
+) -> tuple[str, ...]:
+    exposure = exposure_of(walk(session.policy, target, path))
+    if exposure is None and path is not None:
+        exposure = session.exposure_of_root(target)
+    return ("idempotent",) if exposure is not None and exposure.idempotent else ()
+
+
 def _ping(session: Session, target: object, path: object, args: Args, kwargs: Kwargs) -> object:
     return args[0]
 
@@ -846,4 +855,5 @@ _OPERATIONS: Final[dict[int, Operation]] = {
     Op.SUBCLASS_CHECK: _subclass_check,
     Op.PICKLE: _pickle,
     Op.PING: _ping,
+    Op.DECLARED: _declared,
 }

@@ -31,6 +31,7 @@ from netobj.core.flow import Flow
 from netobj.core.flows import Flows
 from netobj.core.framing import Arrived, FrameReader
 from netobj.core.handle import ImportedClass
+from netobj.core.oneways import Oneways
 from netobj.core.promises import Answer
 from netobj.core.values import SCALARS
 from netobj.errors import LimitExceeded, ProtocolError
@@ -41,7 +42,8 @@ MOST_METADATA: Final = 64
 """Entries of a call's metadata."""
 
 _REQUEST: Final = int(Kind.REQUEST)
-_REQUESTS: Final = (_REQUEST, int(Kind.ASYNC_REQUEST))
+_ONEWAY: Final = int(Kind.ONEWAY)
+_REQUESTS: Final = (_REQUEST, int(Kind.ASYNC_REQUEST), _ONEWAY)
 _REPLY: Final = int(Kind.REPLY)
 _INTS: Final = frozenset((int,))
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
@@ -70,6 +72,7 @@ class Receiving:
     begun: float | None = None  # since when there is a part of a frame, or of a big value
     timed = False  # the front-end's clock will look at that
     _was_there = 0  # bytes of it, at the last look
+    _oneways: Oneways | None = None
     link: Any
 
     def __init__(self, config: Config) -> None:
@@ -98,6 +101,17 @@ class Receiving:
     def _refuse(self, request: Request) -> None:
         """Answer *request*, which comes at a time when there are too many, with an error."""
         raise NotImplementedError
+
+    @property
+    def oneways(self) -> Oneways:
+        """The requests without an answer, both ways; most connections never have any."""
+        if self._oneways is None:
+            limits = self.config.limits
+            with self.boxing.guard:
+                if self._oneways is None:
+                    most = limits[Limit.REQUESTS], limits[Limit.REQUEST_BYTES]
+                    self._oneways = Oneways(self.boxing.guard, *most)
+        return self._oneways
 
     def has_greeted(self) -> bool:
         """True once the peer's hello has come."""
@@ -263,7 +277,9 @@ class Receiving:
     def _check_big(self, message: tuple[Any, ...]) -> None:
         """Raise ProtocolError where there is no room for a request with big values."""
         kind, chain = message[0], message[2] if len(message) > 2 else None
-        if type(kind) is int and kind in _REQUESTS and not self._is_within(kind, chain):
+        if type(kind) is int and kind == _ONEWAY:
+            self.oneways.check_room()
+        elif type(kind) is int and kind in _REQUESTS and not self._is_within(kind, chain):
             if bytes_of(self.running) >= self.config.limits[Limit.REQUEST_BYTES]:
                 raise ProtocolError("the requests in flight have more bytes than this side allows")
 
@@ -299,7 +315,7 @@ class Receiving:
         admitted = True
         size = size or self._size
         if size > HEAVY or len(running) >= self._admitted:
-            admitted = self._admits(kind, thread)
+            admitted = kind == _ONEWAY or self._admits(kind, thread)
         if type(number) is int:
             target = self.boxing.root if number == ROOT_ID else self.boxing.home(number)
             given = False
@@ -310,7 +326,12 @@ class Receiving:
             request = Request(seq, thread, None, op, target, path, args, deferred, self._now)
         else:
             request = Request(seq, None, thread, op, target, path, args, deferred, self._now)
-            self._keep(request)
+            if kind == _ONEWAY:
+                request.oneway = True
+                request.kept = Answer()  # which nobody can name
+                self.oneways.come(size if size > HEAVY else 0)
+            else:
+                self._keep(request)
         if deferred or given or extras:
             request.given = given
             request.awaits = tuple(self.boxing.awaited)
@@ -343,6 +364,8 @@ class Receiving:
         if len(extras) > 3:
             if type(extras[3]) is not bool:
                 raise ProtocolError("whether a request is kept is a truth value")
+            if extras[3] and request.oneway:
+                raise ProtocolError("a request without an answer cannot be kept")
             if extras[3] and request.kept is None:
                 self._keep(request)
 
@@ -420,6 +443,17 @@ class Receiving:
             raise ProtocolError("a ping carries an integer of 64 bits at most")
         self._pongs[message[1]] = None  # equal pings that came at once get one answer
 
+    def _receive_done(self, message: tuple[Any, ...], _deferred: bool) -> None:
+        if len(message) != 3 or not _INTS.issuperset(map(type, message)):
+            raise ProtocolError("of requests that are done, their number and their bytes are told")
+        self.oneways.give_back(message[1], message[2])
+        self._set_most_pending()
+
+    def _set_most_pending(self) -> None:
+        """Requests without an answer take the places of others."""
+        with self.boxing.guard:
+            self.most_pending = self.peer_limits[Limit.REQUESTS] - self.oneways.sent
+
     def _receive_pong(self, message: tuple[Any, ...], deferred: bool) -> Pong:
         if len(message) != 2 or deferred or type(message[1]) not in _SMALL:
             raise ProtocolError("a pong carries one small value")
@@ -493,6 +527,8 @@ _FLOWING: Final[dict[Kind, Callable[..., Flow | None]]] = {
 _KINDS: Final[dict[Kind, Callable[[Receiving, tuple[Any, ...], bool], Event | None]]] = {
     Kind.REQUEST: Receiving._receive_request,
     Kind.ASYNC_REQUEST: Receiving._receive_request,
+    Kind.ONEWAY: Receiving._receive_request,
+    Kind.DONE: Receiving._receive_done,
     Kind.REPLY: Receiving._receive_reply,
     Kind.HELLO: Receiving._receive_hello,
     Kind.ERROR: Receiving._receive_error,

@@ -47,13 +47,22 @@ from netobj.core.offering import OfferingPolicy
 from netobj.core.outcomes import Ruled
 from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
-from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
+from netobj.core.vinegar import Dumper, Loader, log_untold, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
 from netobj.core.watching import See, WatchedQueue, WatchedReader
-from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, LimitExceeded, NotEncodable
+from netobj.errors import (
+    AsyncResultTimeout,
+    Busy,
+    CallCancelled,
+    ConnectionLost,
+    LimitExceeded,
+    NotEncodable,
+)
 
 _REQUEST: Final = int(Kind.REQUEST)
 _ASYNC: Final = int(Kind.ASYNC_REQUEST)
+_ONEWAY: Final = int(Kind.ONEWAY)
+_DONE: Final = int(Kind.DONE)
 _REPLY: Final = int(Kind.REPLY)
 _RELEASE: Final = int(Kind.RELEASE)
 _FORGET: Final = int(Kind.FORGET)
@@ -96,6 +105,9 @@ class Front(Protocol):
         Asked in the thread of the call, or on the loop. Raises what the call does, and Busy.
         """
 
+    def admit_oneway(self, size: int) -> None:
+        """The same of a request without an answer, whose *size* bytes are counted, too."""
+
 
 class Session(Receiving):
     """One side of one connection.
@@ -110,6 +122,8 @@ class Session(Receiving):
     last_traceback: TracebackType | None = None
     """Of the last call of the peer's that failed in code of the user's, for a debugger; kept only
     where the peer may do anything."""
+    gone: Callable[[str], ConnectionLost] = ConnectionLost
+    """What a request raises that is made after the end, for the reason of which it is given."""
     _loader: Loader | None = None
     _offer: tuple[str, object] | None = None
     _pinged_at: float | None = None
@@ -205,7 +219,9 @@ class Session(Receiving):
         if answer is LOST:
             return ConnectionLost(self.lost)
         if answer is NOT_STARTED:
-            return ConnectionLost(f"{self.lost}; the call was not started")
+            error = ConnectionLost(f"{self.lost}; the call was not started")
+            error._not_started = True
+            return error
         return self.loader.load(values.complete(answer))
 
     # --- out -----------------------------------------------------------------------------
@@ -234,7 +250,7 @@ class Session(Receiving):
         """
         lost = self.lost
         if lost is not None:
-            raise ConnectionLost(lost)
+            raise self.gone(lost)
         if seq is None:
             seq = next(self._sequence)
         number: Any = ROOT_ID
@@ -274,6 +290,80 @@ class Session(Receiving):
         if self.lost is not None and self.pending.pop(seq, None) is not None:
             raise ConnectionLost(self.lost)
         return seq
+
+    def take_place(self) -> bool:
+        """Take a place for a request without an answer, see :meth:`oneway`; False if there is none.
+
+        Any thread may; so places are given out one at a time.
+        """
+        limits, oneways = self.peer_limits, self.oneways
+        if (self.heavy or oneways.sent_bytes) and not self.has_room():
+            return False
+        if not oneways.take(lambda: limits[Limit.REQUESTS] - len(self.pending)):
+            return False
+        self._set_most_pending()
+        return True
+
+    def take_bytes(self, size: int) -> bool:
+        """The same of the *size* bytes of such a request that has many."""
+        most = self.peer_limits[Limit.REQUEST_BYTES]
+        return self.oneways.take_bytes(size, lambda: self.bytes_in_flight() < most)
+
+    def oneway(
+        self,
+        op: int,
+        target: Handle | tuple[Any] | None,
+        path: Path,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        lane: int,
+        time_left: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Queue a request that gets no answer, and for which :meth:`take_place` has taken one.
+
+        Only to a peer that has said that it knows such. Otherwise as :meth:`request`; where that
+        raises, the place is given back.
+        """
+        counted: list[int] = []
+
+        def admit(size: int) -> None:
+            self.link.admit_oneway(size)
+            counted.append(size)
+
+        try:
+            if self.lost is not None:
+                raise self.gone(self.lost)
+            number: Any = ROOT_ID
+            if isinstance(target, Handle):
+                number = target.id
+            elif target is not None:
+                number = target
+            if kwargs:
+                args = (*args, *kwargs.values())
+            seq = next(self._sequence)
+            message: list[Any] = [_ONEWAY, seq, lane, op, number, path, [*args]]
+            if kwargs:
+                message.append([*kwargs])
+            if time_left is not None or metadata:
+                _add_extras(message, time_left, metadata, False)
+            if type(path) is list or type(number) is tuple or not values.is_plain(args):
+                self._queue_boxed(message, admit)
+            else:
+                try:
+                    self._queue(message, None, admit)
+                except NotPlain:
+                    self._queue_boxed(message, admit)
+        except BaseException:
+            self.oneways.give_back(1, sum(counted))
+            self._set_most_pending()
+            raise
+
+    def _finish_oneway(self, request: Request) -> None:
+        """*request*, which gets no answer, has run, or never will."""
+        told = self.oneways.over(request.size)
+        if told is not None and self.lost is None:
+            self._queue([_DONE, *told])
 
     def plain_request(
         self,
@@ -328,9 +418,11 @@ class Session(Receiving):
         size = len(body)
         if size > self._unchecked:
             return None
-        self.running.pop(request.seq, None)
         if request.kept is not None:
+            if request.oneway:
+                return None
             request.kept.settle(value)
+        self.running.pop(request.seq, None)
         data = size.to_bytes(HEADER_SIZE, "big") + body
         return self._releases() + data if self.boxing.dead else data
 
@@ -338,6 +430,9 @@ class Session(Receiving):
         """Answer *request*; raises as :meth:`request` does where *value* cannot travel."""
         seq = request.seq
         self.running.pop(seq, None)  # first: once answered, the number is the peer's again
+        if request.oneway:
+            self._finish_oneway(request)
+            return
         answer = request.kept
         # Before it is sent: a copy that cannot be made is an error, and the answer of the call.
         meant = None if answer is None else _meant(value)
@@ -351,6 +446,8 @@ class Session(Receiving):
 
     def reply_stream(self, request: Request, two_way: bool) -> Flow:
         """Answer *request* with a new stream; raises as :meth:`reply`, and Busy."""
+        if request.oneway:
+            raise NotEncodable("a call that wants no answer has come to a stream: nobody takes it")
         flow = self.flows.open(two_way)
         flow.request = request
         try:
@@ -373,6 +470,11 @@ class Session(Receiving):
             self.last_traceback = users_traceback(exc) or self.last_traceback
         if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
             config = config._replace(log_exceptions=False)  # it is the caller's own time limit
+        if request.oneway:
+            self._finish_oneway(request)
+            if self.lost is None or not issubclass(type(exc), CallCancelled):
+                log_untold(exc, config, request.path)
+            return
         try:
             self._send_error(request.seq, exc, keep, config)
         except BaseException as failure:
@@ -441,7 +543,8 @@ class Session(Receiving):
     def goodbye(self, reason: str) -> None:
         """Queue a goodbye; what it says was not started will not be. Then the front-end closes."""
         if self.lost is None:
-            waiting = [request.seq for request in list(self.running.values()) if request.start()]
+            requests = [request for request in list(self.running.values()) if request.start()]
+            waiting = [request.seq for request in requests if not request.oneway]
             reason = reason[:_LONGEST_REASON]
             room = self.peer_limits[Limit.FRAME] - 4 * _LONGEST_REASON - _ENVELOPE
             del waiting[min(room // _NUMBER, self.peer_limits[Limit.ITEMS]) :]
@@ -511,13 +614,20 @@ class Session(Receiving):
         for seq in list(heavy):
             if seq not in self.pending:
                 heavy.pop(seq, None)
-        return sum(list(heavy.values()))
+        bytes_of_others = 0 if self._oneways is None else self._oneways.sent_bytes
+        return sum(list(heavy.values())) + bytes_of_others
 
     def has_room(self) -> bool:
         """Whether the peer admits another request that begins a chain."""
         if len(self.pending) >= self.most_pending:
             return False
-        return not self.heavy or self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
+        if not self.heavy and self._oneways is None:
+            return True
+        return self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
+
+    def in_flight(self) -> int:
+        """How many of our requests the peer is not done with."""
+        return len(self.pending) + (0 if self._oneways is None else self._oneways.sent)
 
     def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
         """Box what of *request* may be more than plain values, pack and queue it."""

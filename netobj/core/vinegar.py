@@ -330,6 +330,19 @@ def _log(exc: BaseException, config: Config) -> str | None:
     return error_id
 
 
+def log_untold(exc: BaseException, config: Config, path: object) -> None:
+    """Log *exc*, with which a call of *path* has ended whose caller wants no answer."""
+    logger = _logger(config)
+    if config.log_exceptions and logger is not None:
+        name = f"{path[:_LONGEST_NAME]!r} " if type(path) is str else ""
+        text = "a call of the peer's %swithout an answer failed"
+        with quietly():
+            _safely(logger.warning, text, name, exc_info=exc)
+
+
+_LONGEST_NAME: Final = 200
+
+
 class Loader:
     """Builds the exceptions that the peer has dumped; runs no code of their classes.
 

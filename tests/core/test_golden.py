@@ -286,6 +286,19 @@ def stop(session: Session) -> None:
     session.flows.stop(session.flows.accept(1, False))
 
 
+def oneway(session: Session) -> None:
+    assert session.take_place()
+    session.oneway(Op.CALL, None, "add", (1, 2), None, 3)
+
+
+def done(session: Session) -> None:
+    for seq in range(4 * 64):
+        session.oneways.come(0)
+        request = running(session, seq)
+        request.oneway = True
+        session.reply(request, None)
+
+
 def reply(*replies: Any) -> Callable[[Session], None]:
     def send(session: Session) -> None:
         for seq, value in enumerate(replies, 1):
@@ -347,6 +360,8 @@ MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "(the answer to 1).read(7)": pipe,
     "root.add(the answer to 1, 7)": pass_on,
     "async_(root.add)(1, 2)": ask(Op.CALL, "add", 1, 2, lane=3),
+    "oneway(root.add)(1, 2)": oneway,
+    "256 calls without an answer are over": done,
     "root.a.b['c'].m('x')": ask(Op.CALL, ["a", "b", ("c",), "m"], "x"),
     "root.name": ask(Op.GET, "name"),
     "root.name = 'x'": ask(Op.SET, None, "name", "x"),
@@ -360,6 +375,7 @@ MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "isinstance(7, root.Class)": ask(Op.INSTANCE_CHECK, "Class", 7),
     "issubclass(..., root.Class)": ask(Op.SUBCLASS_CHECK, "Class", None),
     "pickle.dumps(root.list)": ask(Op.PICKLE, "list", 4),
+    "whether root.add may be called again": ask(Op.DECLARED, "add"),
     "a ping through the dispatcher": ask(Op.PING, None, "data"),
     "a big value": ask(Op.CALL, "write", b"\0" * BIG_VALUE),
     "a big str": ask(Op.CALL, "write", "\0" * BIG_VALUE),
@@ -480,6 +496,8 @@ def events_of(data: bytes) -> list[str]:
         session.flows.accept(1, two_way=False)
     elif kind in (Kind.CREDIT, Kind.STOP):
         session.flows.open(two_way=False)
+    elif kind == Kind.DONE:
+        assert all(session.take_place() for _ in range(256))
     if kind == Kind.FORGET or '"PROMISE"' in json.dumps(readable_frames(data)):
         for number in (1, 2):
             answer = boxing.answers[number] = Answer()

@@ -108,6 +108,10 @@ class BlockingClient(Client):
         """Call the remote *method* without waiting."""
         return _of_result(netobj.async_(method)(*args, **kwargs))
 
+    def oneway(self, method: Any, *args: Any) -> None:
+        """Call the remote *method* without an answer."""
+        assert netobj.oneway(method)(*args) is None
+
     def start_with(self, first: Any, args: tuple[Any, ...], second: Any) -> list[Started]:
         """Call *first*, and *second* with what will come of that; both without waiting."""
         one = netobj.async_(first)(*args)
@@ -211,6 +215,10 @@ class AioClient(Client):
     def start(self, method: Any, *args: Any, **kwargs: Any) -> Started:
         """Call the remote *method* without waiting."""
         return _started(self.loop.start(_awaited(method(*args, **kwargs))))
+
+    def oneway(self, method: Any, *args: Any) -> None:
+        """Call the remote *method* without an answer."""
+        assert self.loop.run(netobj.oneway(method)(*args)) is None
 
     def start_with(self, first: Any, args: tuple[Any, ...], second: Any) -> list[Started]:
         """Call *first*, and *second* with what will come of that; both without waiting."""

@@ -1,0 +1,473 @@
+"""Connections that come back, of both skins, from servers of both."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from phoenix import Server as Phoenix
+
+import netobj
+from faulty import FaultyWire
+from netobj import aio
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, StaleReference
+from pairings import Background, Pairing, wait_until
+from skins import AioClient, BlockingClient, Client
+
+QUICK = netobj.Reconnect(attempts=200, delay=0.01, max_delay=0.05, repeats=100)
+Come = Callable[..., Client]
+
+
+class Desk:
+    def __init__(self, number: int) -> None:
+        self.exposed_number = number
+
+    def exposed_get(self) -> int:
+        return self.exposed_number
+
+
+class Office(netobj.Service):
+    """One object for all connections, but a desk for each."""
+
+    def __init__(self) -> None:
+        self.connects = self.disconnects = 0
+        self.asked: list[Any] = []
+        self.go_on = threading.Event()
+        self.desks: dict[Any, Desk] = {}
+        self.busy = 0
+
+    def on_connect(self, conn: Any) -> None:
+        self.connects += 1
+        self.desks[conn] = Desk(self.connects)
+
+    def on_disconnect(self, conn: Any) -> None:
+        self.disconnects += 1
+
+    @property
+    def exposed_desk(self) -> Desk:
+        return self.exposed_make()
+
+    def exposed_make(self) -> Desk:
+        return self.desks[netobj.current_call().connection]
+
+    def exposed_echo(self, value: Any) -> Any:
+        return value
+
+    def exposed_is_desk(self, desk: Any) -> bool:
+        return desk is self.exposed_make()
+
+    def exposed_calls_desk(self, method: Any) -> bool:
+        return bool(method() == self.exposed_make().exposed_number)
+
+    def exposed_call(self, function: Any) -> Any:
+        return function()
+
+    def exposed_wait(self) -> None:
+        self.go_on.wait(60)
+
+    @netobj.exposed(idempotent=True)
+    def crowded(self) -> int:
+        self.busy += 1
+        if self.busy < 4:
+            raise Busy("not now")
+        return self.busy
+
+    def exposed_just_crowded(self) -> None:
+        self.busy += 1
+        raise Busy("not now")
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    office = Office()
+    yield office
+    office.go_on.set()
+
+
+@pytest.fixture
+def wire(pairing: Pairing, office: Office) -> Iterator[FaultyWire]:
+    with FaultyWire(pairing.serve(office).port) as wire:
+        yield wire
+
+
+@pytest.fixture
+def come(pairing: Pairing, wire: FaultyWire) -> Iterator[Come]:
+    """``come(reconnect)``: a client that comes back, through ``wire``."""
+    clients: list[Client] = []
+
+    def connect(reconnect: Any = QUICK, **more: Any) -> Client:
+        clients.append(joined(pairing.client, pairing.here, wire.port, reconnect, **more))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def joined(skin: str, loop: Background, port: int, reconnect: Any = QUICK, **more: Any) -> Client:
+    if skin == "blocking":
+        connection = netobj.connect("127.0.0.1", port, reconnect=reconnect, **more)
+        return BlockingClient(connection, loop)
+
+    async def connect() -> Any:
+        return await aio.connect("127.0.0.1", port, reconnect=reconnect, **more)
+
+    return AioClient(loop.run(connect()), loop)
+
+
+def cut(client: Client, wire: FaultyWire) -> None:
+    """The connection is lost, and the client knows."""
+    plain = client.connection._connection
+    wire.cut()
+    wait_until(lambda: plain.closed)
+
+
+def test_it_comes_back_with_a_new_root(come: Come, wire: FaultyWire, office: Office) -> None:
+    client = come()
+    assert client.get(client.root.echo(1)) == 1
+    cut(client, wire)
+    assert not client.connection.closed
+    assert client.get(client.root.echo(2)) == 2
+    assert office.connects == 2
+
+
+def test_what_was_reached_by_name_is_found_again(come: Come, wire: FaultyWire) -> None:
+    client = come()
+    root = client.root
+    desk = client.get(root.desk)
+    get = desk.get
+    assert client.get(get()) == 1
+    cut(client, wire)
+    assert client.get(get()) == 2
+    assert client.get(desk.get()) == 2
+    assert client.get(desk.number) == 2
+    assert client.get(root.echo(1)) == 1
+    cut(client, wire)
+    assert client.get(desk.get()) == 3
+
+
+def test_what_came_of_a_call_is_stale(come: Come, wire: FaultyWire) -> None:
+    client = come()
+    made = client.get(client.root.make())
+    assert client.get(made.get()) == 1
+    cut(client, wire)
+    with pytest.raises(StaleReference, match=r"by name from conn\.root"):
+        client.get(made.get())
+    with pytest.raises(StaleReference):
+        client.get(client.root.is_desk(made))
+    with pytest.raises(StaleReference):
+        client.get(client.root.echo((made,)))
+    assert client.get(client.root.make().get()) == 2
+
+
+def test_what_is_named_goes_home(come: Come, wire: FaultyWire) -> None:
+    client = come()
+    desk = client.get(client.root.desk)
+    for _ in range(2):
+        assert client.get(client.root.is_desk(desk))
+        assert client.get(client.root.is_desk(client.root.desk))
+        assert client.get(client.root.echo((desk, 1)))[1] == 1
+        assert client.get(client.root.desk) is not None
+        cut(client, wire)
+
+
+def test_a_method_that_is_named_goes_home(pairing: Pairing, come: Come, wire: FaultyWire) -> None:
+    if pairing.client == "aio":
+        pytest.skip("there are no bound methods on an event loop")
+    client = come()
+    method = client.root.desk.get
+    for _ in range(2):
+        assert client.root.calls_desk(method)
+        cut(client, wire)
+
+
+def test_there_is_one_for_each_name(come: Come) -> None:
+    client = come()
+    desk = client.get(client.root.desk)
+    assert client.get(client.root.desk) is desk
+    assert client.root is client.root
+
+
+def test_a_call_that_runs_fails_and_is_not_repeated(
+    come: Come, wire: FaultyWire, office: Office
+) -> None:
+    client = come()
+    started = client.start(client.root.wait)
+    wait_until(lambda: len(client.connection._connection.session.pending) == 1)
+    cut(client, wire)
+    with pytest.raises(ConnectionLost):
+        started.result()
+    assert client.get(client.root.echo(1)) == 1
+
+
+def test_many_that_notice_at_once_make_one_connection(
+    come: Come, wire: FaultyWire, office: Office
+) -> None:
+    client = come()
+    cut(client, wire)
+    start = threading.Barrier(20)
+    found: list[int] = []
+
+    def use() -> None:
+        start.wait()
+        found.append(client.get(client.root.echo(7)))
+
+    threads = [threading.Thread(target=use) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [7] * 20
+    assert office.connects == 2
+
+
+def test_callbacks_and_hooks_go_on(come: Come, wire: FaultyWire, office: Office) -> None:
+    heard: list[str] = []
+
+    class Own(netobj.Service):
+        def on_connect(self, conn: Any) -> None:
+            heard.append("on")
+
+        def on_disconnect(self, conn: Any) -> None:
+            heard.append("off")
+
+    client = come(service=Own)
+
+    @netobj.exposed
+    def callback() -> int:
+        return 7
+
+    assert client.get(client.root.call(callback)) == 7
+    cut(client, wire)
+    assert client.get(client.root.call(callback)) == 7
+    wait_until(lambda: len(heard) == 3)
+    assert sorted(heard) == ["off", "on", "on"]
+
+
+def test_closed_is_closed(come: Come, wire: FaultyWire, office: Office) -> None:
+    client = come()
+    root = client.root
+    client.close()
+    assert client.connection.closed
+    with pytest.raises(ConnectionLost, match="closed on this side"):
+        client.get(root.echo(1))
+    client.close()
+    assert office.connects == 1
+
+
+def test_a_ping_brings_it_back(come: Come, wire: FaultyWire, office: Office) -> None:
+    client = come()
+    cut(client, wire)
+    client.ping()
+    assert office.connects == 2
+
+
+def test_what_has_no_answer_and_what_is_not_waited_for(
+    come: Come, wire: FaultyWire, office: Office
+) -> None:
+    client = come()
+    for _ in range(2):
+        client.oneway(client.root.echo, 1)
+        assert client.start(client.root.echo, 2).result() == 2
+        cut(client, wire)
+    assert office.connects == 2
+
+
+def test_in_a_batch(pairing: Pairing, come: Come, wire: FaultyWire) -> None:
+    if pairing.client == "aio":
+        pytest.skip("there are no batches on an event loop")
+    client = come()
+    for _ in range(2):
+        with netobj.batch(client.connection):
+            first = client.root.echo(1)
+            second = client.root.desk.get()
+        assert first.value == 1
+        assert second.value in (1, 2)
+        cut(client, wire)
+
+
+def test_what_is_busy_is_asked_again_if_it_may(come: Come, office: Office) -> None:
+    client = come()
+    assert client.get(client.root.crowded()) == 4
+    office.busy = 0
+    with pytest.raises(Busy):
+        client.get(client.root.just_crowded())
+    assert office.busy == 1
+
+
+def test_at_most_so_often(come: Come, office: Office) -> None:
+    client = come(netobj.Reconnect(delay=0, repeats=2))
+    with pytest.raises(Busy):
+        client.get(client.root.crowded())
+    assert office.busy == 3
+
+
+def test_resets_in_the_midst(come: Come, wire: FaultyWire, office: Office) -> None:
+    client = come()
+    for number in range(20):
+        plain = client.connection._connection
+        wire.reset()
+        wait_until(lambda plain=plain: plain.closed)
+        assert client.get(client.root.echo(number)) == number
+    assert office.connects == 21
+
+
+def test_silence_is_noticed(come: Come, wire: FaultyWire, office: Office) -> None:
+    client = come(config={"heartbeat_interval": 0.1, "heartbeat_timeout": 0.2})
+    plain = client.connection._connection
+    wire.die()
+    wait_until(lambda: plain.closed)
+    assert client.get(client.root.echo(1)) == 1
+
+
+# --- nobody is there ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lone(pairing: Pairing, office: Office) -> Iterator[Callable[..., Client]]:
+    """``lone(reconnect)``: a client whose server has gone."""
+    clients: list[Client] = []
+
+    def connect(reconnect: Any = QUICK) -> Client:
+        server = pairing.serve(office)
+        client = joined(pairing.client, pairing.here, server.port, reconnect)
+        clients.append(client)
+        plain = client.connection._connection
+        server.close()
+        wait_until(lambda: plain.closed)
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def test_it_is_tried_so_often(lone: Callable[..., Client]) -> None:
+    client = lone(netobj.Reconnect(attempts=3, delay=0.001))
+    for _ in range(2):
+        with pytest.raises(ConnectionLost, match="did not come back in 3 attempts"):
+            client.get(client.root.echo(1))
+
+
+def test_a_deadline_bounds_it(lone: Callable[..., Client]) -> None:
+    client = lone(netobj.Reconnect(delay=1000, max_delay=1000, jitter=0))
+    root = client.connection._root[1] if client.skin == "blocking" else client.root
+    with netobj.deadline(0.1), pytest.raises(AsyncResultTimeout, match="deadline"):
+        client.get(root.echo(1))
+
+
+def test_closing_ends_the_wait_for_it(lone: Callable[..., Client]) -> None:
+    client = lone(netobj.Reconnect(delay=1000, max_delay=1000, jitter=0))
+    errors: list[BaseException] = []
+
+    def use() -> None:
+        try:
+            client.get(client.root.echo(1))
+        except ConnectionLost as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    name = "_attempt" if client.skin == "blocking" else "_connecting"
+    wait_until(lambda: getattr(client.connection, name) is not None)
+    client.close()
+    for thread in threads:
+        thread.join(60)
+    assert [str(error) for error in errors] == ["the connection was closed on this side"] * 3
+
+
+def test_the_first_time_it_is_an_error_at_once(pairing: Pairing) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        joined(pairing.client, pairing.here, port)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"attempts": 0}, {"delay": -1}, {"jitter": 2}, {"repeats": -1}, {"max_delay": float("nan")}],
+)
+def test_settings_that_make_no_sense(pairing: Pairing, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Reconnect"):
+        joined(pairing.client, pairing.here, 1, netobj.Reconnect(**settings))
+    with pytest.raises(TypeError, match="reconnect is True"):
+        joined(pairing.client, pairing.here, 1, "please")
+
+
+def test_idempotent_needs_a_connection_that_comes_back(pairing: Pairing, office: Office) -> None:
+    pair = pairing.join(office)
+    with pytest.raises(TypeError, match="reconnect=True"):
+        netobj.idempotent(pair.root.echo)
+
+
+# --- kill -9 --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["ThreadedServer", "AsyncServer"])
+def phoenix(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Phoenix]:
+    server = Phoenix(tmp_path / "notes", request.param)
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["blocking", "aio"])
+def client(
+    request: pytest.FixtureRequest, loops: tuple[Background, Background], phoenix: Phoenix
+) -> Iterator[Client]:
+    client = joined(request.param, loops[0], phoenix.port)
+    yield client
+    client.close()
+
+
+def test_of_a_killed_server_the_next_one_is_used(client: Client, phoenix: Phoenix) -> None:
+    first, desk = client.get(client.root.pid()), client.get(client.root.desk)
+    drawer = client.get(desk.drawer)
+    made = client.get(client.root.make())
+    plain = client.connection._connection
+    phoenix.kill()
+    phoenix.start()
+    wait_until(lambda: plain.closed)
+    second = client.get(client.root.pid())
+    assert second != first
+    assert client.get(desk.pid()) == client.get(drawer.pid()) == second
+    assert client.get(client.root.is_desk(desk))
+    with pytest.raises(StaleReference):
+        client.get(made.pid())
+
+
+def test_what_runs_while_it_is_killed_is_lost(client: Client, phoenix: Phoenix) -> None:
+    killing = phoenix.kill_at("a")
+    with pytest.raises(ConnectionLost):
+        client.get(client.root.once("a"))
+    killing.join(60)
+    assert client.get(client.root.once("a")) == 2
+    assert phoenix.read() == ["a", "a"]
+
+
+def test_what_is_declared_idempotent_is_repeated(client: Client, phoenix: Phoenix) -> None:
+    killing = phoenix.kill_at("b")
+    assert client.get(client.root.often("b")) == 2
+    killing.join(60)
+    assert phoenix.read() == ["b", "b"]
+
+
+def test_what_the_caller_knows_to_be_idempotent_is_repeated(
+    client: Client, phoenix: Phoenix
+) -> None:
+    killing = phoenix.kill_at("c")
+    assert client.get(netobj.idempotent(client.root.once)("c")) == 2
+    killing.join(60)
+    assert phoenix.read() == ["c", "c"]
+
+
+def test_a_deadline_ends_the_repeating(client: Client, phoenix: Phoenix) -> None:
+    killing = phoenix.kill_at("d", again=False)
+    root = client.root
+    with netobj.deadline(3), pytest.raises(AsyncResultTimeout):
+        client.get(root.often("d"))
+    killing.join(60)
+    assert phoenix.read() == ["d"]
