@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from types import FunctionType, MethodType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 
@@ -51,6 +52,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    check_types: bool = ...,
 ) -> _Decorator: ...
 @overload
 def exposed(
@@ -62,6 +64,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    check_types: bool = ...,
 ) -> _T: ...
 @overload
 def exposed(
@@ -71,6 +74,7 @@ def exposed(
     concurrent: bool = ...,
     stream: bool = ...,
     slow: bool = ...,
+    check_types: bool = ...,
 ) -> _Decorator: ...
 def exposed(
     target: Any = None,
@@ -81,6 +85,7 @@ def exposed(
     concurrent: bool = False,
     stream: bool = False,
     slow: bool = False,
+    check_types: bool = False,
 ) -> Any:
     """Mark a function, method, property, class or other callable as open to the peer.
 
@@ -91,12 +96,15 @@ def exposed(
     *stream* it returns an iterator (or is a generator, plain or asynchronous), whose items are
     sent ahead of the consumer, as many as the consumer's pace allows. With *slow* it runs in a
     thread also where plain functions run on an event loop, as a :mod:`netobj.aio` client's
-    callbacks do. Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order.
+    callbacks do. With *check_types* arguments and results are checked against its annotations,
+    whoever calls it, see :func:`type_checked`; its name then means the function that does so.
+    Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order.
 
     The mark belongs to the function that is found under a name: a subclass that overrides a
     marked method marks its own version, or does not expose it.
 
-    Raises ``TypeError`` for what cannot be marked: not callable, or without a ``__dict__``.
+    Raises ``TypeError`` for what cannot be marked: not callable, or without a ``__dict__``;
+    with *check_types*: no function. ``ImportError`` where that needs what is not installed.
 
     >>> class Calculator:
     ...     @exposed
@@ -107,18 +115,45 @@ def exposed(
     """
     marks = (by_value, arguments_by_value, concurrent, stream, slow)
     if target is None or isinstance(target, str):
-        return _Decorator(Exposure(target, *marks))
-    return _mark(target, Exposure(None, *marks))
+        return _Decorator(Exposure(target, *marks), check_types)
+    return _mark(type_checked(target, stream) if check_types else target, Exposure(None, *marks))
 
 
 class _Decorator:
     """``@exposed(...)`` with its arguments, waiting for what it marks."""
 
-    def __init__(self, exposure: Exposure) -> None:
+    def __init__(self, exposure: Exposure, check_types: bool) -> None:
         self._exposure = exposure
+        self._check_types = check_types
 
     def __call__(self, target: _T, /) -> _T:
+        if self._check_types:
+            target = type_checked(target, self._exposure.stream)
         return _mark(target, self._exposure)
+
+
+def type_checked(target: _T, stream: bool = False) -> _T:
+    """*target*, a function or method, which refuses what its annotations do not admit.
+
+    Wrong arguments and results, and items of generators, raise ``TypeError``. *stream*: the items
+    of the iterator that it returns are checked, too. For ``@exposed(check_types=True)`` and its
+    kin. Raises ``ImportError`` where typeguard is not installed, ``TypeError`` for no function.
+
+    >>> @type_checked
+    ... def greet(name: str) -> str: return f"hello {name}"
+    >>> greet(1)
+    Traceback (most recent call last):
+    TypeError: greet(): the argument 'name': int is not an instance of str
+    """
+    try:
+        checking = import_module("netobj.checking")  # its typeguard is an extra, and takes its time
+    except ImportError as exc:
+        raise ImportError(
+            "check_types=True needs typeguard on the side that declares it: "
+            "python -m pip install 'netobj[types]'"
+        ) from exc
+    checked: _T = checking.checked(target, stream)
+    return checked
 
 
 _declared_concurrent = False
