@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from itertools import count
 from types import FrameType, FunctionType, MethodType
 from typing import Any, Final, NamedTuple
@@ -181,8 +181,8 @@ def _checked(target: Any, wrap: Callable[[Any], Any]) -> Any:
         return MethodType(_checked(target.__func__, wrap), target.__self__)
     if kind is property:
         functions = (target.fget, target.fset, target.fdel)
-        made = [function and _checked(function, wrap) for function in functions]
-        return property(*made, target.__doc__)
+        fget, fset, fdel = (function and _checked(function, wrap) for function in functions)
+        return property(fget, fset, fdel, target.__doc__)
     if kind is functools.cached_property:
         return functools.cached_property(_checked(target.func, wrap))
     raise TypeError(
@@ -231,7 +231,7 @@ def _coroutine(function: Any, about: Checked) -> Any:
 def _generator(function: Any, about: Checked) -> Any:
     plan_of = about.plan
 
-    def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         plan = plan_of()
         plan.arguments(args, kwargs)
         return (yield from _items(plan, function(*args, **kwargs)))
@@ -276,7 +276,7 @@ _WRAPPERS: Final = {
 }
 
 
-def _items(plan: Plan, items: Any) -> Iterator[Any]:
+def _items(plan: Plan, items: Any) -> Generator[Any, Any, Any]:
     """What the generator *items* yields, as it is asked, each item checked; returns its end."""
     try:
         item = next(items)
