@@ -90,7 +90,7 @@ class _Leaf(Check):
 
     def complaint(self, value: Any) -> str:
         if is_remote(type(value)):
-            return f"{shown(value)} is not {_text(self._annotation)}"
+            return f"{_name(value)} is not {_text(self._annotation)}"
         return _complaint(value, self._annotation) or f"{_name(value)} is of another type"
 
 
@@ -248,8 +248,7 @@ class _Union(Check):
         return any(member.accepts((value,)) for member in self._members)
 
     def complaint(self, value: Any) -> str:
-        what = shown(value) if is_remote(type(value)) else _name(value)
-        return f"{what} is none of {self._text}"
+        return f"{_name(value)} is none of {self._text}"
 
 
 class _Literal(Check):
@@ -324,6 +323,8 @@ def _complaint(value: Any, annotation: Any) -> str | None:
 
 def _name(value: object) -> str:
     kind = type(value)
+    if is_remote(kind):
+        return shown(value)
     return (
         kind.__qualname__
         if kind.__module__ == "builtins"
