@@ -27,8 +27,8 @@ PUBLIC = """
     buffiter by_value classic classpartial connect connect_by_service connect_channel
     connect_multiprocess connect_pipes connect_stdpipes connect_stream connect_subproc
     connect_thread connect_url copy_of current_call deadline deploy discover exposed
-    list_services metadata restricted service setup_logger spawn ssh_connect ssl_connect timed
-    unix_connect utils
+    list_services metadata restricted service setup_logger spawn ssh_connect ssl_connect stub
+    timed unix_connect utils
 """.split()
 
 

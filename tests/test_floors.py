@@ -63,6 +63,10 @@ FLOORS = {
     "netobj.core.ends": (3, 0),
     "netobj.core.pumping": (3, 0),
     "netobj.core.handlers": (3, 1),
+    "netobj.core.known_classes": (0, 0),
+    "netobj.core.typed": (0, 0),
+    "netobj.interfaces": (0, 1),
+    "netobj.checking": (0, 2),
     "netobj.sources": (0, 0),
     "netobj.urls": (0, 0),
     "netobj.teleportation": (3, 1),
@@ -77,6 +81,7 @@ FLOORS = {
     "netobj.core.service": (4, 1),
     "netobj.registry": (5, 0),
     "netobj.refusing": (5, 0),
+    "netobj.stubs": (5, 0),
     "netobj.sockets": (5, 0),
     "netobj.auth": (5, 0),
     "netobj.blocking": (5, 1),
@@ -102,6 +107,7 @@ FLOORS = {
 ROOMS = (
     "netobj.auth",
     "netobj.blocking",
+    "netobj.checking",
     "netobj.aio",
     "netobj.servers",
     "netobj.registry",
@@ -111,7 +117,7 @@ ROOMS = (
 )
 
 # Functions of these names are public: a module of the same name would take their place.
-TAKEN = ("async_", "service", "exposed", "connect", "timed", "buffiter", "restricted")
+TAKEN = ("stub", "async_", "service", "exposed", "connect", "timed", "buffiter", "restricted")
 
 # The core does no I/O, starts nothing and asks no clock. logging imports threading.
 NOT_IN_CORE = {

@@ -21,6 +21,7 @@ import typeguard
 from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError
 
 from netobj.checking.proxies import is_remote, passes, shown
+from netobj.interfaces import is_protocol
 
 _CHUNK: Final = 1000  # items that are looked at together when the wrong one is looked for
 _DEEPEST: Final = 50
@@ -419,7 +420,7 @@ def _check_for_bare(annotation: Any, depth: int) -> Check:
     if typing.is_typeddict(annotation):
         hints = typing.get_type_hints(annotation)  # without Required and NotRequired
         return _TypedDict(annotation, {name: _later(hint) for name, hint in hints.items()})
-    if not isinstance(annotation, type) or vars(annotation).get("_is_protocol", False):
+    if not isinstance(annotation, type) or is_protocol(annotation):
         return _Leaf(annotation)
     if issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
         hints = typing.get_type_hints(annotation)

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from types import MethodType, ModuleType
 from typing import Any, Final, get_origin
 
-from netobj.core.consts import SPECIAL_INDEX, Described
+from netobj.core.consts import Described
 from netobj.core.known_classes import BUILTINS, VALUES
 from netobj.core.lookup import MISSING, find
+from netobj.interfaces import is_protocol, is_special, names_of
 
 _HANDLE: Final = "____handle__"  # in the class of whatever stands for something remote
 _NAME: Final = "____name__"  # in that of a remote method as well
@@ -50,22 +51,22 @@ def passes(proxy: Any, annotation: Any) -> bool:
     if description.kind == Described.MODULE:
         return _has(wanted, ModuleType, specials)
     known = tuple(_builtins((description.full_name, *description.bases)))
-    if any(issubclass(cls, wanted) for cls in known if not _is_protocol(wanted)):
+    if any(issubclass(cls, wanted) for cls in known if not is_protocol(wanted)):
         return True
     if known and description.module == "builtins":
-        return _is_protocol(wanted) and _has_specials(wanted, specials)
+        return is_protocol(wanted) and _has_specials(wanted, specials)
     names = (description.full_name, *description.bases)
     claimed = f"{wanted.__module__}.{wanted.__qualname__}" in names
     if claimed and handle.link.config.trust_class_names:
         return True
-    if _is_protocol(wanted):
+    if is_protocol(wanted):
         return _has_specials(wanted, specials)
     abstract: Any = getattr(wanted, "__abstractmethods__", frozenset())
     return bool(abstract) and _has_specials(wanted, specials)
 
 
 def _has(wanted: type, cls: type, specials: frozenset[str]) -> bool:
-    if _is_protocol(wanted):
+    if is_protocol(wanted):
         return _has_specials(wanted, specials)
     return issubclass(cls, wanted)
 
@@ -80,20 +81,8 @@ def _has_specials(wanted: type, specials: frozenset[str]) -> bool:
 
 
 def _needed(wanted: type) -> Iterator[str]:
-    names = getattr(wanted, "__abstractmethods__", ())
-    if _is_protocol(wanted):
-        bases = [base for base in wanted.__mro__ if _is_protocol(base)]
-        names = {name for base in bases for name in vars(base)}
-    for name in names:
-        if name in SPECIAL_INDEX and name not in _OF_ALL:
-            yield name
-
-
-_OF_ALL: Final = frozenset((*dir(object), "__class_getitem__"))
-
-
-def _is_protocol(cls: type) -> bool:
-    return bool(vars(cls).get("_is_protocol", False))
+    names = names_of(wanted) if is_protocol(wanted) else getattr(wanted, "__abstractmethods__", ())
+    return filter(is_special, names)
 
 
 def _builtins(names: tuple[str, ...]) -> Iterator[type]:

@@ -199,12 +199,11 @@ def test_objects_with_rules_of_their_own_say_nothing_about_themselves() -> None:
 
 
 def test_results_that_are_not_there_yet_pass() -> None:
-    with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
-        with netobj.batch(conn):
-            later = conn.root.eval("[1]")
-            assert is_remote(type(later))
-            assert passes(later, abc.Iterable)
-            assert shown(later) == "a remote result"
+    with netobj.connect_thread(remote_service=netobj.SlaveService) as conn, netobj.batch(conn):
+        later = conn.root.eval("[1]")
+        assert is_remote(type(later))
+        assert passes(later, abc.Iterable)
+        assert shown(later) == "a remote result"
 
 
 def test_what_an_error_text_calls_them(there: Any) -> None:
