@@ -10,19 +10,18 @@ from typing import Any, cast
 
 from plumbum import cli
 
-from netobj.auth import TokenAuthenticator, client_context
 from netobj.blocking.streams import SocketStream
-from netobj.cli.address import TcpAddress, parse_address, read_token
+from netobj.cli.connecting import Security, connected
 from netobj.cli.console import Link, RemoteHalf, Shell
 from netobj.cli.embedded import EmbeddedServer
 from netobj.cli.sharing import LocalBox, LocalInterpreter
 from netobj.cli.terminal import Terminal
 from netobj.core.service import ClassicService, MasterService, Service
 from netobj.errors import NetobjError
-from netobj.factory import connect, connect_stream, connect_url, unix_connect
+from netobj.factory import connect_stream
 
 
-class ShellCommand(cli.Application):
+class ShellCommand(Security):
     """A Python prompt in another process.
 
     ADDRESS is HOST, HOST:PORT, [IPV6]:PORT or unix:PATH of a server started with netobj_classic, or
@@ -36,33 +35,6 @@ class ShellCommand(cli.Application):
     code = cli.SwitchAttr("-c", str, argname="CODE", excludes=["--script"], help="run CODE, end")
     script = cli.SwitchAttr("--script", str, argname="FILE", help="run FILE, end")
     ipython = cli.Flag("--ipython", help="prompt with IPython, which has to be installed here")
-    ssl_cafile = cli.SwitchAttr(
-        "--ssl-cafile",
-        cli.ExistingFile,
-        group="Security",
-        help="connect over TLS, and trust these authorities",
-    )
-    ssl_keyfile = cli.SwitchAttr(
-        "--ssl-keyfile",
-        cli.ExistingFile,
-        requires=["--ssl-certfile"],
-        group="Security",
-        help="connect over TLS, with this private key",
-    )
-    ssl_certfile = cli.SwitchAttr(
-        "--ssl-certfile",
-        cli.ExistingFile,
-        requires=["--ssl-keyfile"],
-        group="Security",
-        help="connect over TLS, with this certificate",
-    )
-    token_file = cli.SwitchAttr(
-        "--token-file",
-        str,
-        argname="FILE",
-        group="Security",
-        help="log in with the token in the first line of FILE",
-    )
     share_local = cli.Flag(
         "--share-local",
         help="let the server use all of the local interpreter, as 'local'; its own server always "
@@ -74,23 +46,13 @@ class ShellCommand(cli.Application):
         try:
             with ExitStack() as stack:
                 share = self.share_local or not address
-                conn = stack.enter_context(_connected(address, share, self._security()))
+                conn = stack.enter_context(_open(address, share, self.security()))
                 shell = Shell(lambda link: _remote_half(conn, link, share), terminal)
                 stack.callback(shell.close)
                 return self._run(shell, terminal)
         except (OSError, ValueError, NetobjError, _Unavailable) as exc:
             terminal.error(f"{self.PROGNAME}: {exc}\n")
             return 1
-
-    def _security(self) -> dict[str, Any]:
-        """What connecting is told. Raises OSError, ValueError, NetobjError."""
-        context = login = None
-        certfile, token = cast("str | None", self.ssl_certfile), cast("str | None", self.token_file)
-        if certfile is not None or cast("str | None", self.ssl_cafile) is not None:
-            context = client_context(self.ssl_cafile, certfile, self.ssl_keyfile)
-        if token is not None:
-            login = TokenAuthenticator(read_token(token))
-        return {"ssl_context": context, "authenticator": login}
 
     def _run(self, shell: Shell, terminal: Terminal) -> int:
         code, script = cast("str | None", self.code), cast("str | None", self.script)
@@ -120,21 +82,15 @@ def _interact_ipython(shell: Shell) -> int:
 
 
 @contextmanager
-def _connected(address: str, share: bool, security: dict[str, Any]) -> Iterator[Any]:
+def _open(address: str, share: bool, security: dict[str, Any]) -> Iterator[Any]:
     service: type[Service] = ClassicService if share else MasterService
     with ExitStack() as stack:
         if not address:
             server = stack.enter_context(EmbeddedServer())
             own = {"handshake_timeout": None}  # it may start slowly
             conn = connect_stream(SocketStream(server.socket), service, own)
-        elif "://" in address:
-            conn = connect_url(address, service, **security)
         else:
-            where = parse_address(address)
-            if isinstance(where, TcpAddress):
-                conn = connect(where.host, where.port, service, ipv6=where.ipv6, **security)
-            else:
-                conn = unix_connect(where.path, service, **security)
+            conn = connected(address, security, service)
         stack.callback(conn.close)
         yield conn
 
