@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from netobj.servers.pump import Pump as Pump
     from netobj.servers.thread_pool import ThreadPoolServer as ThreadPoolServer
     from netobj.servers.threaded import ThreadedServer as ThreadedServer
+    from netobj.stubs import stub as stub
 
 __version__ = consts.VERSION
 
@@ -193,6 +194,7 @@ _NAMES_BY_HOME = {
     "netobj.servers.pump": ("Pump",),
     "netobj.servers.thread_pool": ("ThreadPoolServer",),
     "netobj.servers.threaded": ("ThreadedServer",),
+    "netobj.stubs": ("stub",),
 }
 _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
 _SUBMODULES = (

@@ -29,7 +29,7 @@ PUBLIC = """
     connect_by_service connect_channel connect_multiprocess connect_pipes connect_stdpipes
     connect_stream connect_subproc connect_thread connect_url copy_of current_call deadline
     deploy discover exposed idempotent interceptors list_services metadata oneway restricted
-    service setup_logger spawn ssh_connect ssl_connect timed unix_connect utils
+    service setup_logger spawn ssh_connect ssl_connect stub timed unix_connect utils
 """.split()
 
 

@@ -68,6 +68,10 @@ FLOORS = {
     "netobj.core.ends": (3, 0),
     "netobj.core.pumping": (3, 0),
     "netobj.core.handlers": (3, 1),
+    "netobj.core.known_classes": (0, 0),
+    "netobj.core.typed": (0, 0),
+    "netobj.interfaces": (0, 1),
+    "netobj.checking": (0, 2),
     "netobj.sources": (0, 0),
     "netobj.urls": (0, 0),
     "netobj.teleportation": (3, 1),
@@ -89,6 +93,7 @@ FLOORS = {
     "netobj.registry": (5, 0),
     "netobj.refusing": (5, 0),
     "netobj.lasting": (5, 0),
+    "netobj.stubs": (5, 0),
     "netobj.sockets": (5, 0),
     "netobj.taking_turns": (5, 0),
     "netobj.auth": (5, 0),
@@ -117,6 +122,7 @@ ROOMS = (
     "netobj.auth",
     "netobj.interceptors",
     "netobj.blocking",
+    "netobj.checking",
     "netobj.aio",
     "netobj.servers",
     "netobj.registry",
@@ -126,7 +132,7 @@ ROOMS = (
 )
 
 # Functions of these names are public: a module of the same name would take their place.
-TAKEN = ("async_", "service", "exposed", "connect", "timed", "buffiter", "restricted")
+TAKEN = ("stub", "async_", "service", "exposed", "connect", "timed", "buffiter", "restricted")
 
 # The core does no I/O, starts nothing and asks no clock. logging imports threading.
 NOT_IN_CORE = {

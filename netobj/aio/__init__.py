@@ -21,6 +21,7 @@ from netobj.aio.factory import connect, connect_socket, connect_url, ssl_connect
 from netobj.aio.op import copy_of
 from netobj.aio.reference import Reference
 from netobj.aio.server import Server
+from netobj.aio.stubs import stub
 from netobj.core.ends import AsyncDuplex, AsyncIncoming
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "discover",
     "op",
     "ssl_connect",
+    "stub",
     "unix_connect",
 ]

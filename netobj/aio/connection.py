@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic
 
 from netobj.aio.link import CLOSE_PATIENCE, Link
 from netobj.calls import Call, Pending, operation_name, report, scope, target_name
 from netobj.core.config import Config, ConfigMapping
 from netobj.core.consts import CLOSED_HERE
 from netobj.core.numbers import numbers
+from netobj.core.typed import Root
 from netobj.errors import ConnectionLost, PingError
 from netobj.introspection import introspect
 
 
-class Connection(Link):
+class Connection(Link, Generic[Root]):
     """One side of a connection on an event loop; made by :func:`netobj.aio.connect` and its kin,
     and by :class:`netobj.aio.Server`.
 
     Belongs to the loop that it was made on. What the peer calls runs by itself: ``async def``
     functions as tasks; plain functions on a server in worker threads, on a client on the loop,
-    unless they are marked ``@exposed(slow=True)``.
+    unless they are marked ``@exposed(slow=True)``. To type checkers ``Connection[Calculator]`` says
+    what *root* is, a ``typing.Protocol`` whose methods are ``async def``.
     """
 
     _extras: Any = None
@@ -38,9 +40,9 @@ class Connection(Link):
         introspect(self)
 
     @property
-    def root(self) -> Any:
+    def root(self) -> Root:
         """A reference to the root of the other side: its service. No I/O."""
-        return self._root
+        return self._root  # type: ignore[return-value]
 
     @property
     def closed(self) -> bool:
@@ -89,7 +91,7 @@ class Connection(Link):
         finally:
             scope.reset(token)
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Connection[Root]:
         return self
 
     async def __aexit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from netobj.blocking.batch import Prompt
 from netobj.blocking.channel import Channel
@@ -25,6 +25,7 @@ from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
+from netobj.core.typed import Root
 from netobj.errors import AsyncResultTimeout, ConnectionLost, PingError
 from netobj.introspection import introspect
 
@@ -35,13 +36,14 @@ PATIENCE: Final = 0.5
 """Seconds that closing waits for the threads that use the descriptors."""
 
 
-class Connection(Link, Closing):
+class Connection(Link, Closing, Generic[Root]):
     """One side of a connection; made by :func:`netobj.connect` and its kin, and by servers.
 
     *root* is what the peer reaches as its root; *stream* carries the bytes; *hello_sent*: the peer
     has the :func:`~netobj.greetings.greeting` already. A connection lives
     until one side closes it, also when nobody refers to it any more, since the peer may still
-    call back.
+    call back. To type checkers ``Connection[Calculator]`` says what *root* is, a
+    ``typing.Protocol``.
 
     >>> import netobj
     >>> with netobj.connect_thread(remote_service=netobj.SlaveService) as conn:
@@ -64,7 +66,7 @@ class Connection(Link, Closing):
         super().__init__(root, stream, config, hello_sent)
 
     @property
-    def root(self) -> Any:
+    def root(self) -> Root:
         """The root of the other side: its service. Waits for the peer's hello, once."""
         if self._root is None:
             self._await_hello()
@@ -73,7 +75,7 @@ class Connection(Link, Closing):
             with self.guard:  # one root for all threads
                 if self._root is None:
                     self._root = root
-        return self._root
+        return self._root  # type: ignore[no-any-return]
 
     @property
     def _channel(self) -> Channel:

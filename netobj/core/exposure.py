@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from enum import Enum
+from importlib import import_module
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypedDict, TypeVar, overload
 
@@ -91,6 +92,7 @@ class Options(TypedDict, total=False):
     run: Run | str | None
     local_only: bool
     idempotent: bool
+    check_types: bool
     slow: bool
 
 
@@ -122,6 +124,8 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     - *local_only*: only peers on this machine see it.
     - *idempotent*: calling it twice does no more than calling it once, so a connection that comes
       back (``reconnect``) may repeat a call whose fate is unknown.
+    - *check_types*: arguments and results are checked against its annotations, whoever calls it, see
+      :func:`type_checked`; its name then means the function that does so.
     - *slow*: the same as ``run="thread"``.
 
     Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order. The mark belongs
@@ -130,6 +134,7 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
 
     Raises ``TypeError`` for what cannot be marked (not callable, or without a ``__dict__``),
     ``ValueError`` for options that mean nothing, or that do not go together.
+    *check_types*: ``TypeError`` for no function, ``ImportError`` where typeguard is not installed.
 
     >>> class Calculator:
     ...     @exposed
@@ -141,9 +146,11 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     >>> exposure_of(vars(Calculator)["add"]).by_value
     False
     """
+    check_types = options.pop("check_types", False)
     if target is None or isinstance(target, str):
-        return _Decorator(exposure_from(target, options))
-    return _mark(target, exposure_from(None, options))
+        return _Decorator(exposure_from(target, options), check_types)
+    exposure = exposure_from(None, options)
+    return _mark(type_checked(target, exposure.stream) if check_types else target, exposure)
 
 
 def exposure_from(prefix: str | None, options: Any) -> Exposure:
@@ -177,7 +184,8 @@ def _choice(kind: type[Enum], option: str, value: str) -> Enum:
 
 def _check(exposure: Exposure) -> None:
     """Raises ValueError for what means nothing."""
-    limit, queue, timeout = exposure.limit, exposure.queue, exposure.timeout
+    limit, queue = exposure.limit, exposure.queue
+    timeout: Any = exposure.timeout
     if not (exposure.run is None or isinstance(exposure.run, Run)):
         raise ValueError(f"exposed: run={exposure.run!r} is no netobj.core.exposure.Run")
     if not isinstance(exposure.limit_per, LimitPer):
@@ -207,11 +215,38 @@ def check_name(name: str) -> None:
 class _Decorator:
     """``@exposed(...)`` with its arguments, waiting for what it marks."""
 
-    def __init__(self, exposure: Exposure) -> None:
+    def __init__(self, exposure: Exposure, check_types: bool) -> None:
         self._exposure = exposure
+        self._check_types = check_types
 
     def __call__(self, target: _T, /) -> _T:
+        if self._check_types:
+            target = type_checked(target, self._exposure.stream)
         return _mark(target, self._exposure)
+
+
+def type_checked(target: _T, stream: bool = False) -> _T:
+    """*target*, a function or method, which refuses what its annotations do not admit.
+
+    Wrong arguments and results, and items of generators, raise ``TypeError``. *stream*: the items
+    of the iterator that it returns are checked, too. For ``@exposed(check_types=True)`` and its
+    kin. Raises ``ImportError`` where typeguard is not installed, ``TypeError`` for no function.
+
+    >>> @type_checked
+    ... def greet(name: str) -> str: return f"hello {name}"
+    >>> greet(1)
+    Traceback (most recent call last):
+    TypeError: greet(): the argument 'name': int is not an instance of str
+    """
+    try:
+        checking = import_module("netobj.checking")  # its typeguard is an extra, and takes its time
+    except ImportError as exc:
+        raise ImportError(
+            "check_types=True needs typeguard on the side that declares it: "
+            "python -m pip install 'netobj[types]'"
+        ) from exc
+    checked: _T = checking.checked(target, stream)
+    return checked
 
 
 _declared_concurrent = False

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 import types
 from typing import Any, Final
 
 from netobj.core.consts import Described
 from netobj.core.describe import Description
-
-_VIEWS: Final[tuple[object, ...]] = ({}.keys(), {}.values(), {}.items())
-_BUILTINS: Final[dict[str, type]] = {
-    **{cls.__name__: cls for cls in vars(types).values() if isinstance(cls, type)},
-    **{name: cls for name, cls in vars(builtins).items() if isinstance(cls, type)},
-    **{view.__name__: view for view in map(type, _VIEWS)},
-}
-_VALUES: Final = (str, bytes, int, float, complex, tuple, frozenset, range, slice, type(None), bool)
-"""Builtins whose real instances always travel by value: a proxy that claims to be one is
-believed only where the peer's names are trusted, since code that checks for them trusts them."""
+from netobj.core.known_classes import BUILTINS, VALUES
 
 _EXCEPTIONS: Final = (BaseException,)
 
@@ -42,14 +32,14 @@ def local_class(description: Description, trusted: bool) -> type | None:
 
 def builtin_class(description: Description) -> type | None:
     """The builtin class that *description*, of a class, is; or None."""
-    return _BUILTINS.get(description.name) if description.module == "builtins" else None
+    return BUILTINS.get(description.name) if description.module == "builtins" else None
 
 
 def _find(full_name: str, trusted: bool) -> type | None:
     module, _, name = full_name.rpartition(".")
     if module == "builtins":
-        cls = _BUILTINS.get(name)
-        if cls is not None and not trusted and issubclass(cls, _VALUES + _EXCEPTIONS):
+        cls = BUILTINS.get(name)
+        if cls is not None and not trusted and issubclass(cls, VALUES + _EXCEPTIONS):
             return None
         return cls
     return _imported(full_name) if trusted else None
