@@ -18,6 +18,7 @@ from netobj.aio.factory import (
 )
 from netobj.aio.wire import Wire
 from netobj.auth.authenticator import Authenticator
+from netobj.auth.psk import PreSharedKey
 from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.errors import ConnectionLost
@@ -44,6 +45,7 @@ def connect_by_service(
     ssl_context: SSLContext | None = None,
     server_hostname: str | None = None,
     authenticator: Authenticator | None = None,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """As :func:`netobj.connect_by_service`, to be awaited or entered as :func:`connect` is.
 
@@ -62,7 +64,8 @@ def connect_by_service(
     """
 
     def security(address: Address) -> Security:
-        return security_for(ssl_context, server_hostname or address[0], authenticator, config)
+        hostname = server_hostname or address[0]
+        return security_for(ssl_context, hostname, authenticator, config, psk)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         refusals = []
