@@ -219,8 +219,8 @@ def connect_url(
     ``USER:PASSWORD@`` before the host logs in as a user, which needs TLS or a Unix socket;
     ``:TOKEN@`` with a token; *authenticator* in any other way. With SSH, the user is SSH's, and
     ``USER:TOKEN@`` logs in with a token there. What is special in them,
-    ``@ : / ? # %``, is written as %40 and so on. *psk*: see :func:`connect`. Raises ValueError for what is no such URL, and as
-    :func:`connect` does; no error has the password in it.
+    ``@ : / ? # %``, is written as %40 and so on. *psk*: see :func:`connect`. Raises ValueError for
+    what is no such URL, and as :func:`connect` does; no error has the password in it.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:

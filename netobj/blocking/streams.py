@@ -318,7 +318,7 @@ class SealedStream(Stream):
         while (data := self._next()) is None:
             self._plain.room = self._opener.space()
             if not self._open(self._plain.recv()):
-                return b""
+                return self._end()
         return data
 
     def recv_now(self) -> Arrived | None:
@@ -328,8 +328,11 @@ class SealedStream(Stream):
             if arrived is None:
                 return None
             if not self._open(arrived):
-                return b""
+                return self._end()
         return data
+
+    def _end(self) -> Arrived:
+        return b"" if self.room is None else 0
 
     def _open(self, arrived: Arrived) -> bool:
         """Decrypt; False at the end."""
