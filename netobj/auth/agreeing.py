@@ -53,7 +53,7 @@ def _agree(sock: socket.socket, psk: PreSharedKey, limit: float, *, server: bool
         try:
             say(sock, hear(sock, shake.read_hello(), deadline), deadline)
             hear(sock, shake.read_confirm(), deadline)
-        except ConnectionLost:
+        except (ConnectionLost, ConnectionError):
             raise ConnectionLost(GONE) from None
         except NoLogin:
             if server:

@@ -6,7 +6,8 @@ Both sides speak at once. Numbers are big-endian:
 hello        ``netobj psk 1\\r\\n`` (14), ``C`` or ``S`` for client or server (1), a salt (32), a
              public key of X25519 (32), both new for each connection
 confirm      what only who has the key can compute from both hellos (32)
-record       length of what is in it (4), from 1 to 65536; that, encrypted; a tag (16)
+record       length of what is in it (4), from 1 to 65536; a tag of that (16); then what is in it,
+             encrypted, and its tag (16)
 ===========  ==================================================================================
 
 Nothing is sent behind a hello before the other's has come, nor behind a confirm before the other's
@@ -15,9 +16,11 @@ was right. Then come records.
 The secrets are HKDF-SHA256's: the input is the pre-shared key followed by the secret of X25519, the
 salt is the client's salt followed by the server's. From it come, for each direction, with SHA-256
 of both hellos in the label, the confirm and a secret; and from each secret the key and the first
-nonce of AES-256-GCM (labels ``netobj psk 1 key`` and ``nonce``). The nonce of a record is the first
-one, exclusive-or its number from 0 on. The length is authenticated along with it. After 2**20
-records the next secret comes from the one before (label ``next``), and the numbers begin anew.
+nonce of AES-256-GCM (labels ``netobj psk 1 key`` and ``nonce``). Each record takes two nonces: the
+first one, exclusive-or a number that counts from 0 on. With the one the length is authenticated, as
+what is associated with an empty text, before anything is done about it; with the other the contents
+are encrypted, with which the length is associated once more. After 2**20 records the next secret
+comes from the one before (label ``next``), and the numbers begin anew.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ RENEW_AFTER: Final = 2**20
 """Records under one key. Of GCM's blocks these are 2**32, far below what would tell anything."""
 
 _LENGTH: Final = struct.Struct(">I")
-_HEADER: Final = _LENGTH.size
+_HEADER: Final = _LENGTH.size + TAG
 _LABEL: Final = b"netobj psk 1 "
 _CLIENT: Final = b"C"
 _SERVER: Final = b"S"
@@ -149,8 +152,8 @@ class _Half:
         self._number = 0
 
     def _nonce(self) -> bytes:
-        """The next record's. It is used up by having been asked for, whatever comes of it."""
-        if self._number == RENEW_AFTER:
+        """The next one. It is used up by having been asked for, whatever comes of it."""
+        if self._number == 2 * RENEW_AFTER:
             self._begin(_expand(self._secret, b"next"))
         number = self._number
         self._number = number + 1
@@ -167,8 +170,9 @@ class Sealer(_Half):
         size = len(data)
         if not 0 < size <= RECORD:
             raise ValueError(f"a record carries 1 to {RECORD} bytes, and not {size}")
-        header = _LENGTH.pack(size)
-        return header, self._cipher.encrypt(self._nonce(), data, header)
+        length = _LENGTH.pack(size)
+        tag = self._cipher.encrypt(self._nonce(), b"", length)
+        return length + tag, self._cipher.encrypt(self._nonce(), data, length)
 
 
 class Opener(_Half):
@@ -177,12 +181,13 @@ class Opener(_Half):
     What is wrong with one is a ProtocolError, and so is all that comes after it.
     """
 
-    __slots__ = ("_buffer", "_filled", "_wrong")
+    __slots__ = ("_buffer", "_filled", "_length", "_wrong")
 
     def __init__(self, secret: bytes) -> None:
         super().__init__(secret)
         self._buffer = bytearray()  # the record that has begun, and a little room for the next
         self._filled = 0
+        self._length = b""  # of the record that has begun, once that is known
         self._wrong = False
 
     @property
@@ -216,7 +221,8 @@ class Opener(_Half):
         if self._wrong:
             raise ProtocolError("a record came after one that was wrong")
         while (have := len(view)) >= (size := self._size(view)):
-            opened.append(self._unseal(view[:size]))
+            opened.append(self._decrypt(view[_HEADER:size], self._length))
+            self._length = b""
             view = view[size:]
             ours = False  # it is no longer the beginning of the buffer
             if not len(view):
@@ -232,17 +238,20 @@ class Opener(_Half):
 
     def _size(self, view: memoryview) -> int:
         """How many bytes the record has that *view* begins with, as far as that is known."""
-        if len(view) < _HEADER:
-            return _HEADER
-        (size,) = _LENGTH.unpack_from(view)
+        if not self._length:
+            if len(view) < _HEADER:
+                return _HEADER
+            self._length = bytes(view[: _LENGTH.size])
+            self._decrypt(view[_LENGTH.size : _HEADER], self._length)
+        (size,) = _LENGTH.unpack(self._length)
         if not 0 < size <= RECORD:
             self._wrong = True
             raise ProtocolError(f"a record of {size} bytes was announced; it has 1 to {RECORD}")
         return int(_HEADER + size + TAG)
 
-    def _unseal(self, record: memoryview) -> bytes:
+    def _decrypt(self, data: memoryview, length: bytes) -> bytes:
         try:
-            return self._cipher.decrypt(self._nonce(), record[_HEADER:], record[:_HEADER])
+            return self._cipher.decrypt(self._nonce(), data, length)
         except InvalidTag:
             self._wrong = True
             raise ProtocolError(
