@@ -20,6 +20,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
 
 from netobj import factory, multiprocess
+from netobj.auth.psk import PreSharedKey
 from netobj.auth.tls import File
 from netobj.blocking.channel import Channel
 from netobj.blocking.connection import Connection
@@ -60,9 +61,11 @@ def connect(
     ipv6: bool = False,
     keepalive: float | bool = False,
     config: Settings = EMPTY,
+    *,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to a classic server over TCP; see :func:`netobj.connect`."""
-    return factory.connect(host, port, ClassicClient, config, ipv6, keepalive)
+    return factory.connect(host, port, ClassicClient, config, ipv6, keepalive, psk=psk)
 
 
 def ssl_connect(
@@ -104,10 +107,11 @@ def connect_url(
     *,
     ssl_context: SSLContext | None = None,
     authenticator: Any = None,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to a classic server by URL; see :func:`netobj.connect_url`."""
     return factory.connect_url(
-        url, ClassicClient, config, ssl_context=ssl_context, authenticator=authenticator
+        url, ClassicClient, config, ssl_context=ssl_context, authenticator=authenticator, psk=psk
     )
 
 

@@ -10,7 +10,10 @@ from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
+from netobj.auth.agreeing import connect_sealed
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator, log_in
+from netobj.auth.psk import PreSharedKey, protecting
+from netobj.auth.sealed import SealedSocket, kept_sealed
 from netobj.auth.tls import File, certificate, client_context, connect_tls, connecting_context
 from netobj.auth.users import login_for
 from netobj.blocking.channel import Channel
@@ -98,13 +101,15 @@ def connect(
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to a server over TCP.
 
     *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so many seconds of silence the system
     probes the connection, and as often; ``True``: 60 (netobj's own heartbeat does so anyway).
     *ssl_context*: TLS, which checks the server's certificate against *server_hostname*, by default
-    *host* (see :func:`netobj.auth.client_context`). *authenticator* logs in: a
+    *host* (see :func:`netobj.auth.client_context`). *psk*: encryption with a key that the server
+    has, too, see :class:`netobj.auth.PreSharedKey`. *authenticator* logs in: a
     :class:`~netobj.auth.TokenAuthenticator`, a :class:`~netobj.auth.UserLogin`, or a function:
     socket -> (socket, credentials). *interceptors*: what is around each call, see
     :class:`netobj.Interceptor`; all ways to connect take them, as the setting of that name.
@@ -112,8 +117,8 @@ def connect(
 
     Raises the system's error, which names the address (ConnectionRefusedError, socket.gaierror and
     other kinds of OSError), if nobody answers there, ssl.SSLError if the certificate is not to be
-    trusted, AuthenticationError if the server refuses the login, ValueError for a *keepalive*
-    below 1 second.
+    trusted, AuthenticationError if the server refuses the login or has another key, ValueError for
+    a *keepalive* below 1 second, and for *psk* together with TLS.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
@@ -121,13 +126,15 @@ def connect(
     ...         conn.root.eval("1 + 1")
     2
     """
+    protecting(psk, ssl_context)
     config = with_interceptors(config, interceptors)
     if reconnect:
-        again = partial(connect, host, port, service, config, ipv6, keepalive)
+        again = partial(connect, host, port, service, config, ipv6, keepalive, psk=psk)
         security = {"server_hostname": server_hostname, "authenticator": authenticator}
         return _lasting(partial(again, ssl_context=ssl_context, **security), reconnect)
-    sock = connect_tcp(host, port, ipv6, keepalive, time_left(f"{host}:{port} was connected to"))
-    sock, found = _secure(sock, ssl_context, server_hostname or host, authenticator, config)
+    name = f"{host}:{port}"
+    sock: Any = connect_tcp(host, port, ipv6, keepalive, time_left(f"{name} was connected to"))
+    sock, found = _secure(sock, ssl_context, server_hostname or host, authenticator, config, psk)
     return _open_socket(sock, found, service, config)
 
 
@@ -138,23 +145,27 @@ def _lasting(open_connection: Callable[[], Connection], reconnect: bool | Reconn
 
 
 def _secure(
-    sock: socket.socket,
+    sock: Any,
     ssl_context: SSLContext | None,
     hostname: str,
     authenticator: Any,
     config: Settings,
-) -> tuple[socket.socket, Any]:
-    """*sock* once TLS is there and this side has logged in, and who the peer is."""
+    psk: PreSharedKey | None,
+) -> tuple[Any, Any]:
+    """*sock* once it is encrypted and this side has logged in, and who the peer is."""
     try:
         limit = config.get("handshake_timeout", LOGIN_TIME) or FOREVER
         if ssl_context is not None:
             sock.settimeout(limit)
             sock = connect_tls(sock, ssl_context, hostname)
+        elif psk is not None:
+            sock.settimeout(limit)
+            sock = connect_sealed(sock, psk)
         found = certificate(sock)
         if isinstance(authenticator, Authenticator):
             log_in(sock, authenticator, 3 * limit)
         elif authenticator is not None:
-            sock, found = authenticator(sock)
+            sock, found = kept_sealed(sock, *authenticator(sock))
     except BaseException:
         sock.close()
         raise
@@ -162,7 +173,7 @@ def _secure(
 
 
 def _open_socket(
-    sock: socket.socket, credentials: Any, service: Any, config: Settings
+    sock: socket.socket | SealedSocket, credentials: Any, service: Any, config: Settings
 ) -> Connection:
     if credentials is not None:
         config = {"credentials": credentials, **config}
@@ -232,6 +243,7 @@ def connect_url(
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to where *url* says.
 
@@ -245,8 +257,8 @@ def connect_url(
     ``USER:PASSWORD@`` before the host logs in as a user, which needs TLS or a Unix socket;
     ``:TOKEN@`` with a token; *authenticator* in any other way. With SSH, the user is SSH's, and
     ``USER:TOKEN@`` logs in with a token there. What is special in them,
-    ``@ : / ? # %``, is written as %40 and so on. Raises ValueError for what is no such URL, and as
-    :func:`connect` does; no error has the password in it.
+    ``@ : / ? # %``, is written as %40 and so on. *psk*: see :func:`connect`. Raises ValueError for
+    what is no such URL, and as :func:`connect` does; no error has the password in it.
 
     >>> import netobj
     >>> with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost") as server:
@@ -256,34 +268,36 @@ def connect_url(
     """
     config = with_interceptors(config, interceptors)
     if reconnect:
-        more = {"ssl_context": ssl_context, "authenticator": authenticator}
+        more = {"ssl_context": ssl_context, "authenticator": authenticator, "psk": psk}
         return _lasting(partial(connect_url, url, service, config, **more), reconnect)
     target = parse_url(url)
     login = login_for(target, authenticator)
-    return _OPENERS[target.way](target, service, config, ssl_context, login)
+    more = {"ssl_context": ssl_context, "authenticator": login, "psk": psk}
+    return _OPENERS[target.way](target, service, config, more)
 
 
-Opener = Callable[[Target, Any, Settings, SSLContext | None, Any], Connection]
+Opener = Callable[[Target, Any, Settings, dict[str, Any]], Connection]
 
 
-def _open_tcp(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    host, port = target.host, target.port
-    return connect(host, port, service, config, ssl_context=tls, authenticator=login)
+def _open_tcp(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connection:
+    return connect(target.host, target.port, service, config, **more)
 
 
-def _open_tls(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    return _open_tcp(target, service, config, tls or client_context(), login)
+def _open_tls(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connection:
+    more["ssl_context"] = more["ssl_context"] or client_context()
+    return _open_tcp(target, service, config, more)
 
 
-def _open_unix(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    return unix_connect(target.path, service, config, ssl_context=tls, authenticator=login)
+def _open_unix(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connection:
+    return unix_connect(target.path, service, config, **more)
 
 
-def _open_ssh(target: Target, service: Any, config: Settings, tls: Any, login: Any) -> Connection:
-    stream = passage_to(target.host, target.user, target.port, tls).stream()
+def _open_ssh(target: Target, service: Any, config: Settings, more: dict[str, Any]) -> Connection:
+    protection = protecting(more["psk"]) or more["ssl_context"]
+    stream = passage_to(target.host, target.user, target.port, protection).stream()
     try:
-        if login is not None:
-            log_in(stream.sock, login)
+        if more["authenticator"] is not None:
+            log_in(stream.sock, more["authenticator"])
     except BaseException:
         stream.close()
         raise
@@ -308,15 +322,17 @@ def unix_connect(
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
+    protecting(psk, ssl_context)
     config = with_interceptors(config, interceptors)
     if reconnect:
-        security = {"server_hostname": server_hostname, "authenticator": authenticator}
+        security = {"server_hostname": server_hostname, "authenticator": authenticator, "psk": psk}
         again = partial(unix_connect, path, service, config, ssl_context=ssl_context, **security)
         return _lasting(again, reconnect)
-    sock = connect_unix(path)
-    sock, found = _secure(sock, ssl_context, server_hostname, authenticator, config)
+    sock: Any = connect_unix(path)
+    sock, found = _secure(sock, ssl_context, server_hostname, authenticator, config, psk)
     return _open_socket(sock, found, service, config)
 
 
@@ -362,11 +378,12 @@ def connect_by_service(
     authenticator: Any = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connection:
     """Connect to a server of the service *service_name*, whichever answers first.
 
     See :func:`~netobj.registry.discovery.discover` for the first arguments, and :func:`connect`
-    for *ssl_context* and *authenticator*. A registry knows servers by the numbers of their
+    for *ssl_context*, *authenticator* and *psk*. A registry knows servers by the numbers of their
     addresses; *server_hostname* is the name that their certificates are for.
 
     Every address that is found is tried, in an order of chance, so that clients spread over the
@@ -385,10 +402,11 @@ def connect_by_service(
     ...             conn.root.echo("hello")
     'hello'
     """
+    protecting(psk, ssl_context)
     config = with_interceptors(config, interceptors)
     if reconnect:
         again = partial(connect_by_service, service_name, host, registrar, timeout, service, config)
-        security = {"server_hostname": server_hostname, "authenticator": authenticator}
+        security = {"server_hostname": server_hostname, "authenticator": authenticator, "psk": psk}
         return _lasting(partial(again, ssl_context=ssl_context, **security), reconnect)
     refusals = []
     for address in in_any_order(discover(service_name, host, registrar, timeout)):
@@ -396,7 +414,7 @@ def connect_by_service(
             sock = socket.create_connection(address, max(timeout, REACH))
             sock.setblocking(True)
             hostname = server_hostname or address[0]
-            sock, found = _secure(sock, ssl_context, hostname, authenticator, config)
+            sock, found = _secure(sock, ssl_context, hostname, authenticator, config, psk)
         except (OSError, ConnectionLost) as exc:
             refusals.append(f"{address_text(address)}: {exc}")
         else:

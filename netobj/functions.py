@@ -24,6 +24,7 @@ from netobj.core.exposure import (
     check_name,
     exposure_from,
     note,
+    type_checked,
     unwrapped,
 )
 from netobj.core.lookup import MISSING, class_dict, describe, find
@@ -122,9 +123,11 @@ class FunctionService(Service):
         check_name(name)
         if _yields(function):
             options.setdefault("stream", True)
+        check_types = options.pop("check_types", False)
         exposure = exposure_from(None, options)
         check_kind(function, exposure)
-        method = _marked(function, name, doc, exposure._replace(name=None))
+        wanted = type_checked(function, exposure.stream) if check_types else function
+        method = _marked(wanted, name, doc, exposure._replace(name=None))
         with self._lock:
             owner = _group(type(self), group)
             method.__qualname__ = f"{owner.__qualname__}.{name}"

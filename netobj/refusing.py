@@ -58,7 +58,7 @@ def refuse(sock: socket.socket, reason: str, hello: bytes | None) -> None:
         close_quietly(sock)
 
 
-def close_quietly(sock: socket.socket) -> None:
+def close_quietly(sock: Any) -> None:
     """Close *sock*, whatever the system says to that."""
     try:
         sock.close()

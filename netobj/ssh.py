@@ -284,7 +284,7 @@ def passage_to(host: str, user: str, port: int, ssl_context: object = None) -> P
     Raises FileNotFoundError without an ``ssh``, ValueError for an *ssl_context*.
     """
     if ssl_context is not None:
-        raise ValueError("SSH protects what it carries: there is no ssl_context through it")
+        raise ValueError("SSH protects what it carries: there is no ssl_context or psk through it")
     return Passage(Host(host, user), port)
 
 

@@ -276,7 +276,7 @@ def test_connect_url_with_a_token(lab: Sshd, ask: Ask) -> None:
 
 
 def test_connect_url_takes_no_ssl_context(ask: Ask) -> None:
-    with pytest.raises(ValueError, match="there is no ssl_context through it"):
+    with pytest.raises(ValueError, match="there is no ssl_context or psk through it"):
         ask("netobj+ssh://lab", ssl_context=ssl.create_default_context())
 
 

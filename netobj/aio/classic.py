@@ -20,6 +20,7 @@ from netobj.aio.connection import Connection
 from netobj.aio.factory import Connecting
 from netobj.aio.reference import Call
 from netobj.auth.authenticator import Authenticator
+from netobj.auth.psk import PreSharedKey
 from netobj.auth.tls import File
 from netobj.core import service
 from netobj.core.config import EMPTY, Settings
@@ -97,6 +98,7 @@ def connect(
     authenticator: Authenticator | None = None,
     ipv6: bool = False,
     ssl: ssl_module.SSLContext | None = None,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """Connect to a classic server over TCP; see :func:`netobj.aio.connect`."""
     return factory.connect(
@@ -110,6 +112,7 @@ def connect(
         ipv6=ipv6,
         extend=Master,
         ssl=ssl,
+        psk=psk,
     )
 
 
@@ -153,6 +156,7 @@ def connect_url(
     *,
     ssl_context: ssl_module.SSLContext | None = None,
     authenticator: Authenticator | None = None,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """Connect to a classic server by URL; see :func:`netobj.connect_url`."""
     return factory.connect_url(
@@ -161,6 +165,7 @@ def connect_url(
         config,
         ssl_context=ssl_context,
         authenticator=authenticator,
+        psk=psk,
         extend=Master,
     )
 

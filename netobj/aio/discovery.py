@@ -20,6 +20,7 @@ from netobj.aio.factory import (
 )
 from netobj.aio.wire import Wire
 from netobj.auth.authenticator import Authenticator
+from netobj.auth.psk import PreSharedKey
 from netobj.core.config import EMPTY, Settings
 from netobj.core.service import VoidService
 from netobj.errors import ConnectionLost
@@ -50,6 +51,7 @@ def connect_by_service(
     authenticator: Authenticator | None = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """As :func:`netobj.connect_by_service`, to be awaited or entered as :func:`connect` is.
 
@@ -69,7 +71,8 @@ def connect_by_service(
     config = with_interceptors(config, interceptors)
 
     def security(address: Address) -> Security:
-        return security_for(ssl_context, server_hostname or address[0], authenticator, config)
+        hostname = server_hostname or address[0]
+        return security_for(ssl_context, hostname, authenticator, config, psk)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         refusals = []

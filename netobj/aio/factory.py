@@ -10,12 +10,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from netobj.aio.agreeing import connect_sealed
 from netobj.aio.connection import Connection
 from netobj.aio.intercepting import connection_class
 from netobj.aio.lasting import lasting
 from netobj.aio.login import LoginWire, log_in
 from netobj.aio.wire import Wire, new_wire
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, Authenticator
+from netobj.auth.psk import PreSharedKey, protecting
 from netobj.auth.tls import (
     File,
     certificate,
@@ -164,6 +166,7 @@ class Security(NamedTuple):
     hostname: str | None = None
     authenticator: Authenticator | None = None
     limit: float = LOGIN_TIME  # seconds for each of them
+    psk: PreSharedKey | None = None
 
 
 def connect(
@@ -181,12 +184,14 @@ def connect(
     ssl: ssl_module.SSLContext | None = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """Connect to a server over TCP: ``async with netobj.aio.connect(host, port) as conn``.
 
     *service* is what this side shows, *config* its settings (see
     :class:`netobj.core.config.Config`). *ssl_context* (or *ssl*, which is asyncio's name for it):
-    TLS, which checks the server's certificate against *server_hostname*, by default *host*.
+    TLS, which checks the server's certificate against *server_hostname*, by default *host*; *psk*:
+    encryption with a key that the server has, too (see :class:`netobj.auth.PreSharedKey`).
     *authenticator* logs in: a :class:`~netobj.auth.TokenAuthenticator` or a
     :class:`~netobj.auth.UserLogin`. *ipv6*: only IPv6 addresses of *host*. *keepalive*: after so
     many seconds of silence the system probes the connection, and as often; ``True``: 60.
@@ -195,8 +200,8 @@ def connect(
     the next use connects again, see :class:`~netobj.Reconnect`.
 
     Raises OSError if nobody answers there, ssl.SSLError if the certificate is not to be trusted,
-    AuthenticationError if the server refuses the login, ValueError for a *keepalive* below 1
-    second.
+    AuthenticationError if the server refuses the login or has another key, ValueError for a
+    *keepalive* below 1 second, and for *psk* together with TLS.
 
     >>> import asyncio, netobj
     >>> async def main():
@@ -208,7 +213,7 @@ def connect(
     """
     config = with_interceptors(config, interceptors)
     tls = one_context(ssl_context, ssl)
-    security = security_for(tls, server_hostname or host, authenticator, config)
+    security = security_for(tls, server_hostname or host, authenticator, config, psk)
     seconds = keepalive_seconds(keepalive)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
@@ -233,21 +238,27 @@ def security_for(
     hostname: str | None,
     authenticator: Any,
     config: Settings = EMPTY,
+    psk: PreSharedKey | None = None,
 ) -> Security:
-    """What *authenticator* and *tls* ask for; TypeError for an authenticator of another kind."""
+    """What *authenticator*, *tls* and *psk* ask for.
+
+    Raises ValueError for both of these, TypeError for an authenticator of another kind.
+    """
     if authenticator is not None and not isinstance(authenticator, Authenticator):
         raise TypeError(
             "on an event loop an authenticator is a netobj.auth.TokenAuthenticator or UserLogin; "
             "log in over a socket of your own otherwise, and give it to connect_socket()"
         )
     limit = config.get("handshake_timeout", LOGIN_TIME) or FOREVER
-    return Security(tls, None if tls is None else hostname, authenticator, limit)
+    protecting(psk, tls)
+    return Security(tls, None if tls is None else hostname, authenticator, limit, psk)
 
 
 async def over(sock: socket.socket, wire: Callable[[], Wire], security: Security) -> None:
-    """Put *wire* on *sock*, which it owns, once TLS is there and this side has logged in."""
-    tls, hostname, authenticator, _ = security
-    first: Callable[[], asyncio.BaseProtocol] = wire if authenticator is None else LoginWire
+    """Put *wire* on *sock*, which it owns, once it is encrypted and this side has logged in."""
+    tls, hostname, authenticator, _, psk = security
+    plain = authenticator is None and psk is None
+    first: Callable[[], asyncio.BaseProtocol] = wire if plain else LoginWire
     limit = None if tls is None else security.limit
     try:
         _, login = await asyncio.get_running_loop().create_connection(
@@ -259,6 +270,11 @@ async def over(sock: socket.socket, wire: Callable[[], Wire], security: Security
     except BaseException:
         sock.close()
         raise
+    if psk is not None:
+        assert isinstance(login, LoginWire)
+        inner = wire() if authenticator is None else LoginWire()
+        await connect_sealed(login, psk, security.limit, inner)
+        login = inner
     if authenticator is not None:
         assert isinstance(login, LoginWire)
         try:
@@ -329,10 +345,12 @@ def unix_connect(
     ssl: ssl_module.SSLContext | None = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """Connect to a server that listens on the Unix socket *path*; see :func:`connect`."""
     config = with_interceptors(config, interceptors)
-    security = security_for(one_context(ssl_context, ssl), server_hostname, authenticator, config)
+    tls = one_context(ssl_context, ssl)
+    security = security_for(tls, server_hostname, authenticator, config, psk)
 
     async def open_wire(wire: Callable[[], Wire]) -> None:
         try:
@@ -354,6 +372,7 @@ def connect_url(
     extend: Callable[[Connection], object] | None = None,
     interceptors: Iterable[Any] = (),
     reconnect: bool | Reconnect = False,
+    psk: PreSharedKey | None = None,
 ) -> Connecting:
     """Connect to where *url* says, ``netobj://HOST:PORT``, say; see :func:`netobj.connect_url`.
 
@@ -368,7 +387,7 @@ def connect_url(
     config = with_interceptors(config, interceptors)
     target = parse_url(url)
     login = login_for(target, authenticator)
-    more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend}
+    more = {"ssl_context": ssl_context, "authenticator": login, "extend": extend, "psk": psk}
     more["reconnect"] = reconnect
     return _OPENERS[target.way](target, service, config, more)
 
@@ -401,9 +420,11 @@ async def _through_ssh(
     ssl_context: Any,
     authenticator: Authenticator | None,
     extend: Callable[[Connection], object] | None,
+    psk: PreSharedKey | None,
 ) -> Connection:
     security = security_for(None, None, authenticator, config)
-    passage = passage_to(target.host, target.user, target.port, ssl_context)
+    protection = protecting(psk) or ssl_context
+    passage = passage_to(target.host, target.user, target.port, protection)
     opening = asyncio.get_running_loop().run_in_executor(None, passage.stream)
     try:
         stream = await asyncio.shield(opening)

@@ -9,7 +9,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from netobj.aio.wire import Wire
+from netobj.aio.sealed import SealedWire
+from netobj.aio.wire import Wire, is_encrypted
 from netobj.aio.workers import in_thread
 from netobj.auth.authenticator import (
     LEFT,
@@ -31,7 +32,7 @@ from netobj.auth.messages import (
     refusal,
     welcome,
 )
-from netobj.errors import AuthenticationError, ConnectionLost
+from netobj.errors import AuthenticationError, ConnectionLost, ProtocolError
 
 _ENOUGH: Final = 64 * 1024
 """Bytes that are received ahead; more stay with the system."""
@@ -48,6 +49,7 @@ class LoginWire(asyncio.Protocol):
         self._ended = False
         self._gone = False
         self._handed_over = False
+        self._fault: ProtocolError | None = None
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,9 +62,20 @@ class LoginWire(asyncio.Protocol):
             self.transport.pause_reading()
         self._wake()
 
+    arrived = data_received
+
     def eof_received(self) -> None:
         self._ended = True
         self._wake()
+
+    def cut(self, reason: str) -> None:
+        """The end came in the midst of what was encrypted."""
+        self.eof_received()
+
+    def broken(self, exc: ProtocolError) -> None:
+        """What came is not what the other side has encrypted."""
+        self._fault = exc
+        self.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = self._gone = True
@@ -90,6 +103,8 @@ class LoginWire(asyncio.Protocol):
 
     async def _have(self, count: int, deadline: float) -> None:
         while len(self._data) < count:
+            if self._fault is not None:
+                raise AuthenticationError(f"{self._fault}")
             if self._ended:
                 raise ConnectionLost(LEFT)
             if not await self._hear(deadline):
@@ -120,7 +135,7 @@ class LoginWire(asyncio.Protocol):
             pass
         self.transport.abort()
 
-    def hand_over(self, wire: Wire) -> None:
+    def hand_over(self, wire: Wire | SealedWire) -> None:
         """*wire* has the transport from here on. Raises ConnectionLost if that has ended."""
         if self._ended:
             raise ConnectionLost(LEFT)
@@ -134,7 +149,7 @@ class LoginWire(asyncio.Protocol):
     @property
     def private(self) -> bool:
         """Whether nobody else can see what passes, without being this user or root."""
-        if self.transport.get_extra_info("ssl_object") is not None:
+        if is_encrypted(self.transport):
             return True
         sock = self.transport.get_extra_info("socket")
         return sock is not None and sock.family == getattr(socket, "AF_UNIX", None)

@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
+from netobj.aio.agreeing import accept_sealed
 from netobj.aio.connection import Connection
 from netobj.aio.factory import make_connection
 from netobj.aio.intercepting import call_hook
@@ -24,6 +25,7 @@ from netobj.aio.wire import Wire, new_wire
 from netobj.aio.workers import Workers
 from netobj.auth.authenticator import FOREVER, REFUSALS, Authenticator, serving
 from netobj.auth.exposure import check_reach
+from netobj.auth.psk import PreSharedKey, protecting
 from netobj.auth.tls import SSLAuthenticator, one_context, serving_context
 from netobj.calls import Call
 from netobj.core.config import EMPTY, Settings, settings_for
@@ -57,7 +59,8 @@ class Server:
     :meth:`run_forever`.
 
     *ssl_context* (or *ssl*, which is asyncio's name for it): TLS, see
-    :func:`netobj.auth.server_context`. *authenticator*: says who connects, one of
+    :func:`netobj.auth.server_context`; or *psk*: encryption with a key that clients have, too, see
+    :class:`netobj.auth.PreSharedKey`. *authenticator*: says who connects, one of
     :mod:`netobj.auth`'s, or a callable: socket -> (socket, credentials), which runs in a thread.
     Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
@@ -106,6 +109,7 @@ class Server:
         ssl: ssl_module.SSLContext | None = None,
         introspect: bool | str | None = None,
         interceptors: Iterable[Any] = (),
+        psk: PreSharedKey | None = None,
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
@@ -113,10 +117,12 @@ class Server:
         if isinstance(authenticator, SSLAuthenticator):
             context, authenticator = one_context(context, authenticator.context), None
         unix = path is not None or (sock is not None and sock.family == _UNIX)
-        if context is not None and authenticator is not None:
+        self._psk = protecting(psk, context)
+        protected = context is not None or psk is not None
+        if protected and authenticator is not None:
             if not isinstance(authenticator, Authenticator):
                 raise ValueError(
-                    "a callable cannot read what TLS protects on an event loop: use one of "
+                    "a callable cannot read what is encrypted on an event loop: use one of "
                     "netobj.auth's authenticators, or netobj.ThreadedServer"
                 )
         self.service = service
@@ -124,8 +130,8 @@ class Server:
         self.grace = one_grace(grace, graceful_timeout)
         self._where = (host, port, path, sock)
         self._ssl = context
-        self._authenticator = serving(authenticator, context is not None or unix)
-        self._asks = self._authenticator is not None or context is not None
+        self._authenticator = serving(authenticator, protected or unix)
+        self._asks = self._authenticator is not None or protected
         self._insecure = insecure
         self._connections: set[Connection] = set()
         config = with_interceptors(config, interceptors)
@@ -205,6 +211,7 @@ class Server:
                 authenticator=self._authenticator,
                 insecure=self._insecure,
                 logger=self.logger,
+                psk=self._psk,
             )
 
     # --- who comes -------------------------------------------------------------------------------
@@ -311,19 +318,23 @@ class Server:
     def _new_wire(self, sock: socket.socket, credentials: Any = None) -> Wire:
         return new_wire(lambda transport: self._connected(transport, sock, credentials))
 
-    async def _open(self, wire: asyncio.BaseProtocol, sock: socket.socket) -> None:
+    async def _open(self, wire: Wire | LoginWire, sock: socket.socket) -> None:
         """Give *wire* a transport over *sock*, which is closed if that does not succeed."""
         loop = asyncio.get_running_loop()
         limit = None if self._ssl is None else self._limit()
+        first = wire if self._psk is None else LoginWire()
         try:
             await loop.connect_accepted_socket(
-                lambda: wire, sock, ssl=self._ssl, ssl_handshake_timeout=limit
+                lambda: first, sock, ssl=self._ssl, ssl_handshake_timeout=limit
             )
         except BaseException as exc:
             sock.close()
             if self._ssl is not None and isinstance(exc, OSError):
                 raise AuthenticationError(f"the TLS handshake failed: {exc}") from exc
             raise
+        if self._psk is not None:
+            assert isinstance(first, LoginWire)
+            await accept_sealed(first, self._psk, self._limit(), wire)
 
     def _connected(
         self, transport: asyncio.Transport, accepted: socket.socket, credentials: Any

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from netobj.errors import ProtocolError
+
 SWEEP: Final = 0.25
 """Seconds between looks for references that have died and that nothing has carried along."""
 
@@ -22,6 +24,11 @@ class _Buffer(threading.local):
 
 
 _buffer: Final = _Buffer()
+
+
+def shared_buffer() -> memoryview:
+    """Where a protocol of the running loop may have put what arrives, until it has returned."""
+    return _buffer.view
 
 
 class Wire(asyncio.BaseProtocol):
@@ -48,6 +55,16 @@ class Wire(asyncio.BaseProtocol):
 
     def eof_received(self) -> None:
         self._connection.lose_to_peer()
+
+    def cut(self, reason: str) -> None:
+        """The end came in the midst of what was encrypted."""
+        if self._connection is not None:
+            self._connection.lose(f"the connection to {self._connection.peer_name} broke: {reason}")
+
+    def broken(self, exc: ProtocolError) -> None:
+        """What came is not what the peer has encrypted."""
+        if self._connection is not None:
+            self._connection.broken(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:  # else it could not be made
@@ -90,13 +107,19 @@ class BufferedWire(Wire, asyncio.BufferedProtocol):
         self._connection.receive(bytes(self._view[:nbytes]))
 
 
+def is_encrypted(transport: asyncio.BaseTransport) -> bool:
+    """Whether what passes through *transport* is not what passes through its socket."""
+    tls, psk = transport.get_extra_info("ssl_object"), transport.get_extra_info("psk")
+    return tls is not None or psk is not None
+
+
 def unread(transport: asyncio.BaseTransport) -> bytes:
     """What came over a socket that takes no more bytes, which is what its transport has met first.
 
-    Nothing over TLS, and no more than a little.
+    Nothing where that is encrypted, and no more than a little.
     """
     sock = transport.get_extra_info("socket")
-    if sock is None or transport.get_extra_info("ssl_object") is not None:
+    if sock is None or is_encrypted(transport):
         return b""
     try:
         with sock.dup() as other:  # transports let nobody receive from theirs

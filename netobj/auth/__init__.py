@@ -1,4 +1,4 @@
-"""Who is let in: TLS, tokens, users; for both skins and all servers.
+"""Who is let in: TLS, pre-shared keys, tokens, users; for both skins and all servers.
 
 >>> import netobj
 >>> token = netobj.auth.new_token()
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from netobj.auth.authenticator import Authenticator
+from netobj.auth.psk import PreSharedKey, new_key, read_key
 from netobj.auth.tls import SSLAuthenticator, client_context, server_context
 from netobj.auth.tokens import TokenAuthenticator, new_token, receive_token, send_token
 from netobj.auth.users import UserAuthenticator, UserLogin, hash_password, is_password
@@ -21,6 +22,7 @@ from netobj.errors import AuthenticationError
 __all__ = [
     "AuthenticationError",
     "Authenticator",
+    "PreSharedKey",
     "SSLAuthenticator",
     "TokenAuthenticator",
     "UserAuthenticator",
@@ -28,7 +30,9 @@ __all__ = [
     "client_context",
     "hash_password",
     "is_password",
+    "new_key",
     "new_token",
+    "read_key",
     "receive_token",
     "send_token",
     "server_context",

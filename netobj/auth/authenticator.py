@@ -23,6 +23,7 @@ from netobj.auth.messages import (
     refusal,
     welcome,
 )
+from netobj.auth.sealed import SealedSocket
 from netobj.core.config import Config
 from netobj.errors import AuthenticationError, ConnectionLost
 
@@ -72,7 +73,8 @@ _Kind = TypeVar("_Kind")
 
 
 def serving(authenticator: _Kind, private: bool) -> _Kind:
-    """*authenticator*, if a server may use it; *private*: it has TLS, or a Unix socket.
+    """*authenticator*, if a server may use it; *private*: it has TLS, a pre-shared key, or a Unix
+    socket.
 
     Raises TypeError, or ValueError if passwords would travel so that others see them.
     """
@@ -82,7 +84,7 @@ def serving(authenticator: _Kind, private: bool) -> _Kind:
         if authenticator.private_only and not private:
             raise ValueError(
                 f"a server asks for {authenticator.title} over TLS or a Unix socket only, where "
-                "nobody else sees it: give ssl_context= or a socket's path, or use a token"
+                "nobody else sees it: give ssl_context=, psk= or a socket's path, or use a token"
             )
     elif authenticator is not None and not callable(authenticator):
         raise TypeError(
@@ -94,7 +96,8 @@ def serving(authenticator: _Kind, private: bool) -> _Kind:
 
 def is_private(sock: Any) -> bool:
     """Whether nobody else can see what passes through *sock*, without being this user or root."""
-    return isinstance(sock, ssl.SSLSocket) or sock.family == getattr(socket, "AF_UNIX", None)
+    encrypted = isinstance(sock, ssl.SSLSocket | SealedSocket)
+    return encrypted or sock.family == getattr(socket, "AF_UNIX", None)
 
 
 def check_private(authenticator: Authenticator, private: bool) -> None:
@@ -125,10 +128,10 @@ def admit(sock: socket.socket, authenticator: Authenticator) -> Any:
     check_private(authenticator, is_private(sock))
     nonce = os.urandom(NONCE_SIZE)
     try:
-        _send(sock, challenge(authenticator.method, nonce), deadline)
-        answer = _read(sock, read_answer(), deadline)
+        say(sock, challenge(authenticator.method, nonce), deadline)
+        answer = hear(sock, read_answer(), deadline)
     except NoLogin:
-        _discard(sock, deadline)
+        discard(sock, deadline)
         raise
     except TimeoutError:
         raise AuthenticationError(f"no login came within {limit:g} s") from None
@@ -138,9 +141,9 @@ def admit(sock: socket.socket, authenticator: Authenticator) -> Any:
     except Exception:
         time.sleep(max(0.0, came + authenticator.delay - time.monotonic()))
         with suppress(OSError):
-            _send(sock, refusal(WRONG), time.monotonic() + limit)
+            say(sock, refusal(WRONG), time.monotonic() + limit)
         raise
-    _send(sock, welcome(proof), time.monotonic() + limit)
+    say(sock, welcome(proof), time.monotonic() + limit)
     sock.settimeout(None)
     return credentials
 
@@ -153,22 +156,26 @@ def log_in(sock: socket.socket, authenticator: Authenticator, limit: float = VER
     check_private(authenticator, is_private(sock))
     deadline = time.monotonic() + limit
     try:
-        nonce = _read(sock, read_challenge(authenticator.method, authenticator.title), deadline)
+        nonce = hear(sock, read_challenge(authenticator.method, authenticator.title), deadline)
         answer, proof = authenticator.answer(nonce)
-        _send(sock, framed(answer), deadline)
-        proven(_read(sock, read_verdict(), deadline), proof)
+        say(sock, framed(answer), deadline)
+        proven(hear(sock, read_verdict(), deadline), proof)
     except TimeoutError:
         raise TimeoutError(f"the server did not log this side in within {limit:g} s") from None
     sock.settimeout(None)
 
 
-def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
+def say(sock: Any, data: bytes, deadline: float) -> None:
+    """Send *data* through *sock*, which blocks. Raises OSError."""
     sock.settimeout(max(0.001, deadline - time.monotonic()))
     sock.sendall(data)
 
 
-def _read(sock: socket.socket, reading: Reading, deadline: float) -> bytes:
-    """Feed *reading*, with not a byte more than it asks for: what follows is netobj's."""
+def hear(sock: Any, reading: Reading, deadline: float) -> bytes:
+    """Feed *reading*, with not a byte more than it asks for: what follows is netobj's.
+
+    Raises what it does, TimeoutError, ConnectionLost, OSError.
+    """
     count = next(reading)
     while True:
         data = _receive(sock, count, deadline)
@@ -178,7 +185,7 @@ def _read(sock: socket.socket, reading: Reading, deadline: float) -> bytes:
             return bytes(end.value)
 
 
-def _receive(sock: socket.socket, count: int, deadline: float) -> bytes:
+def _receive(sock: Any, count: int, deadline: float) -> bytes:
     data = bytearray()
     while len(data) < count:
         left = deadline - time.monotonic()
@@ -195,7 +202,7 @@ def _receive(sock: socket.socket, count: int, deadline: float) -> bytes:
 LEFT: Final = "the other side closed the connection during the login (it may want TLS)"
 
 
-def _discard(sock: socket.socket, deadline: float) -> None:
+def discard(sock: Any, deadline: float) -> None:
     """Read on for a moment: to close with bytes unread would take the challenge from the client,
     which is to see it, and goes then."""
     try:

@@ -34,6 +34,7 @@ def check_reach(
     authenticator: Any,
     insecure: bool,
     logger: logging.Logger,
+    psk: object = None,
 ) -> None:
     """Raises ValueError if *service* is a whole interpreter, and strangers may use it at *address*.
 
@@ -42,7 +43,7 @@ def check_reach(
     if isinstance(authenticator, SSLAuthenticator):
         ssl_context, authenticator = authenticator.context, None
     kind = service if isinstance(service, type) else type(service)
-    if insecure or authenticator is not None or is_local(address):
+    if insecure or authenticator is not None or psk is not None or is_local(address):
         return
     if not issubclass(kind, SlaveService):
         return
@@ -50,7 +51,7 @@ def check_reach(
         raise ValueError(
             f"{kind.__name__} lets whoever connects run anything as this user, and {address[0]} is "
             "reached from other machines: bind it to localhost or a Unix socket, give it an "
-            "authenticator= (see netobj.auth) or an ssl_context= that asks clients for "
+            "authenticator= or psk= (see netobj.auth) or an ssl_context= that asks clients for "
             "certificates, or say insecure=True if that is meant (netobj_classic: --insecure)"
         )
     if ssl_context.verify_mode != ssl.CERT_REQUIRED:

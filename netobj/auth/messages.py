@@ -112,4 +112,4 @@ def _malformed(why: str) -> NoReturn:
 
 
 class NoLogin(AuthenticationError):
-    """The client does not know that it has to log in."""
+    """The other side does not know that it has to log in, or to encrypt."""

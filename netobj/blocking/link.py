@@ -31,7 +31,7 @@ from netobj.blocking.running import Server
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
 from netobj.blocking.spinning import spinner_for
-from netobj.blocking.streams import Stream
+from netobj.blocking.streams import BrokenSeal, Stream
 from netobj.blocking.waiting import (
     FOREVER,
     Latch,
@@ -796,6 +796,12 @@ class Link(Flowing):
         except OSError:
             pass
         self.lose(f"the peer broke the protocol: {exc}")
+
+    def _reading_failed(self, exc: OSError) -> None:
+        if isinstance(exc, BrokenSeal):
+            self._broken(ProtocolError(exc))
+        else:
+            super()._reading_failed(exc)
 
     def say_goodbye(self, reason: str) -> None:
         """Tell the peer that this side ends the connection, and why."""

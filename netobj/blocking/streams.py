@@ -1,4 +1,4 @@
-"""Byte streams: TCP and Unix sockets, pairs of pipes, TLS.
+"""Byte streams: TCP and Unix sockets, pairs of pipes, TLS, pre-shared keys.
 
 A stream never waits but in :meth:`Stream.recv`. ``recv_now`` and ``send_now`` do what can be
 done at once, whatever the blocking mode; waiting is :func:`wait`'s.
@@ -17,8 +17,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from netobj.auth.sealed import CUT, SealedSocket, in_records
 from netobj.blocking.safepoint import safe_point
 from netobj.core.framing import Arrived
+from netobj.errors import ProtocolError
 from netobj.sockets import address_text, connect_tcp, connect_unix
 
 RECV_SIZE: Final = 64 * 1024
@@ -289,6 +291,138 @@ class TLSStream(Stream):
             return None
 
 
+class BrokenSeal(OSError):
+    """What came over a :class:`SealedStream` is not what the peer has sent."""
+
+
+class SealedStream(Stream):
+    """A socket under a pre-shared key whose handshake is done.
+
+    ``_lock`` protects what is sent: the numbers of the records, of which none may be used twice,
+    and the record that has not left completely. Nobody waits while holding it. What is received
+    belongs to the one thread that reads.
+    """
+
+    def __init__(self, sealed: SealedSocket) -> None:
+        self._plain = PlainSocketStream(sealed.sock)
+        self.sock = sealed.sock
+        self.read_fd = self.write_fd = self._plain.read_fd
+        self._opener = sealed.opener
+        self._opened = sealed.opened  # decrypted, and not received yet
+        self._sealer = sealed.sealer
+        self._rest: list[Wire] = []  # of the record that is on its way
+        self._ahead = 0  # the bytes that it carries
+        self._lock = threading.Lock()
+
+    def recv(self) -> Arrived:
+        while (data := self._next()) is None:
+            self._plain.room = self._opener.space()
+            if not self._open(self._plain.recv()):
+                return self._end()
+        return data
+
+    def recv_now(self) -> Arrived | None:
+        while (data := self._next()) is None:
+            self._plain.room = self._opener.space()
+            arrived = self._plain.recv_now()
+            if arrived is None:
+                return None
+            if not self._open(arrived):
+                return self._end()
+        return data
+
+    def _end(self) -> Arrived:
+        return b"" if self.room is None else 0
+
+    def _open(self, arrived: Arrived) -> bool:
+        """Decrypt; False at the end."""
+        if not arrived:
+            if self._opener.amid:
+                raise ConnectionResetError(CUT)
+            return False
+        try:
+            if isinstance(arrived, int):
+                self._opened.extend(self._opener.filled(arrived))
+            else:
+                self._opened.extend(self._opener.open(arrived))
+        except ProtocolError as exc:
+            raise BrokenSeal(str(exc)) from None
+        return True
+
+    def _next(self) -> Arrived | None:
+        opened = self._opened
+        if not opened:
+            return None
+        if self.room is None:
+            if len(opened) == 1:
+                return bytes(opened.popleft())
+            return b"".join([opened.popleft() for _ in range(len(opened))])
+        data = opened.popleft()
+        count = min(len(data), len(self.room))
+        self.room[:count] = data[:count]
+        if count < len(data):
+            opened.appendleft(memoryview(data)[count:])
+        return count
+
+    def pending(self) -> bool:
+        return bool(self._opened) or self._plain.pending()
+
+    def send_now(self, parts: Sequence[Wire]) -> int:
+        """As every stream's. A record that does not leave completely is not counted as written;
+        its bytes must come first the next time, as they are the first that were not."""
+        with self._lock:
+            sent = 0
+            if self._rest:
+                if not self._push():
+                    return 0
+                sent = self._ahead
+            for piece in in_records(parts, sent):
+                self._rest.extend(self._sealer.seal(piece))
+                self._ahead = len(piece)
+                if not self._push():
+                    return sent
+                sent += self._ahead
+            return sent
+
+    def _push(self) -> bool:
+        """Send more of the record that is on its way; True once it has left."""
+        rest = self._rest
+        while rest:
+            if len(rest) > 1 and len(rest[1]) < _TOGETHER:
+                rest[:] = [b"".join(rest)]
+            count = self._plain.send_now(rest) if len(rest) > 1 else self._plain.send(rest[0])
+            if not count:
+                return False
+            while rest and count >= len(rest[0]):
+                count -= len(rest.pop(0))
+            if count:
+                rest[0] = memoryview(rest[0])[count:]
+        return True
+
+    def drop_room(self) -> None:
+        super().drop_room()
+        self._plain.drop_room()
+
+    def shutdown(self) -> None:
+        self._plain.shutdown()
+
+    def close(self) -> None:
+        self.read_fd = self.write_fd = -1
+        self._plain.close()
+
+    @property
+    def name(self) -> str:
+        return "psk " + self._plain.name
+
+    @property
+    def endpoints(self) -> tuple[Any, Any] | None:
+        return self._plain.endpoints
+
+
+_TOGETHER: Final = 4096
+"""Bytes of a record below which it is cheaper to copy it than to send it in two pieces."""
+
+
 class PipeStream(Stream):
     """One pipe (or tty, or FIFO) to read from and one to write to, by file object or number."""
 
@@ -380,8 +514,8 @@ class PipeStream(Stream):
         return f"pipes {self.read_fd} and {self.write_fd}"
 
 
-def stream_for(sock: socket.socket) -> Stream:
-    """The stream for a connected socket, with or without TLS.
+def stream_for(sock: socket.socket | SealedSocket) -> Stream:
+    """The stream for a connected socket, with or without TLS or a pre-shared key.
 
     >>> import socket
     >>> one, other = socket.socketpair()
@@ -391,6 +525,8 @@ def stream_for(sock: socket.socket) -> Stream:
     """
     if isinstance(sock, ssl.SSLSocket):
         return TLSStream(sock)
+    if isinstance(sock, SealedSocket):
+        return SealedStream(sock)
     return PlainSocketStream(sock)
 
 

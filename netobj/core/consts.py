@@ -22,6 +22,8 @@ PREAMBLE: Final = b"netobj 1\r\n"
 """The first bytes of each side: name, major version, end of line (so that a person reads it)."""
 LOGIN_PREAMBLE: Final = b"netobj login 1\r\n"
 """What a server begins with that asks who connects; what follows is in netobj/auth/messages.py."""
+PSK_PREAMBLE: Final = b"netobj psk 1\r\n"
+"""What each side begins with that has a pre-shared key; the rest is in netobj/auth/sealing.py."""
 
 ONEWAY_FEATURE: Final = "oneway"
 """The feature of a hello whose sender takes requests without an answer."""

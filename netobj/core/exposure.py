@@ -124,7 +124,8 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     - *local_only*: only peers on this machine see it.
     - *idempotent*: calling it twice does no more than calling it once, so a connection that comes
       back (``reconnect``) may repeat a call whose fate is unknown.
-    - *check_types*: arguments and results are checked against its annotations, whoever calls it, see
+    - *check_types*: arguments and results are checked against its annotations, whoever calls it;
+      see
       :func:`type_checked`; its name then means the function that does so.
     - *slow*: the same as ``run="thread"``.
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from netobj.core.consts import HEADER_SIZE, LENGTH_MASK, LOGIN_PREAMBLE, PREAMBLE, RAW_FLAG
+from netobj.core.consts import (
+    HEADER_SIZE,
+    LENGTH_MASK,
+    LOGIN_PREAMBLE,
+    PREAMBLE,
+    PSK_PREAMBLE,
+    RAW_FLAG,
+)
 from netobj.core.landing import Landing
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
 
@@ -214,6 +221,10 @@ class FrameReader:
         if len(data) > len(name) and LOGIN_PREAMBLE.startswith(data[: len(LOGIN_PREAMBLE)]):
             raise NotNetobj(
                 "the other side lets in only who logs in: connect with authenticator= (netobj.auth)"
+            )
+        if len(data) > len(name) and PSK_PREAMBLE.startswith(data[: len(PSK_PREAMBLE)]):
+            raise NotNetobj(
+                "the other side encrypts with a pre-shared key: give psk=, too (netobj.auth)"
             )
         version, end, _ = data[len(name) :].partition(b"\r\n")
         if end and version.isdigit():

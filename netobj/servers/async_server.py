@@ -139,6 +139,7 @@ class AsyncServer(Server):
             sock=listener,
             ssl_context=self.ssl_context,
             authenticator=self.authenticator,
+            psk=self.psk,
             insecure=True,  # what is not was refused when the listener was bound
             config=config,
             workers=self._threads,

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from netobj.auth.authenticator import serving
 from netobj.auth.exposure import check_reach
+from netobj.auth.psk import PreSharedKey, protecting
 from netobj.auth.tls import SSLAuthenticator, serving_context
 from netobj.blocking.connection import Connection
 from netobj.blocking.dispatch import Workers
@@ -41,7 +42,7 @@ from netobj.servers.guests import Guests
 from netobj.servers.listening import Listening, find_address, listen_at, listen_at_path
 from netobj.servers.pump import Executor, Pump
 from netobj.servers.signals import alarmed, on_sigterm
-from netobj.servers.welcoming import Authenticator, find_out, greet
+from netobj.servers.welcoming import Authenticator, Sock, find_out, greet
 from netobj.taking_turns import Room
 
 
@@ -62,7 +63,8 @@ class Server:
     with every registry that hears a broadcast. *advertise*: the host, or (host, port), at which
     clients reach it, if that is not where it is bound (see :mod:`netobj.registry.registration`).
 
-    *ssl_context*: TLS, see :func:`netobj.auth.server_context`. *authenticator*: says who connects,
+    *ssl_context*: TLS, see :func:`netobj.auth.server_context`; or *psk*: encryption with a key that
+    clients have, too, see :class:`netobj.auth.PreSharedKey`. *authenticator*: says who connects,
     one of :mod:`netobj.auth`'s or a callable: socket -> (socket, credentials), raising
     AuthenticationError. Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
@@ -104,6 +106,7 @@ class Server:
         insecure: bool = False,
         introspect: bool | str | None = None,
         interceptors: Iterable[Any] = (),
+        psk: PreSharedKey | None = None,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -113,10 +116,12 @@ class Server:
         self.backlog = backlog
         self.reuse_addr = reuse_addr
         self.ssl_context = serving_context(ssl_context)
-        private = ssl_context is not None or socket_path is not None
+        self.psk = protecting(psk, ssl_context)
+        protected = ssl_context is not None or psk is not None
+        private = protected or socket_path is not None
         self.authenticator = serving(authenticator, private)
-        if ssl_context is not None and isinstance(authenticator, SSLAuthenticator):
-            raise ValueError("SSLAuthenticator and ssl_context are both TLS: give one of them")
+        if protected and isinstance(authenticator, SSLAuthenticator):
+            raise ValueError("SSLAuthenticator is TLS, as ssl_context is: give one of both, or psk")
         self.insecure = insecure
         self.auto_register = registrar is not None if auto_register is None else auto_register
         if self.auto_register and socket_path is not None:
@@ -184,6 +189,7 @@ class Server:
             authenticator=self.authenticator,
             insecure=self.insecure,
             logger=self.logger,
+            psk=self.psk,
         )
         return self._listen_at(family, address)
 
@@ -330,7 +336,7 @@ class Server:
         """Close *sock*, whose peer learns the *reason*, unless it is to authenticate itself."""
         self.logger.error("refused a connection: %s", reason)
         hello = None
-        if self.authenticator is None and self.ssl_context is None:
+        if not self._asks:
             hello = b"" if greeted else greeting(self._settings(), self._service_class())
         self._let_go(sock)
         refuse(sock, reason, hello)
@@ -351,7 +357,7 @@ class Server:
         )
         settings = self._settings()
         watched = hooks(checked(settings.interceptors), "on_message")
-        if self.authenticator is not None or self.ssl_context is not None or made or watched:
+        if self._asks or made or watched:
             return None
         return greet(sock, settings, root)
 
@@ -383,17 +389,24 @@ class Server:
         if connection is not None:
             self._serve_admitted(connection)
 
-    def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
-        if self.authenticator is None and self.ssl_context is None:
+    @property
+    def _asks(self) -> bool:
+        """Whether something comes before netobj's own protocol."""
+        return not (self.authenticator is None and self.ssl_context is None and self.psk is None)
+
+    def _authenticate(self, sock: socket.socket) -> tuple[Sock, Any] | None:
+        if not self._asks:
             return sock, None
         arrival = self._guests.arrival(sock)
         limit = self._settings().handshake_timeout
-        return find_out(sock, self.ssl_context, self.authenticator, arrival, self.logger, limit)
+        return find_out(
+            sock, self.ssl_context, self.authenticator, arrival, self.logger, limit, self.psk
+        )
 
     def _open(
         self,
         accepted: socket.socket,
-        sock: socket.socket,
+        sock: Sock,
         credentials: Any,
         greeted: Config | None,
     ) -> Connection | None:

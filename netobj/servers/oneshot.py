@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from netobj.servers.base import Server
+from netobj.servers.welcoming import Sock
 
 
 class OneShotServer(Server):
@@ -29,7 +30,7 @@ class OneShotServer(Server):
     _let_in = False  # the one connection is there, or was
 
     def _accept_method(self, sock: socket.socket) -> None:
-        if self.authenticator is None and self.ssl_context is None:
+        if not self._asks:
             self._accept_no_more()  # before the client hears anything
         try:
             self._authenticate_and_serve_client(sock, self._greet(sock))
@@ -39,7 +40,7 @@ class OneShotServer(Server):
             if self._let_in:
                 self.close()
 
-    def _authenticate(self, sock: socket.socket) -> tuple[socket.socket, Any] | None:
+    def _authenticate(self, sock: socket.socket) -> tuple[Sock, Any] | None:
         authenticated = super()._authenticate(sock)
         if authenticated is not None:
             self._accept_no_more()

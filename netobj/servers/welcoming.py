@@ -9,7 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from netobj.auth.agreeing import accept_sealed
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, REFUSALS
+from netobj.auth.psk import PreSharedKey
+from netobj.auth.sealed import SealedSocket, kept_sealed
 from netobj.auth.tls import accept_tls, certificate
 from netobj.core.config import Config
 from netobj.core.exposure import HIDING
@@ -18,7 +21,8 @@ from netobj.greetings import greeting
 from netobj.refusing import close_quietly
 from netobj.sockets import peer_text
 
-Authenticator = Callable[[socket.socket], tuple[socket.socket, Any]]
+Authenticator = Callable[[Any], tuple[Any, Any]]
+Sock = socket.socket | SealedSocket
 
 _LONGEST_HELLO: Final = 4096
 
@@ -51,25 +55,29 @@ def find_out(
     arrival: AbstractContextManager[None],
     log: logging.Logger,
     limit: float | None = LOGIN_TIME,
-) -> tuple[socket.socket, Any] | None:
+    psk: PreSharedKey | None = None,
+) -> tuple[Sock, Any] | None:
     """The handshake and the login of who came as *sock*, in the block *arrival*.
 
     Returns the socket to go on with and the credentials; None if the client was refused, which
     is logged, and *sock* closed. Each of the two may take *limit* seconds (None: for ever).
     """
     peer = peer_text(sock)
+    found: Sock = sock
     try:
         with arrival:
             sock.settimeout(limit or FOREVER)
             if ssl_context is not None:
-                sock = accept_tls(sock, ssl_context)
-                sock.settimeout(limit or FOREVER)
+                found = accept_tls(sock, ssl_context)
+            elif psk is not None:
+                found = accept_sealed(sock, psk)
+            found.settimeout(limit or FOREVER)
             if authenticator is None:
-                return sock, certificate(sock)
-            return authenticator(sock)
+                return found, certificate(found)
+            return kept_sealed(found, *authenticator(found))
     except REFUSALS as exc:
         log.warning("authentication failed: %s: %s", peer, exc)
     except Exception:
         log.exception("authentication failed: %s", peer)
-    close_quietly(sock)
+    close_quietly(found)
     return None

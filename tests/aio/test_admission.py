@@ -19,11 +19,12 @@ from looped import LOOPS, run, until
 import netobj
 from certificates import Certificates
 from netobj import aio
-from netobj.auth import TokenAuthenticator
+from netobj.auth import PreSharedKey, TokenAuthenticator, new_key
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
+PSK = PreSharedKey(new_key())
 TOKEN = TokenAuthenticator("correct-horse-battery-staple")
-WAYS = ("plain", "tls", "token", "callable", "token over tls")
+WAYS = ("plain", "tls", "token", "callable", "token over tls", "psk", "token over psk")
 
 
 class Echo(netobj.Service):
@@ -46,7 +47,8 @@ def secured(way: str, certificates: Certificates) -> dict[str, Any]:
     """The arguments of a server that lets its clients in this way."""
     asks = hears if way == "callable" else TOKEN if "token" in way else None
     context = certificates.server if "tls" in way else None
-    return {"ssl_context": context, "authenticator": asks}
+    psk = PSK if "psk" in way else None
+    return {"ssl_context": context, "authenticator": asks, "psk": psk}
 
 
 def comes(server: aio.Server) -> socket.socket:
@@ -110,7 +112,7 @@ def test_who_is_to_authenticate_itself_is_told_nothing(
     new_loop: NewLoop, certificates: Certificates
 ) -> None:
     async def main() -> None:
-        for way in ("tls", "token", "callable", "token over tls"):
+        for way in WAYS[1:]:
             how = secured(way, certificates)
             async with aio.Server(Echo, "127.0.0.1", max_connections=0, **how) as server:
                 assert await heard(comes(server)) == b""

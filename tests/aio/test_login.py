@@ -334,7 +334,7 @@ def test_what_cannot_be(certificates: Certificates, users: UserAuthenticator) ->
     def callable_(sock: socket.socket) -> Any:
         return sock, None
 
-    with pytest.raises(ValueError, match="a callable cannot read what TLS protects"):
+    with pytest.raises(ValueError, match="a callable cannot read what is encrypted"):
         aio.Server(Who, ssl_context=certificates.server, authenticator=callable_)
     with pytest.raises(ValueError, match="over TLS or a Unix socket only"):
         aio.Server(Who, authenticator=users)

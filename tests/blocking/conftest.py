@@ -13,10 +13,14 @@ import pytest
 import trustme
 
 import netobj
+from netobj.auth import PreSharedKey, new_key
+from netobj.auth.agreeing import accept_sealed, connect_sealed
+from netobj.auth.sealed import SealedSocket
 from netobj.blocking.pool import WorkerPool
 from netobj.blocking.streams import (
     NonBlockingSocketStream,
     PipeStream,
+    SealedStream,
     SocketStream,
     Stream,
     TLSStream,
@@ -134,12 +138,33 @@ def tls_pair() -> StreamPair:
     return first, second
 
 
+def psk_pair() -> StreamPair:
+    psk = PreSharedKey(new_key())
+    one, other = tcp_sockets()
+    accepted: list[SealedSocket] = []
+    thread = threading.Thread(target=lambda: accepted.append(accept_sealed(other, psk)))
+    thread.start()
+    connected = connect_sealed(one, psk)
+    thread.join()
+    return stream_for(connected), stream_for(accepted[0])
+
+
+def psk_fallback_pair() -> StreamPair:
+    first, second = psk_pair()
+    for stream in (first, second):
+        assert isinstance(stream, SealedStream)
+        stream._plain = NonBlockingSocketStream(stream.sock)
+    return first, second
+
+
 KINDS: dict[str, Callable[[], StreamPair]] = {
     "unix": unix_pair,
     "tcp": tcp_pair,
     "fallback": fallback_pair,
     "pipes": pipe_pair,
     "tls": tls_pair,
+    "psk": psk_pair,
+    "psk fallback": psk_fallback_pair,
 }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from netobj.auth.messages import read_answer, read_challenge, read_verdict
+from netobj.auth.sealing import Handshake, Opener
 from netobj.core import values
 from netobj.core.boxing import Boxing
 from netobj.core.config import Config
@@ -259,6 +260,35 @@ def _login(data: bytes) -> None:
         pass
 
 
+def _handshake(data: bytes) -> None:
+    """The first byte says which side hears the rest: a hello, then a confirm."""
+    shake = Handshake(bytes(range(32)), server=bool(data[:1] and data[0] & 1))
+    data = data[1:]
+    for reading in (shake.read_hello(), shake.read_confirm()):
+        wanted = next(reading)
+        try:
+            while len(data) >= wanted:
+                piece, data = data[:wanted], data[wanted:]
+                wanted = reading.send(piece)
+            return
+        except StopIteration:
+            pass
+
+
+def _records(data: bytes) -> None:
+    """The first byte says where the rest is cut. The seeds are what the key makes of some texts."""
+    opener = Opener(bytes(range(100, 132)))
+    cut, data = data[:1], data[1:]
+    for piece in (data[: cut[0] if cut else 0], data[cut[0] if cut else 0 :]):
+        space = opener.space()
+        if space is not None:
+            count = min(len(space), len(piece))
+            space[:count] = piece[:count]
+            opener.filled(count)
+            piece = piece[count:]
+        opener.open(piece)
+
+
 def _registry(data: bytes) -> None:
     """The first byte says of which kind it is, and whether a head is put in front."""
     which = data[0] if data else 0
@@ -286,6 +316,8 @@ TARGETS: Final = {
         Target("exceptions", _exceptions, ProtocolError),
         Target("descriptions", _descriptions, ProtocolError),
         Target("login", _login, AuthenticationError),
+        Target("handshake", _handshake, AuthenticationError),
+        Target("records", _records, ProtocolError),
         Target("registry", _registry, ProtocolError),
         Target("urls", _urls, ValueError),
     )
