@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from netobj.core.exposure import (
     DEFAULT_PREFIX,
     MARK,
-    MOUNTED,
     Exposure,
     Mounted,
     check_kind,
@@ -172,8 +171,6 @@ def _put(tp: type, name: str, attribute: Any) -> None:
         raise ValueError(f"{tp.__qualname__}.{name} is registered already")
     if find(tp, name) is not MISSING:
         raise ValueError(f"{name!r} is a name of every service's own: give another with name=...")
-    if type(attribute) is Mounted:
-        MOUNTED.append(attribute)
     setattr(tp, name, attribute)
 
 
