@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MARK: Final = "__netobj_exposed__"
+ORIGINAL: Final = "__netobj_original__"
+"""In a function that stands for another one: that one, which can be found by its name."""
 DEFAULT_PREFIX: Final = "exposed_"
 
 _MAX_LAYERS: Final = 16  # of decorators around one function

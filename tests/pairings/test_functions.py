@@ -247,6 +247,37 @@ def test_other_names_are_refused(calc: tuple[Pair, Parts]) -> None:
         pair.get(pair.root.account.close())
 
 
+def test_what_is_for_this_machine_is_not_there_for_others(pairing: Pairing) -> None:
+    svc = make(Parts())
+    elsewhere = (("10.0.0.1", 1), ("10.0.0.2", 2))
+    near, far = pairing.join(svc), pairing.join(svc, config={"endpoints": elsewhere})
+    assert near.get(near.root.here()) == "here"
+    with pytest.raises(AccessDenied) as refused:
+        far.get(far.root.here())
+    with pytest.raises(AccessDenied) as unknown:
+        far.get(far.root.nowhere())
+    assert str(refused.value) == str(unknown.value).replace("nowhere", "here")
+    assert "here" in near.act("dir", near.root)
+    assert "here" not in far.act("dir", far.root)
+    for pair, seen in ((near, True), (far, False)):
+        handle = pair.root.____handle__
+        assert ("here" in handle.imported.description.methods) is seen
+
+
+def test_who_was_given_what_he_cannot_see_may_not_call_it(pairing: Pairing) -> None:
+    @netobj.exposed(local_only=True)
+    def secret() -> str:
+        return "secret"
+
+    svc = netobj.FunctionService("calc")
+    svc.register(lambda: secret, name="give")
+    elsewhere = (("10.0.0.1", 1), ("10.0.0.2", 2))
+    far = pairing.join(svc, config={"endpoints": elsewhere})
+    function = far.get(far.root.give())
+    with pytest.raises(AccessDenied, match="refuses to call"):
+        far.get(function())
+
+
 def test_a_function_in_a_group_takes_one_round_trip(calc: tuple[Pair, Parts]) -> None:
     pair, _parts = calc
     root = pair.root
