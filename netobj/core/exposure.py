@@ -175,7 +175,8 @@ def _choice(kind: type[Enum], option: str, value: str) -> Enum:
 
 def _check(exposure: Exposure) -> None:
     """Raises ValueError for what means nothing."""
-    limit, queue, timeout = exposure.limit, exposure.queue, exposure.timeout
+    limit, queue = exposure.limit, exposure.queue
+    timeout: Any = exposure.timeout
     if not (exposure.run is None or isinstance(exposure.run, Run)):
         raise ValueError(f"exposed: run={exposure.run!r} is no netobj.core.exposure.Run")
     if not isinstance(exposure.limit_per, LimitPer):
