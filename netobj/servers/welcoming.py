@@ -29,7 +29,7 @@ _LONGEST_HELLO: Final = 4096
 
 def greet(sock: socket.socket, settings: Config, root: type[Service]) -> Config | None:
     """Say hello for a service of the class *root*; returns *settings* if that was done."""
-    if HIDING:  # whoever is on this machine may see more than others
+    if HIDING and settings.endpoints is None:  # who is on this machine may see more than others
         settings = settings._replace(endpoints=_endpoints(sock))
     hello = greeting(settings, root)
     if len(hello) > _LONGEST_HELLO:  # a new socket may not have that much room

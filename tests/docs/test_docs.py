@@ -28,8 +28,19 @@ PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 TUTORIAL = [f"docs/tutorial/part{number}.rst" for number in range(1, 6)]
 GUIDES = [
     f"docs/{name}.rst"
-    for name in ("asyncio", "streams", "calls", "oneway", "reconnecting")
-    + ("classic", "arrays", "deployment", "security")
+    for name in (
+        "asyncio",
+        "streams",
+        "calls",
+        "functions",
+        "rules",
+        "oneway",
+        "reconnecting",
+        "classic",
+        "arrays",
+        "deployment",
+        "security",
+    )
 ]
 
 NEED_SSHD = ["docs/deployment.rst"]

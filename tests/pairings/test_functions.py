@@ -200,7 +200,7 @@ def test_limits_and_time_limits(calc: tuple[Pair, Parts]) -> None:
     pair, parts = calc
     call = pair.start(pair.root.busy)
     assert parts.began.acquire(timeout=HANG)
-    with pytest.raises(Busy, match="runs 1 calls of calc.busy, which is its limit"):
+    with pytest.raises(Busy, match=r"runs 1 calls of calc\.busy, which is its limit"):
         pair.get(pair.root.busy())
     parts.gate.set()
     assert call.result() == "done"
@@ -220,8 +220,9 @@ def test_a_process_that_crashes_fails_its_call_and_the_next_works(
         pair.get(pair.root.factorial(-1))
 
 
-def test_what_belongs_to_the_peer_does_not_go_to_a_process(calc: tuple[Pair, Parts]) -> None:
-    pair, _parts = calc
+def test_what_belongs_to_the_peer_does_not_go_to_a_process(pairing: Pairing) -> None:
+    config = {"log_exceptions": False}  # a log keeps the frames, and what is in them
+    pair = pairing.join(make(Parts()), config=config)
     with pytest.raises(TypeError, match=r"calc\.factorial runs in another process"):
         pair.get(pair.root.factorial(pair.function(lambda: iter(()))))
 
@@ -246,17 +247,44 @@ def test_other_names_are_refused(calc: tuple[Pair, Parts]) -> None:
         pair.get(pair.root.account.close())
 
 
+def test_what_is_for_this_machine_is_not_there_for_others(pairing: Pairing) -> None:
+    svc = make(Parts())
+    elsewhere = (("10.0.0.1", 1), ("10.0.0.2", 2))
+    near, far = pairing.join(svc), pairing.join(svc, config={"endpoints": elsewhere})
+    assert near.get(near.root.here()) == "here"
+    with pytest.raises(AccessDenied) as refused:
+        far.get(far.root.here())
+    with pytest.raises(AccessDenied) as unknown:
+        far.get(far.root.nowhere())
+    assert str(refused.value) == str(unknown.value).replace("nowhere", "here")
+    assert "here" in near.act("dir", near.root)
+    assert "here" not in far.act("dir", far.root)
+    for pair, seen in ((near, True), (far, False)):
+        handle = pair.root.____handle__
+        assert ("here" in handle.imported.description.methods) is seen
+
+
+def test_who_was_given_what_he_cannot_see_may_not_call_it(pairing: Pairing) -> None:
+    @netobj.exposed(local_only=True)
+    def secret() -> str:
+        return "secret"
+
+    svc = netobj.FunctionService("calc")
+    svc.register(lambda: secret, name="give")
+    elsewhere = (("10.0.0.1", 1), ("10.0.0.2", 2))
+    far = pairing.join(svc, config={"endpoints": elsewhere})
+    function = far.get(far.root.give())
+    with pytest.raises(AccessDenied, match="refuses to call"):
+        far.get(function())
+
+
 def test_a_function_in_a_group_takes_one_round_trip(calc: tuple[Pair, Parts]) -> None:
     pair, _parts = calc
     root = pair.root
-    before = next(_sequence(pair))
-    assert pair.get(root.texts.deep.lower("A")) == "a"
-    assert next(_sequence(pair)) == before + 2  # and one is what this looks with
-
-
-def _sequence(pair: Pair) -> Any:
     sequence = pair.client.connection.session._sequence
-    return iter(lambda: next(sequence), None)
+    before = next(sequence)
+    assert pair.get(root.texts.deep.lower("A")) == "a"
+    assert next(sequence) == before + 2  # its request, and what this looks with
 
 
 def test_what_is_registered_later_is_there_for_new_connections(pairing: Pairing) -> None:
@@ -290,9 +318,11 @@ def test_the_limit_is_exact_under_many_calls(skin: str) -> None:
         return ever
 
     async def go() -> None:
-        async with aio.Server(svc, "127.0.0.1") as server:
-            async with aio.connect("127.0.0.1", server.port) as conn:
-                await asyncio.gather(*(conn.root.work() for _ in range(1000)))
+        async with (
+            aio.Server(svc, "127.0.0.1") as server,
+            aio.connect("127.0.0.1", server.port) as conn,
+        ):
+            await asyncio.gather(*(conn.root.work() for _ in range(1000)))
 
     if skin == "aio":
         asyncio.run(go())
