@@ -142,31 +142,20 @@ class Call:
 
 
 class OutgoingCall:
-    """A request of this side's, while it goes through interceptors. Has the face of a Call."""
+    """A request of this side's, while it goes through interceptors. Has the face of a Call.
 
-    __slots__ = ("connection", "entries", "given", "named", "op", "path", "target", "timeout")
+    ``what`` is what is asked: operation, target, path, arguments, those with names or None.
+    """
+
+    __slots__ = ("connection", "entries", "what")
 
     outgoing = True
     asynchronous = False
     """Whether what comes of it is an :class:`~netobj.AsyncResult`."""
 
-    def __init__(
-        self,
-        connection: Any,
-        op: int,
-        target: Any,
-        path: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any] | None,
-        timeout: float | None = None,
-    ) -> None:
+    def __init__(self, connection: Any, what: tuple[Any, ...]) -> None:
         self.connection = connection
-        self.op = op
-        self.target = target
-        self.path = path
-        self.given = args
-        self.named = kwargs
-        self.timeout = timeout
+        self.what = what
         self.entries: dict[str, Any] | None = None  # of metadata, once somebody has looked
 
     def __repr__(self) -> str:
@@ -175,19 +164,25 @@ class OutgoingCall:
     @property
     def name(self) -> str:
         """What is called, for people."""
-        target = self.target
+        op, target, path, args = self.what[:4]
         known = target is None or type(target) is Handle
-        return _name(self.op, self.path, target_name(target if known else ()), self.given)
+        return _name(op, path, target_name(target if known else ()), args)
+
+    @property
+    def op(self) -> Op:
+        """What is asked for: ``Op.CALL``, ``Op.GET`` ..."""
+        return Op(self.what[0])
 
     @property
     def args(self) -> tuple[Any, ...]:
         """The arguments that have no name; of a special method those that are written."""
-        return self.given[self.op == Op.SPECIAL :]
+        args: tuple[Any, ...] = self.what[3]
+        return args[self.what[0] == Op.SPECIAL :]
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The arguments by name."""
-        return self.named or {}
+        return self.what[4] or {}
 
     @property
     def peer(self) -> Any:
@@ -234,15 +229,11 @@ class OutgoingCall:
 
 
 class SentCall(OutgoingCall):
-    """One for whose answer nobody waits there; *how* is what the front-end goes on by."""
+    """One for whose answer nobody waits there."""
 
-    __slots__ = ("how",)
+    __slots__ = ()
 
     asynchronous = True
-
-    def __init__(self, how: Any, *args: Any) -> None:
-        super().__init__(*args)
-        self.how = how
 
 
 class Scope:

@@ -113,7 +113,7 @@ class InterceptedConnection(Connection):
             await _send_parts(node)
             base, steps, op, args, kwargs = node.____what__
             path = steps[0] if len(steps) == 1 and type(steps[0]) is str else steps or None
-            call = SentCall(node, self, op, _target(base), path, args, kwargs)
+            call = SentCall(self, (op, _target(base), path, args, kwargs, node))
             try:
                 value = await self._asked(call)
             except Stopped as exc:
@@ -136,7 +136,7 @@ class InterceptedConnection(Connection):
 
     async def _ask(self, call: Any) -> Any:
         with call.in_scope():
-            return await _Awaitable(super().answer(call.how))
+            return await _Awaitable(super().answer(call.what[5]))
 
     def request(
         self,
@@ -148,11 +148,11 @@ class InterceptedConnection(Connection):
     ) -> Any:
         if self._asked_here is None:
             return super().request(op, handle, path, args, kwargs)
-        return self._asked_here(OutgoingCall(self, op, handle, path, args, kwargs))
+        return self._asked_here(OutgoingCall(self, (op, handle, path, args, kwargs)))
 
     def _ask_here(self, call: Any) -> Any:
         with call.in_scope():
-            return super().request(call.op, call.target, call.path, call.given, call.named)
+            return super().request(*call.what)
 
 
 def _target(base: Any) -> Any:
@@ -215,7 +215,7 @@ def _served_on_loop(
     around = _on_loop(chain, innermost)
 
     def enter(request: Request) -> object:
-        return Awaited(outcome_of(around(Call(link, request))), finished)
+        return Awaited(outcome_of(around, Call(link, request)), finished)
 
     return enter
 

@@ -8,6 +8,7 @@ ask and answer through the session, which is open to every thread, and have the 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
@@ -16,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Context
-from functools import partial
 from random import random
 from typing import Any, Final
 from weakref import WeakSet
@@ -684,8 +684,8 @@ class Link:
         session.discard_tables().clear()
         if self.service is not None:
             self.dispatcher.run_hook(self.service.on_disconnect)
-        for hook in self.on_finish:
-            self.dispatcher.run_hook(partial(_tell_of_end, hook))
+        if self.on_finish:
+            self.dispatcher.run_hook(_tell_of_end)
         for callback in self._on_close:
             callback(self)
         self._on_close.clear()
@@ -751,5 +751,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _tell_of_end(hook: Callable[..., Any], link: Link) -> Any:
-    return hook(link, link.session.lost)
+async def _tell_of_end(link: Link) -> None:
+    for hook in link.on_finish:
+        try:
+            result = hook(link, link.session.lost)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            link.log.exception("%r raised", hook)

@@ -168,8 +168,8 @@ def run_hook(hook: Callable[..., Any], *args: Any) -> Any:
     result = hook(*args)
     if not hasattr(type(result), "__await__"):
         return result
-    asyncio = sys.modules["asyncio"]  # somebody made a coroutine of it
-    work = asyncio.run_coroutine_threadsafe(_awaited(result), event_loop())
+    loop = event_loop()
+    work = sys.modules["asyncio"].run_coroutine_threadsafe(_awaited(result), loop)
     return None if get_ident() == loop_thread() else work.result()
 
 

@@ -127,12 +127,7 @@ class InterceptedConnection(Connection):
             if batch is None or batch.for_link(self) is None:
                 call = _new(OutgoingCall)  # this way it costs half as much
                 call.connection = self
-                call.op = op
-                call.target = handle
-                call.path = path
-                call.given = args
-                call.named = kwargs
-                call.timeout = timeout
+                call.what = (op, handle, path, args, kwargs, timeout)
                 call.entries = None
                 return around[0](call, around[1])
         return super().request(op, handle, path, args, kwargs, timeout)
@@ -150,7 +145,7 @@ class InterceptedConnection(Connection):
         around = self._sent
         if around is None:
             return super().send_async(op, target, path, args, kwargs, timeout, chain)
-        call = SentCall(chain, self, op, target, path, args, kwargs, timeout)
+        call = SentCall(self, (op, target, path, args, kwargs, timeout, chain))
         found = around[0](call, around[1])
         if isinstance(found, AsyncResult):
             return found
@@ -160,24 +155,14 @@ class InterceptedConnection(Connection):
         return result
 
     def _ask(self, call: Any) -> Any:
-        if call.entries is not None:
-            with call.in_scope():
-                call.entries = None
-                return self._ask(call)
-        return _request(self, call.op, call.target, call.path, call.given, call.named, call.timeout)
+        if call.entries is None:
+            return _request(self, *call.what)
+        with call.in_scope():
+            return _request(self, *call.what)
 
     def _send(self, call: Any) -> AsyncResult:
         with call.in_scope():
-            return Link.send_async(
-                self,
-                call.op,
-                call.target,
-                call.path,
-                call.given,
-                call.named,
-                call.timeout,
-                call.how,
-            )
+            return Link.send_async(self, *call.what)
 
 
 class _WatchedWriter(Writer):
@@ -197,8 +182,6 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
 
     def innermost(call: Call) -> Any:
         request = call.request
-        if scope.get().request is not request:
-            raise wrong_call()
         value = perform(session, request)
         if type(value) in UNFINISHED:
             value = settled(connection, request, value)
@@ -217,7 +200,7 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
         def enter(request: Request) -> object:
             call = Call(connection, request)
             if on_loop is not None and runs_on_loop(session, request):
-                return Awaited(outcome_of(on_loop(call)), finished)
+                return Awaited(outcome_of(on_loop, call), finished)
             return run(call, below=below)
 
         return enter

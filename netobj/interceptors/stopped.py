@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 
@@ -14,10 +14,10 @@ class Stopped(StopAsyncIteration):
         self.original = original
 
 
-async def outcome_of(awaitable: Awaitable[Any]) -> Any:
-    """What *awaitable* comes to, for :func:`finished`."""
+async def outcome_of(function: Callable[[Any], Awaitable[Any]], call: Any) -> Any:
+    """What *function*, with *call*, comes to, for :func:`finished`."""
     try:
-        return await awaitable
+        return await function(call)
     except Stopped as exc:
         return exc
 

@@ -116,6 +116,13 @@ class AsyncServer(Server):
                 raise self._start_failure
         return thread
 
+    def _run(self) -> None:
+        try:
+            super()._run()
+        except BaseException as exc:
+            if exc is not self._start_failure:  # else it is raised where the server was started
+                raise
+
     def _take_listener(self) -> socket.socket | None:
         with self._lock:
             listener = None if self._closed else self.listener

@@ -471,9 +471,13 @@ class Server:
             self.close()
             raise
         self.active = True
-        self._thread = threading.Thread(target=self.start, name="netobj server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="netobj server", daemon=True)
         self._thread.start()
         return self._thread
+
+    def _run(self) -> None:
+        """What the thread does."""
+        self.start()
 
     def __exit__(
         self,
