@@ -141,6 +141,27 @@ class Call:
             raise CallCancelled(f"nobody waits for the answer of {self.name} any more")
 
 
+class LateCall(Call):
+    """A call that a task runs: the thread that has read it keeps its arguments no longer."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, connection: Any, request: Request) -> None:
+        super().__init__(connection, request)
+        self.kept = request.args
+
+    def _arguments(self) -> tuple[Any, ...]:
+        if self.request.deferred:
+            self.kept = complete(self.kept)
+        return self.kept
+
+    def whole(self) -> Request:
+        """The request, with its arguments."""
+        whole = Request.__new__(Request)
+        vars(whole).update(vars(self.request), args=self.kept)
+        return whole
+
+
 class OutgoingCall:
     """A request of this side's, while it goes through interceptors. Has the face of a Call.
 

@@ -203,8 +203,8 @@ def _served_on_loop(
     """*perform* with *chain* around it, on the loop: to be awaited."""
 
     async def innermost(call: Call) -> Any:
-        request = call.request
-        if scope.get().request is not request:
+        request = call.request if type(call) is Call else None
+        if request is None or scope.get().request is not request:
             raise wrong_call()
         try:
             value = perform(request)
@@ -226,8 +226,8 @@ def _served_in_thread(
     """*perform* with *chain* around it, in the thread of the call."""
 
     def innermost(call: Call) -> Any:
-        request = call.request
-        if scope.get().request is not request:
+        request = call.request if type(call) is Call else None
+        if request is None or scope.get().request is not request:
             raise wrong_call()
         value = perform(request)
         if type(value) in UNFINISHED:

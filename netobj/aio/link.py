@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Context
+from functools import partial
 from random import random
 from typing import Any, Final
 from weakref import WeakSet

@@ -23,7 +23,7 @@ from netobj.blocking.safepoint import safe_point
 from netobj.blocking.settling import settled, settled_on_loop
 from netobj.blocking.streams import Stream
 from netobj.blocking.writer import Writer
-from netobj.calls import Call, OutgoingCall, SentCall, scope
+from netobj.calls import Call, LateCall, OutgoingCall, SentCall, scope
 from netobj.core.config import Config
 from netobj.core.events import Request
 from netobj.core.handle import Handle
@@ -181,6 +181,8 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
     session = connection.session
 
     def innermost(call: Call) -> Any:
+        if type(call) is not Call:
+            raise wrong_call()
         request = call.request
         value = perform(session, request)
         if type(value) in UNFINISHED:
@@ -198,10 +200,9 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
 
         @safe_point
         def enter(request: Request) -> object:
-            call = Call(connection, request)
             if on_loop is not None and runs_on_loop(session, request):
-                return Awaited(outcome_of(on_loop, call), finished)
-            return run(call, below=below)
+                return Awaited(outcome_of(on_loop, LateCall(connection, request)), finished)
+            return run(Call(connection, request), below=below)
 
         return enter
 
@@ -244,12 +245,11 @@ def _all_on_loop(connection: Connection, chain: tuple[Hook, ...]) -> Next:
     """*chain* around ``perform`` on the event loop, where nobody's thread waits."""
     session = connection.session
 
-    async def innermost(call: Call) -> Any:
-        request = call.request
-        if scope.get().request is not request:
+    async def innermost(call: LateCall) -> Any:
+        if type(call) is not LateCall or scope.get().request is not call.request:
             raise wrong_call()
         try:
-            return await settled_on_loop(perform(session, request))
+            return await settled_on_loop(perform(session, call.whole()))
         except StopIteration as exc:
             raise Stopped(exc) from exc
 
