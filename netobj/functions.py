@@ -121,6 +121,7 @@ class FunctionService(Service):
             raise TypeError(f"register() takes what can be called, not {describe(function)}")
         if _yields(function):
             options = {"stream": True, **options}
+        options = dict(options)
         check_types = options.pop("check_types", False)
         exposure = exposure_from(None, options)._replace(name=None)
         check_kind(function, exposure)

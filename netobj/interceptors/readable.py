@@ -35,9 +35,18 @@ def readable(body: bytes, width: int = 200, values: bool = True) -> str:
         line = _Message(body, values).line()
     except Exception as exc:  # what a peer sends may be anything
         line = f"unreadable ({type(exc).__name__})"
-    if not line.isprintable():
-        line = line.encode("unicode_escape", "backslashreplace").decode("ascii")
-    return line if len(line) <= width else f"{line[:width]}..."
+    return one_line(line, width)
+
+
+def one_line(text: str, width: int) -> str:
+    """*text*, escaped if something in it is not printable, and cut.
+
+    >>> one_line("bye" + chr(10) + "bye", 5)
+    'bye\\\\n...'
+    """
+    if not text.isprintable():
+        text = text.encode("unicode_escape", "backslashreplace").decode("ascii")
+    return text if len(text) <= width else f"{text[:width]}..."
 
 
 class _Message:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from netobj.core.consts import HEADER_SIZE, PREAMBLE
 from netobj.interceptors.interceptor import Direction, Interceptor
-from netobj.interceptors.readable import readable
+from netobj.interceptors.readable import one_line, readable
+from netobj.sockets import address_text
 
 
 class Trace(Interceptor):
-    """Writes a line for each message, ``<-`` what comes and ``->`` what goes.
+    """Writes a line for each message, ``<-`` what comes and ``->`` what goes, and one at the end.
 
     *to* is a file for text (by default ``sys.stderr``), or a logger (at the level DEBUG). A line is
     cut to *width* characters. *values* false hides what is in the arguments and results, of
@@ -29,24 +30,34 @@ class Trace(Interceptor):
 
     def on_message(self, frame: bytes, direction: Direction) -> None:
         """Write the line of *frame*."""
+        if self._is_wanted():
+            body = frame.removeprefix(PREAMBLE)[HEADER_SIZE:]
+            arrow = "<-" if direction is Direction.IN else "->"
+            text = readable(body, self._width, self._values)
+            self._write(f"{arrow} {len(frame)} bytes: {text}")
+
+    def on_close(self, conn: Any, reason: str) -> None:
+        """Write that *conn* has ended, and why."""
+        if self._is_wanted():
+            ends = conn.config.endpoints  # a socket that is closed no longer knows
+            peer = address_text(ends[1]) if ends else conn.peer_name
+            self._write(f"-- {peer}: {one_line(reason, self._width)}")
+
+    def _is_wanted(self) -> bool:
+        to = self._to
+        return not isinstance(to, logging.Logger) or to.isEnabledFor(logging.DEBUG)
+
+    def _write(self, line: str) -> None:
         to = self._to
         if isinstance(to, logging.Logger):
-            if to.isEnabledFor(logging.DEBUG):
-                to.debug("%s", self._line(frame, direction))
-        else:
-            self._write(to or sys.stderr, f"{self._line(frame, direction)}\n")
-
-    def _write(self, to: TextIO, line: str) -> None:
+            to.debug("%s", line)
+            return
+        file = to or sys.stderr
         try:
             try:
-                to.write(line)  # at once: others may write there, too
+                file.write(f"{line}\n")  # at once: others may write there, too
             except UnicodeEncodeError:
-                to.write(line.encode("ascii", "backslashreplace").decode("ascii"))
-            to.flush()
+                file.write(f"{line.encode('ascii', 'backslashreplace').decode('ascii')}\n")
+            file.flush()
         except (OSError, ValueError):  # a file that is closed is not worth the connection
             pass
-
-    def _line(self, frame: bytes, direction: Direction) -> str:
-        body = frame.removeprefix(PREAMBLE)[HEADER_SIZE:]
-        arrow = "<-" if direction is Direction.IN else "->"
-        return f"{arrow} {len(frame)} bytes: {readable(body, self._width, self._values)}"

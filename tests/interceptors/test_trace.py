@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,6 +38,13 @@ def test_a_line_each_way() -> None:
     assert to.getvalue() == "<- 7 bytes: PING 5\n-> 7 bytes: PING 5\n"
 
 
+def test_the_end_is_told() -> None:
+    to = io.StringIO()
+    conn = SimpleNamespace(config=SimpleNamespace(endpoints=(None, ("10.0.0.1", 80))))
+    Trace(to).on_close(conn, "it said\n-> 7 bytes: PING 5")
+    assert to.getvalue() == "-- 10.0.0.1:80: it said\\n-> 7 bytes: PING 5\n"
+
+
 def test_stderr_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     Trace().on_message(PING, Direction.IN)
     assert capsys.readouterr().err == "<- 7 bytes: PING 5\n"
@@ -64,7 +72,7 @@ def test_a_file_that_cannot_be_written_is_not_worth_the_connection() -> None:
 def told(to: io.StringIO) -> list[str]:
     """The lines without the sizes and the numbers of requests."""
     lines = to.getvalue().splitlines()
-    return [f"{line[:2]} {line.split(': ', 1)[1]}" for line in lines]
+    return [f"{line[:2]} {line.split(': ', 1)[1]}" for line in lines if line[:2] != "--"]
 
 
 def without_number(line: str) -> str:
@@ -98,7 +106,7 @@ def test_on_each_server(kind: str) -> None:
     with serving(kind, Bank, [Trace(to)], authenticator=token) as address:
         with netobj.connect(*address, authenticator=token) as conn:
             talk(conn)
-        wait_until(lambda: "GOODBYE" in to.getvalue())
+        wait_until(lambda: "\n-- 127.0.0.1:" in to.getvalue())
     lines = told(to)
     check_conversation(lines, "<-", "->")
     assert "login" not in to.getvalue()
