@@ -2,8 +2,8 @@
 
 Each service and each group in it has a class of its own, which is made with it. What is registered
 lies in there as a static method with a mark, so that to the access policy, to descriptions, ``dir``
-and ``help`` it is a method like any other. The user's own function is not touched: what is marked is
-a copy of it, which shares its code, or a function that calls it.
+and ``help`` it is a method like any other. The user's own function is not touched: what is marked
+is a copy of it, which shares its code, or a function that calls it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from netobj.core.exposure import (
     DEFAULT_PREFIX,
     MARK,
-    MOUNTED,
+    ORIGINAL,
     Exposure,
     Mounted,
     check_kind,
@@ -29,7 +29,6 @@ from netobj.core.exposure import (
 from netobj.core.lookup import MISSING, class_dict, describe, find
 from netobj.core.outcomes import CO_GENERATOR, is_async
 from netobj.core.service import Service
-from netobj.process_pool import ORIGINAL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -113,18 +112,18 @@ class FunctionService(Service):
         be called.
         """
         if function is None:
-            return lambda function: self.register(function, group=group, doc=doc, **options)
+            return lambda function: self._register(function, group, doc, options)
+        return self._register(function, group, doc, options)
+
+    def _register(self, function: Any, group: str | None, doc: str | None, options: Any) -> Any:
         if not callable(function):
             raise TypeError(f"register() takes what can be called, not {describe(function)}")
-        name = options.pop("name", None)
-        if name is None:
-            name = _name_of(function)
-        check_name(name)
         if _yields(function):
-            options.setdefault("stream", True)
-        exposure = exposure_from(None, options)
+            options = {"stream": True, **options}
+        exposure = exposure_from(None, options)._replace(name=None)
         check_kind(function, exposure)
-        method = _marked(function, name, doc, exposure._replace(name=None))
+        name = options.get("name") or _name_of(function)
+        method = _marked(function, name, doc, exposure)
         with self._lock:
             owner = _group(type(self), group)
             method.__qualname__ = f"{owner.__qualname__}.{name}"
@@ -172,8 +171,6 @@ def _put(tp: type, name: str, attribute: Any) -> None:
         raise ValueError(f"{tp.__qualname__}.{name} is registered already")
     if find(tp, name) is not MISSING:
         raise ValueError(f"{name!r} is a name of every service's own: give another with name=...")
-    if type(attribute) is Mounted:
-        MOUNTED.append(attribute)
     setattr(tp, name, attribute)
 
 

@@ -1,8 +1,8 @@
 """Keeping the rules of a call on an event loop, and what holds a slot for longer than the call.
 
 Both skins use it: an ``async def`` waits for its slot, and is cancelled at its time limit, on the
-loop on which it runs. What streams, converses or is awaited later takes the lease of its call along,
-and ends it when it has ended itself.
+loop on which it runs. What streams, converses or is awaited later takes the lease of its call
+along, and ends it when it has ended itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from netobj.core.outcomes import Awaited, Opened, Ruled, Streamed, close_unawaited
-from netobj.gates import Entrance, Lease, Place
 from netobj.errors import AsyncResultTimeout
+from netobj.gates import Entrance, Lease, Place
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future

@@ -28,8 +28,8 @@ from netobj.aio.workers import Workers
 from netobj.calls import SHALLOW, Scope, check_crowd, check_depth, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
-from netobj.core.flow import Flow
 from netobj.core.exposure import Run
+from netobj.core.flow import Flow
 from netobj.core.handlers import declared_run, is_concurrent, perform, runs_on_loop
 from netobj.core.numbers import numbers
 from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited

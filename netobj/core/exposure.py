@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MARK: Final = "__netobj_exposed__"
+ORIGINAL: Final = "__netobj_original__"
+"""In a function that stands for another one: that one, which can be found by its name."""
 DEFAULT_PREFIX: Final = "exposed_"
 
 _MAX_LAYERS: Final = 16  # of decorators around one function
@@ -105,7 +107,8 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     only for connections whose ``exposed_prefix`` is ``"rpc_"``. By name it takes:
 
     - *by_value*: its results travel as copies.
-    - *arguments_by_value*: containers of the peer's are copied before the call, one round trip each.
+    - *arguments_by_value*: containers of the peer's are copied before the call, each in one round
+      trip.
     - *concurrent*: asynchronous calls of it may overlap.
     - *stream*: it returns an iterator (or is a generator, plain or asynchronous), whose items are
       sent ahead of the consumer, as many as the consumer's pace allows.
@@ -114,8 +117,8 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
       their order, and the next raises :class:`netobj.Busy`. *limit_per* says whose calls count
       together: ``"function"`` (all), ``"connection"`` or ``"address"``.
     - *timeout*: seconds that a call may run; then its caller gets a ``TimeoutError``.
-    - *run*: where it runs: ``"inline"`` (in the thread or on the loop that serves), ``"thread"`` (in
-      a worker), ``"process"`` (in a worker process) or ``"loop"`` (on an event loop).
+    - *run*: where it runs: ``"inline"`` (in the thread or on the loop that serves), ``"thread"``
+      (in a worker), ``"process"`` (in a worker process) or ``"loop"`` (on an event loop).
     - *local_only*: only peers on this machine see it.
     - *slow*: the same as ``run="thread"``.
 
@@ -195,7 +198,7 @@ def _check(exposure: Exposure) -> None:
 
 def check_name(name: str) -> None:
     """Raises ValueError for what cannot be a peer's name of anything."""
-    if not (type(name) is str and name.isidentifier()) or name[:2] == name[-2:] == "__":
+    if not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
         raise ValueError(f"exposed: name={name!r} is no name of an attribute")
 
 
@@ -276,9 +279,11 @@ class Mounted(property):
         setattr(get, MARK, exposure)
         super().__init__(get)
         self.what = what
+        if not MOUNTED:
+            MOUNTED.append(True)
 
 
-MOUNTED: Final[list[Mounted]] = []
+MOUNTED: Final[list[bool]] = []
 """Empty until anything was mounted: most programs never look for it."""
 
 
@@ -375,6 +380,7 @@ def service(cls: _C) -> _C:
         if not name.startswith(prefix):  # else it is an alias already, perhaps an inherited one
             if isinstance(attribute, type) and attribute is not cls:
                 service(attribute)
-            if prefix + name not in class_dict(cls):
-                setattr(cls, prefix + name, attribute)
+            alias = prefix + (exposure.name or name)
+            if alias not in class_dict(cls):
+                setattr(cls, alias, attribute)
     return cls

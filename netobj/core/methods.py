@@ -178,7 +178,7 @@ class Nested(BoundMethod):
         _set_slot(self, "____name__", path)
 
     @property
-    def ____target__(self) -> Any:  # type: ignore[override]
+    def ____target__(self) -> Any:
         """A reference to it, for those who need more than to call it: one round trip."""
         return self.____handle__.link.request(_GET, self.____handle__, self.____name__, ())
 

@@ -336,24 +336,30 @@ class Rules:
 
         Raises, as for a name that is not there, where a mark hides it.
         """
-        holder = self._attributes(obj, facts)
-        for real, attribute in holder.items():
-            if self._renames(exposure_of(attribute), name):
-                return real
         hidden, seen = False, None
         for real in (name, self._prefix + name, name.removeprefix(self._prefix)):
-            attribute = holder.get(real, MISSING)
+            attribute = self._lying(obj, facts, real)
             if attribute is MISSING:
                 continue
             if self._hides(real, exposure_of(attribute)):
                 hidden = True
             elif seen is None and (self._is_open(real, facts) or self._counts(real, attribute)):
                 seen = real
+        if seen is None:
+            for real, attribute in self._attributes(obj, facts).items():
+                if self._renames(exposure_of(attribute), name):
+                    return real
         if hidden and seen is None:
             if self._is_open(name, facts):  # then it is the interpreter that misses it
                 raise AttributeError(f"{type_name(type(obj))!r} object has no attribute {name!r}")
             raise self._refusal(obj, name, access)
         return seen if hidden else None
+
+    def _lying(self, obj: Any, facts: TypeFacts, name: str) -> Any:
+        """What lies under *name* there, see :meth:`_attributes`."""
+        if facts.is_module:
+            return (instance_dict(obj) or {}).get(name, MISSING)
+        return find(obj if facts.is_class else type(obj), name)
 
     def _attributes(self, obj: Any, facts: TypeFacts) -> Mapping[str, Any]:
         """What lies in the class of *obj*, or in the class or module that it is."""
@@ -492,7 +498,7 @@ def is_local(endpoints: Any) -> bool:
     if isinstance(own, str | bytes) or isinstance(peer, str | bytes):  # paths
         return True
     host = peer[0] if isinstance(peer, tuple) and peer else None
-    return isinstance(host, str) and host.startswith(("127.", "::ffff:127.")) or host == "::1"
+    return (isinstance(host, str) and host.startswith(("127.", "::ffff:127."))) or host == "::1"
 
 
 def class_attributes(tp: type) -> dict[str, Any]:
