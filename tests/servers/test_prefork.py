@@ -710,7 +710,7 @@ def test_no_process_is_left_when_one_is_killed(kind: Any, whom: str, tmp_path: P
         begun(path, 1)
         stat = Path(f"/proc/{worker}/stat").read_text()
         master = int(stat.rpartition(")")[2].split()[1])
-        assert len(members(process.pid)) == 4
+        wait_until(lambda: len(members(process.pid)) == 4)
         os.kill(process.pid if whom == "the program" else master, signal.SIGKILL)
         conn.wait_closed()
         process.communicate(timeout=HANG)

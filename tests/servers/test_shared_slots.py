@@ -12,7 +12,10 @@ import pytest
 
 from patience import HANG, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no fork"),
+    pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
+]
 
 if sys.platform != "win32":
     import fcntl
