@@ -12,7 +12,7 @@ from plumbum import cli
 
 from netobj.auth import TokenAuthenticator, client_context
 from netobj.blocking.streams import SocketStream
-from netobj.cli.address import TcpAddress, parse_address, read_token
+from netobj.cli.address import TcpAddress, parse_address, psk_of, read_token
 from netobj.cli.console import Link, RemoteHalf, Shell
 from netobj.cli.embedded import EmbeddedServer
 from netobj.cli.sharing import LocalBox, LocalInterpreter
@@ -63,6 +63,14 @@ class ShellCommand(cli.Application):
         group="Security",
         help="log in with the token in the first line of FILE",
     )
+    psk_file = cli.SwitchAttr(
+        "--psk-file",
+        str,
+        argname="FILE",
+        excludes=["--ssl-cafile", "--ssl-keyfile"],
+        group="Security",
+        help="encrypt with the key in FILE, which nobody else may read",
+    )
     share_local = cli.Flag(
         "--share-local",
         help="let the server use all of the local interpreter, as 'local'; its own server always "
@@ -78,7 +86,7 @@ class ShellCommand(cli.Application):
                 shell = Shell(lambda link: _remote_half(conn, link, share), terminal)
                 stack.callback(shell.close)
                 return self._run(shell, terminal)
-        except (OSError, ValueError, NetobjError, _Unavailable) as exc:
+        except (OSError, ValueError, ImportError, NetobjError, _Unavailable) as exc:
             terminal.error(f"{self.PROGNAME}: {exc}\n")
             return 1
 
@@ -90,7 +98,8 @@ class ShellCommand(cli.Application):
             context = client_context(self.ssl_cafile, certfile, self.ssl_keyfile)
         if token is not None:
             login = TokenAuthenticator(read_token(token))
-        return {"ssl_context": context, "authenticator": login}
+        psk = psk_of(cast("str | None", self.psk_file))
+        return {"ssl_context": context, "authenticator": login, "psk": psk}
 
     def _run(self, shell: Shell, terminal: Terminal) -> int:
         code, script = cast("str | None", self.code), cast("str | None", self.script)
