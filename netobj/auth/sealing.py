@@ -181,22 +181,19 @@ class Opener(_Half):
     What is wrong with one is a ProtocolError, and so is all that comes after it.
     """
 
-    __slots__ = ("_buffer", "_filled", "_length", "_wrong")
+    __slots__ = ("_buffer", "_length", "_wrong", "amid")
 
     def __init__(self, secret: bytes) -> None:
         super().__init__(secret)
         self._buffer = bytearray()  # the record that has begun, and a little room for the next
-        self._filled = 0
+        self.amid = 0  # bytes of a record that has begun, and not ended
         self._length = b""  # of the record that has begun, once that is known
         self._wrong = False
 
-    @property
-    def amid(self) -> bool:
-        """A record has begun, and not ended."""
-        return self._filled > 0
-
     def open(self, data: Data) -> list[bytes]:
         """What is in the records that *data* ends or contains; nothing of *data* is kept."""
+        if not self.amid and type(data) is bytes and self._is_one(data):
+            return [self._decrypt(data[_HEADER:], data[: _LENGTH.size])]  # as most often
         opened: list[bytes] = []
         view = memoryview(data)
         while (space := self.space()) is not None and len(view):
@@ -206,14 +203,22 @@ class Opener(_Half):
             view = view[count:]
         return opened + self._open(view, False) if len(view) else opened
 
+    def _is_one(self, data: bytes) -> bool:
+        """Whether *data* is one whole record, whose length is right then."""
+        size = len(data) - _HEADER - TAG
+        if not 0 < size <= RECORD or self._wrong or _LENGTH.unpack_from(data)[0] != size:
+            return False
+        self._decrypt(data[_LENGTH.size : _HEADER], data[: _LENGTH.size])
+        return True
+
     def space(self) -> memoryview | None:
         """Where more of the record that has begun is to be put; None if none has."""
-        return memoryview(self._buffer)[self._filled :] if self._filled else None
+        return memoryview(self._buffer)[self.amid :] if self.amid else None
 
     def filled(self, count: int) -> list[bytes]:
         """As :meth:`open`, of *count* bytes that were put into :meth:`space`."""
-        count += self._filled
-        self._filled = 0
+        count += self.amid
+        self.amid = 0
         return self._open(memoryview(self._buffer)[:count], True)
 
     def _open(self, view: memoryview, ours: bool) -> list[bytes]:
@@ -233,7 +238,7 @@ class Opener(_Half):
             if len(self._buffer) < size + _HEADER:
                 self._buffer = bytearray(size + _HEADER)
             self._buffer[:have] = begun
-        self._filled = have
+        self.amid = have
         return opened
 
     def _size(self, view: memoryview) -> int:
@@ -249,7 +254,7 @@ class Opener(_Half):
             raise ProtocolError(f"a record of {size} bytes was announced; it has 1 to {RECORD}")
         return int(_HEADER + size + TAG)
 
-    def _decrypt(self, data: memoryview, length: bytes) -> bytes:
+    def _decrypt(self, data: Data, length: bytes) -> bytes:
         try:
             return self._cipher.decrypt(self._nonce(), data, length)
         except InvalidTag:

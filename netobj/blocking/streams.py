@@ -315,47 +315,50 @@ class SealedStream(Stream):
         self._lock = threading.Lock()
 
     def recv(self) -> Arrived:
-        while (data := self._next()) is None:
-            self._plain.room = self._opener.space()
-            if not self._open(self._plain.recv()):
-                return self._end()
+        data = self._next() if self._opened else None
+        while data is None:
+            self._prepare()
+            data = self._decrypted(self._plain.recv())
         return data
 
     def recv_now(self) -> Arrived | None:
-        while (data := self._next()) is None:
-            self._plain.room = self._opener.space()
+        data = self._next() if self._opened else None
+        while data is None:
+            self._prepare()
             arrived = self._plain.recv_now()
             if arrived is None:
                 return None
-            if not self._open(arrived):
-                return self._end()
+            data = self._decrypted(arrived)
         return data
 
-    def _end(self) -> Arrived:
-        return b"" if self.room is None else 0
+    def _prepare(self) -> None:
+        """What is received next goes where the rest of a record is to be."""
+        if self._opener.amid:
+            self._plain.room = self._opener.space()
+        elif self._plain.room is not None:
+            self._plain.room = None
 
-    def _open(self, arrived: Arrived) -> bool:
-        """Decrypt; False at the end."""
+    def _decrypted(self, arrived: Arrived) -> Arrived | None:
+        """What is in the records that have come, None if none has come completely."""
         if not arrived:
             if self._opener.amid:
                 raise ConnectionResetError(CUT)
-            return False
+            return b"" if self.room is None else 0
+        opener = self._opener
         try:
-            if isinstance(arrived, int):
-                self._opened.extend(self._opener.filled(arrived))
-            else:
-                self._opened.extend(self._opener.open(arrived))
+            opened = opener.open(arrived) if type(arrived) is bytes else opener.filled(arrived)
         except ProtocolError as exc:
             raise BrokenSeal(str(exc)) from None
-        return True
-
-    def _next(self) -> Arrived | None:
-        opened = self._opened
         if not opened:
             return None
+        if self.room is not None:
+            self._opened.extend(opened)
+            return self._next()
+        return opened[0] if len(opened) == 1 else b"".join(opened)
+
+    def _next(self) -> Arrived:
+        opened = self._opened
         if self.room is None:
-            if len(opened) == 1:
-                return bytes(opened.popleft())
             return b"".join([opened.popleft() for _ in range(len(opened))])
         data = opened.popleft()
         count = min(len(data), len(self.room))
@@ -367,30 +370,47 @@ class SealedStream(Stream):
     def pending(self) -> bool:
         return bool(self._opened) or self._plain.pending()
 
+    def send(self, data: Wire) -> int:
+        if len(data) > _TOGETHER:
+            return self.send_now((data,))
+        with self._lock:
+            if self._rest:
+                return self._send((data,))
+            record = b"".join(self._sealer.seal(data))
+            count = self._plain.send(record)
+            if count == len(record):
+                return len(data)
+            self._rest.append(memoryview(record)[count:])
+            self._ahead = len(data)
+            return 0
+
     def send_now(self, parts: Sequence[Wire]) -> int:
         """As every stream's. A record that does not leave completely is not counted as written;
         its bytes must come first the next time, as they are the first that were not."""
         with self._lock:
-            sent = 0
-            if self._rest:
-                if not self._push():
-                    return 0
-                sent = self._ahead
-            for piece in in_records(parts, sent):
-                self._rest.extend(self._sealer.seal(piece))
-                self._ahead = len(piece)
-                if not self._push():
-                    return sent
-                sent += self._ahead
-            return sent
+            return self._send(parts)
+
+    def _send(self, parts: Sequence[Wire]) -> int:
+        sent = 0
+        if self._rest:
+            if not self._push():
+                return 0
+            sent = self._ahead
+        for piece in in_records(parts, sent):
+            self._rest.extend(self._sealer.seal(piece))
+            self._ahead = len(piece)
+            if not self._push():
+                break
+            sent += self._ahead
+        return sent
 
     def _push(self) -> bool:
         """Send more of the record that is on its way; True once it has left."""
         rest = self._rest
+        if len(rest) > 1 and len(rest[1]) < _TOGETHER:
+            rest[:] = [b"".join(rest)]
         while rest:
-            if len(rest) > 1 and len(rest[1]) < _TOGETHER:
-                rest[:] = [b"".join(rest)]
-            count = self._plain.send_now(rest) if len(rest) > 1 else self._plain.send(rest[0])
+            count = self._plain.send_now(rest)
             if not count:
                 return False
             while rest and count >= len(rest[0]):

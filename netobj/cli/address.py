@@ -1,5 +1,5 @@
 """Addresses as they are typed: ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT``, ``unix:PATH``, URLs; and
-the tokens that go with them."""
+the tokens and keys that go with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from netobj.auth import receive_token
+from netobj.auth import PreSharedKey, read_key, receive_token
 from netobj.urls import PORT, TLS_PORT
 
 DEFAULT_PORT = PORT
@@ -58,3 +58,11 @@ def read_token(path: str) -> str:
         return receive_token(sys.stdin.buffer)
     with open(path, "rb") as file:
         return receive_token(file)
+
+
+def psk_of(path: str | None) -> PreSharedKey | None:
+    """The pre-shared key in the file *path*, if there is one.
+
+    Raises as :func:`netobj.auth.read_key` and :class:`netobj.auth.PreSharedKey` do.
+    """
+    return None if path is None else PreSharedKey(read_key(path))

@@ -8,7 +8,7 @@ from typing import Any, cast
 from plumbum import cli
 
 from netobj.auth import TokenAuthenticator, server_context
-from netobj.cli.address import DEFAULT_PORT, DEFAULT_TLS_PORT, read_token
+from netobj.cli.address import DEFAULT_PORT, DEFAULT_TLS_PORT, psk_of, read_token
 from netobj.cli.shell import ShellCommand
 from netobj.cli.token import read_token as read_registry_token
 from netobj.core.consts import VERSION
@@ -39,7 +39,7 @@ class NetobjClassic(cli.Application):
     """Serves this Python interpreter: whoever connects can do all that it can.
 
     The default address is reachable from this machine only. For others, ask who connects: with
-    certificates (--ssl-cafile) or a token (--token-file).
+    certificates (--ssl-cafile), a token (--token-file) or a key (--psk-file).
     """
 
     PROGNAME = "netobj_classic"
@@ -89,6 +89,14 @@ class NetobjClassic(cli.Application):
         group="Security",
         help="let in who knows the token in the first line of FILE only; -: of the standard input",
     )
+    psk_file = cli.SwitchAttr(
+        "--psk-file",
+        str,
+        argname="FILE",
+        excludes=["--ssl-keyfile"],
+        group="Security",
+        help="encrypt with the key in FILE, which nobody else may read, and let in who has it only",
+    )
     insecure = cli.Flag(
         "--insecure",
         group="Security",
@@ -126,7 +134,7 @@ class NetobjClassic(cli.Application):
             self._serve(registrar)
         except KeyboardInterrupt:
             return 0
-        except (OSError, ValueError, NetobjError) as exc:
+        except (OSError, ValueError, ImportError, NetobjError) as exc:
             print(f"{self.PROGNAME}: {exc}", file=sys.stderr)
             return 1
         return 0
@@ -172,7 +180,12 @@ class NetobjClassic(cli.Application):
             context = server_context(certfile, self.ssl_keyfile, self.ssl_cafile)
         if token is not None:
             asks = TokenAuthenticator(read_token(token))
-        return {"ssl_context": context, "authenticator": asks, "insecure": self.insecure}
+        return {
+            "ssl_context": context,
+            "authenticator": asks,
+            "insecure": self.insecure,
+            "psk": psk_of(cast("str | None", self.psk_file)),
+        }
 
 
 NetobjClassic.subcommand("shell", ShellCommand)

@@ -7,7 +7,7 @@ from typing import Any, cast
 from plumbum import cli
 
 from netobj.auth import TokenAuthenticator, client_context
-from netobj.cli.address import TcpAddress, parse_address, read_token
+from netobj.cli.address import TcpAddress, parse_address, psk_of, read_token
 from netobj.core.service import VoidService
 from netobj.factory import connect, connect_url, unix_connect
 
@@ -42,6 +42,14 @@ class Security(cli.Application):
         group="Security",
         help="log in with the token in the first line of FILE; -: of the standard input",
     )
+    psk_file = cli.SwitchAttr(
+        "--psk-file",
+        str,
+        argname="FILE",
+        excludes=["--ssl-cafile", "--ssl-keyfile"],
+        group="Security",
+        help="encrypt with the key in FILE, which nobody else may read",
+    )
 
     def security(self) -> dict[str, Any]:
         """What connecting is told. Raises OSError, ValueError, NetobjError."""
@@ -51,7 +59,8 @@ class Security(cli.Application):
             context = client_context(self.ssl_cafile, certfile, self.ssl_keyfile)
         if token is not None:
             login = TokenAuthenticator(read_token(token))
-        return {"ssl_context": context, "authenticator": login}
+        psk = psk_of(cast("str | None", self.psk_file))
+        return {"ssl_context": context, "authenticator": login, "psk": psk}
 
 
 def connected(address: str, security: dict[str, Any], service: Any = VoidService) -> Any:

@@ -50,7 +50,7 @@ class ShellCommand(Security):
                 shell = Shell(lambda link: _remote_half(conn, link, share), terminal)
                 stack.callback(shell.close)
                 return self._run(shell, terminal)
-        except (OSError, ValueError, NetobjError, _Unavailable) as exc:
+        except (OSError, ValueError, ImportError, NetobjError, _Unavailable) as exc:
             terminal.error(f"{self.PROGNAME}: {exc}\n")
             return 1
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,10 +269,14 @@ def test_a_flipped_bit(at: int, bit: int) -> None:
 def test_left_out_repeated_or_out_of_order(order: tuple[int, ...]) -> None:
     said = records(3)
     opener = Opener(SECRET)
-    opened = []
-    with pytest.raises(ProtocolError, match="repeated, left out or put in another place"):
+    opened: list[bytes] = []
+
+    def hear() -> None:
         for number in order:
-            opened += opener.open(said[number])
+            opened.extend(opener.open(said[number]))
+
+    with pytest.raises(ProtocolError, match="repeated, left out or put in another place"):
+        hear()
     assert opened == [b"message %d" % number for number in range(len(opened))]
 
 
@@ -308,7 +314,7 @@ def test_new_keys_long_before_the_bounds(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_bounds_are_far_away() -> None:
-    """NIST SP 800-38D and RFC 8446 5.5: blocks under one key, against 2**64 and 2**34.5 records'."""
+    """Those of NIST SP 800-38D, and of RFC 8446 (5.5): what one key encrypts at most."""
     blocks = sealing.RENEW_AFTER * (RECORD // 16 + 4)
     assert blocks < 2**33
     assert 2 * sealing.RENEW_AFTER < 2**32
@@ -318,3 +324,13 @@ def test_private_keys_are_new() -> None:
     one, other = Handshake(KEY, True), Handshake(KEY, True)
     assert isinstance(one._private, X25519PrivateKey)
     assert one._private.private_bytes_raw() != other._private.private_bytes_raw()
+
+
+def test_the_tables_say_the_sizes() -> None:
+    page = Path(__file__).parents[2] / "docs" / "protocol.rst"
+    for text in (sealing.__doc__ or "", page.read_text(encoding="utf-8")):
+        begin = text.index("hello")
+        assert "netobj psk 1\\r\\n" in text
+        assert len(PSK_PREAMBLE) == 14
+        sizes = set(re.findall(r"\((\d+)\)", text[begin : text.index("HKDF")]))
+        assert {"1", "32", "4", "16"} <= sizes

@@ -13,7 +13,14 @@ import pytest
 
 import netobj
 from certificates import Certificates
-from netobj.auth import TokenAuthenticator, new_token, send_token
+from netobj.auth import (
+    PreSharedKey,
+    TokenAuthenticator,
+    new_key,
+    new_token,
+    read_key,
+    send_token,
+)
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct-horse-battery-staple"
@@ -106,6 +113,44 @@ def test_token_file(token_file: str, way: str) -> None:
         assert "lets in only who logs in" in done.stderr
 
 
+@pytest.fixture
+def psk_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    path.write_text(new_key().hex() + "\n")
+    return path
+
+
+def test_psk_file(psk_file: Path) -> None:
+    with serving("--psk-file", str(psk_file), "--host", "0.0.0.0") as port:
+        psk = PreSharedKey(read_key(psk_file))
+        with netobj.classic.connect("localhost", port, psk=psk) as conn:
+            assert conn.eval("6 * 7") == 42
+        for address in (f"localhost:{port}", f"netobj://localhost:{port}"):
+            done = run("shell", address, "--psk-file", str(psk_file), "-c", "print(1)")
+            assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+        done = run("shell", f"localhost:{port}", "-c", "print(1)")
+        assert done.returncode == 1
+        assert "pre-shared key: give psk=" in done.stderr
+
+
+def test_a_psk_file_that_will_not_do(psk_file: Path, certificates: Certificates) -> None:
+    psk_file.chmod(0o644)
+    for args in (("--port", "0"), ("shell", "localhost:1")):
+        done = run(*args, "--psk-file", str(psk_file))
+        assert done.returncode == 1
+        assert "others may know the key" in done.stderr
+        done = run(*args, "--psk-file", "/no/such/file")
+        assert done.returncode == 1
+        assert "/no/such/file" in done.stderr
+    files = certificates.localhost
+    tls = ("--ssl-keyfile", files.keyfile, "--ssl-certfile", files.certfile)
+    for args in (("--port", "0"), ("shell", "localhost:1")):
+        done = run(*args, "--psk-file", str(psk_file), *tls)
+        assert done.returncode == 2
+        assert "--psk-file" in done.stdout + done.stderr
+
+
 @contextmanager
 def oneshot(token: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A child that serves once, to who knows *token*; and where it listens."""
@@ -177,7 +222,8 @@ def test_switches_that_go_together(switch: str, certificates: Certificates) -> N
 
 
 @pytest.mark.parametrize(
-    "switch", ["--ssl-keyfile", "--ssl-certfile", "--ssl-cafile", "--token-file", "--insecure"]
+    "switch",
+    ["--ssl-keyfile", "--ssl-certfile", "--ssl-cafile", "--token-file", "--psk-file", "--insecure"],
 )
 def test_help_names_every_switch(switch: str) -> None:
     assert switch in run("--help").stdout

@@ -40,6 +40,7 @@ GUIDES = [
         "arrays",
         "deployment",
         "security",
+        "psk",
     )
 ]
 

@@ -36,6 +36,11 @@ LIVELY = {"heartbeat_interval": 0.05, "heartbeat_timeout": HANG}
 """Silence is soon broken, so that what was left out or put off is missed."""
 
 
+FIRST_CALL = 3
+"""The number of the record that has the first call, or its answer, behind hello, confirm and
+netobj's own hello. (A heartbeat may be there first.)"""
+
+
 class Notes(netobj.Service):
     """Writes down what was asked for, where another process sees it, too."""
 
@@ -54,10 +59,8 @@ class Notes(netobj.Service):
 class LoopServer:
     """An aio.Server on a loop of its own."""
 
-    def __init__(
-        self, service: Any, hostname: str, protocol_config: Any = None, **how: Any
-    ) -> None:
-        self._make = lambda: aio.Server(service, hostname, config=protocol_config or {}, **how)
+    def __init__(self, service: Any, hostname: str, protocol_config: Any, **how: Any) -> None:
+        self._make = lambda: aio.Server(service, hostname, config=protocol_config, **how)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
 
@@ -152,11 +155,21 @@ class Blocking:
     connect = staticmethod(netobj.connect)
 
     @staticmethod
-    def call(name: str, value: Any, port: int, logger: Any = None, **how: Any) -> Any:
+    def call(
+        name: str, value: Any, port: int, logger: Any = None, config: Any = None, **how: Any
+    ) -> Any:
         """The answer of *name* to *value*, by the server at *port*."""
-        config = {**LIVELY, "logger": logger}
+        config = {**LIVELY, "logger": logger, **(config or {})}
         with netobj.connect("localhost", port, config=config, **how) as conn:
             return getattr(conn.root, name)(value)
+
+    @staticmethod
+    def call_on(port: int, logger: Any) -> None:
+        """Call until that fails."""
+        config = {**LIVELY, "logger": logger}
+        with netobj.connect("localhost", port, config=config, psk=PSK) as conn:
+            while True:
+                conn.root.echo(1)
 
 
 class OnLoop:
@@ -165,14 +178,27 @@ class OnLoop:
     connect = staticmethod(aio.connect)
 
     @staticmethod
-    def call(name: str, value: Any, port: int, logger: Any = None, **how: Any) -> Any:
-        config = {**LIVELY, "logger": logger}
+    def call(
+        name: str, value: Any, port: int, logger: Any = None, config: Any = None, **how: Any
+    ) -> Any:
+        config = {**LIVELY, "logger": logger, **(config or {})}
 
         async def main() -> Any:
             async with aio.connect("localhost", port, config=config, **how) as conn:
                 return await getattr(conn.root, name)(value)
 
         return asyncio.run(asyncio.wait_for(main(), HANG))
+
+    @staticmethod
+    def call_on(port: int, logger: Any) -> None:
+        config = {**LIVELY, "logger": logger}
+
+        async def main() -> None:
+            async with aio.connect("localhost", port, config=config, psk=PSK) as conn:
+                while True:
+                    await conn.root.echo(1)
+
+        asyncio.run(asyncio.wait_for(main(), HANG))
 
 
 @pytest.fixture(params=[Blocking, OnLoop], ids=["blocking", "aio"])
@@ -192,8 +218,8 @@ def test_who_has_the_key_is_served(serve: Any, client: Any, size: int) -> None:
 def test_a_login_over_it(serve: Any, client: Any) -> None:
     port = serve(authenticator=TOKEN).port
     assert client.call("echo", 1, port, psk=PSK, authenticator=TOKEN) == 1
+    wrong = TokenAuthenticator("correct-horse-battery-stable")
     with pytest.raises(AuthenticationError, match="wrong credentials"):
-        wrong = TokenAuthenticator("correct-horse-battery-stable")
         client.call("echo", 1, port, psk=PSK, authenticator=wrong)
 
 
@@ -243,15 +269,10 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
 # --- who meddles --------------------------------------------------------------------------------
 
 
-FIRST_CALL = 3
-"""The number of the record that has the first call, or its answer, behind hello, confirm and
-netobj's own hello. (A heartbeat may be there first.)"""
-
-
-def flip(place: int, bit: int) -> Callable[[], Change]:
-    def change(number: int, piece: bytes) -> list[bytes]:
+def flip(place: int, bit: int, number: int = FIRST_CALL) -> Callable[[], Change]:
+    def change(at: int, piece: bytes) -> list[bytes]:
         changed = bytearray(piece)
-        if number == FIRST_CALL:
+        if at == number:
             changed[place] ^= bit
         return [bytes(changed)]
 
@@ -323,19 +344,18 @@ def test_who_meddles_is_noticed(
     place = serve()
     with Meddler(place.port, where, change) as wire:
         with pytest.raises(ConnectionLost):
-            client.call("echo", 1, wire.port, place.logger, psk=PSK)
+            client.call_on(wire.port, place.logger)
         place.await_log("was ended: a record")
     assert place.serves()
 
 
-@pytest.mark.parametrize("where", [QUESTIONS, ANSWERS])
-def test_a_call_that_was_repeated_runs_once_at_most(serve: Any, client: Any, where: str) -> None:
+def test_a_call_that_was_repeated_runs_once_at_most(serve: Any, client: Any) -> None:
     place = serve()
 
     def repeat_all(number: int, piece: bytes) -> list[bytes]:
         return [piece, piece] if number > 2 else [piece]
 
-    with Meddler(place.port, where, lambda: repeat_all) as wire:
+    with Meddler(place.port, QUESTIONS, lambda: repeat_all) as wire:
         with suppress(ConnectionLost):  # the answer may be there before
             client.call("note", "once", wire.port, place.logger, psk=PSK)
         place.await_log("was ended: a record was changed")
@@ -350,9 +370,11 @@ def test_a_connection_that_was_cut_is_not_one_that_was_closed(serve: Any) -> Non
     def cut(number: int, piece: bytes) -> list[bytes] | None:
         return None if number == FIRST_CALL else [piece]
 
-    with Meddler(place.port, ANSWERS, lambda: cut) as wire:
-        with pytest.raises(ConnectionLost, match="closed the connection|broke|reading") as lost:
-            Blocking.call("echo", 1, wire.port, psk=PSK)
+    with (
+        Meddler(place.port, ANSWERS, lambda: cut) as wire,
+        pytest.raises(ConnectionLost, match=r"closed the connection|broke|reading") as lost,
+    ):
+        Blocking.call("echo", 1, wire.port, psk=PSK)
     assert "goodbye" not in str(lost.value)
     assert place.serves()
 
@@ -361,18 +383,11 @@ def test_a_connection_that_was_cut_is_not_one_that_was_closed(serve: Any) -> Non
 def test_a_handshake_that_was_changed(serve: Any, client: Any, where: str) -> None:
     place = serve()
     for at in (15, 46, 47, 78):  # the salt, the public key
-
-        def change(number: int, piece: bytes, at: int = at) -> list[bytes]:
-            changed = bytearray(piece)
-            changed[at] ^= 1 if number == 0 else 0
-            return [bytes(changed)]
-
-        def only_hello(number: int, piece: bytes, at: int = at) -> list[bytes]:
-            return change(number, piece, at) if number == 0 else [piece]
-
-        with Meddler(place.port, where, lambda: only_hello) as wire:
-            with pytest.raises((AuthenticationError, ConnectionLost)):
-                client.call("echo", 1, wire.port, psk=PSK)
+        with (
+            Meddler(place.port, where, flip(at, 1, number=0)) as wire,
+            pytest.raises((AuthenticationError, ConnectionLost)),
+        ):
+            client.call("echo", 1, wire.port, psk=PSK)
     wait_until(lambda: place.log.count("authentication failed") == 4)
     assert place.serves()
 
@@ -407,13 +422,17 @@ def test_a_recorded_conversation_is_refused(serve: Any, client: Any) -> None:
 
 
 def test_a_recorded_server_is_refused(client: Any) -> None:
-    with netobj.ThreadedServer(netobj.SlaveService, hostname="localhost", psk=PSK) as server:
-        with Meddler(server.port) as wire:
-            assert client.call("eval", "1", wire.port, psk=PSK) == 1
-            recorded = wire.said[ANSWERS]
-    with answering(b"".join(recorded)) as port:
-        with pytest.raises(AuthenticationError, match="does not know the pre-shared key"):
-            client.call("eval", "1", port, psk=PSK)
+    with (
+        netobj.ThreadedServer(netobj.SlaveService, hostname="localhost", psk=PSK) as server,
+        Meddler(server.port) as wire,
+    ):
+        assert client.call("eval", "1", wire.port, psk=PSK) == 1
+        recorded = wire.said[ANSWERS]
+    with (
+        answering(b"".join(recorded)) as port,
+        pytest.raises(AuthenticationError, match="does not know the pre-shared key"),
+    ):
+        client.call("eval", "1", port, psk=PSK)
 
 
 def test_a_mirror_is_refused(serve: Any, client: Any) -> None:
@@ -461,10 +480,18 @@ def test_who_speaks_tls_is_refused(serve: Any, client: Any, certificates: Certif
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096, b"SSH-2.0-scan\r\n", b"netobj 1\r\n", b"netobj psk 1\r\nC",
-     b"netobj psk 1\r\nC" + bytes(64), b"netobj psk 1\r\nC" + bytes(64 + 32 + 4)],
+    [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        bytes(4096),
+        b"SSH-2.0-scan\r\n",
+        PREAMBLE,
+        PSK_PREAMBLE + b"C",
+        PSK_PREAMBLE + b"C" + bytes(64),
+        PSK_PREAMBLE + b"C" + bytes(64 + 32 + 4),
+    ],
     ids=["nothing", "http", "zeros", "ssh", "netobj", "half", "zero key", "zero key and more"],
-)  # fmt: skip
+)
 def test_who_scans_hears_no_more_than_a_hello(serve: Any, said: bytes) -> None:
     place = serve()
     heard = talk(place.port, said, end=True)
@@ -490,25 +517,20 @@ def test_a_client_does_not_talk_to_who_has_no_key(client: Any, certificates: Cer
         ({"ssl_context": certificates.server}, "it may have another key, or want TLS|speaks TLS"),
     ]
     for how, text in cases:
-        with port_of(**how) as server:
-            with pytest.raises((AuthenticationError, ConnectionLost), match=text):
-                client.call("eval", "1", server.port, psk=PSK)
-    with answering(b"", end=False) as port, pytest.raises(TimeoutError, match=r"within 0\.1 s"):
-        asks = {"handshake_timeout": 0.1}
-        if client is Blocking:
-            netobj.connect("localhost", port, config=asks, psk=PSK)
-        else:
-            asyncio.run(_connect(port, asks))
-
-
-async def _connect(port: int, config: dict[str, Any]) -> None:
-    await aio.connect("localhost", port, config=config, psk=PSK)
+        with (
+            port_of(**how) as server,
+            pytest.raises((AuthenticationError, ConnectionLost), match=text),
+        ):
+            client.call("eval", "1", server.port, psk=PSK)
+    asks = {"handshake_timeout": 0.1}
+    with answering(b"") as port, pytest.raises(TimeoutError, match=r"within 0\.1 s"):
+        client.call("eval", "1", port, psk=PSK, config=asks)
 
 
 class answering:  # noqa: N801
     """A server of one client, which says *said* to it, then reads to the end."""
 
-    def __init__(self, said: bytes, end: bool = True, back: bool = False) -> None:
+    def __init__(self, said: bytes, back: bool = False) -> None:
         self._said, self._back = said, back
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -539,9 +561,11 @@ def mirror() -> answering:
 
 
 def test_a_whole_interpreter_may_be_reached_by_who_has_the_key() -> None:
-    with netobj.ThreadedServer(netobj.SlaveService, hostname="0.0.0.0", psk=PSK) as server:
-        with netobj.connect("localhost", server.port, psk=PSK) as conn:
-            assert conn.root.eval("1") == 1
+    with (
+        netobj.ThreadedServer(netobj.SlaveService, hostname="0.0.0.0", psk=PSK) as server,
+        netobj.connect("localhost", server.port, psk=PSK) as conn,
+    ):
+        assert conn.root.eval("1") == 1
 
     async def main() -> None:
         async with aio.Server(netobj.SlaveService, "0.0.0.0", psk=PSK):
@@ -618,8 +642,10 @@ def test_a_callable_over_it() -> None:
         def exposed_who(self) -> Any:
             return self.conn.config.credentials
 
-    with netobj.ThreadedServer(Who, hostname="localhost", psk=PSK, authenticator=ask) as server:
-        with netobj.connect("localhost", server.port, psk=PSK, authenticator=answer) as conn:
-            assert conn.root.who() == "Ma6ik"
+    with (
+        netobj.ThreadedServer(Who, hostname="localhost", psk=PSK, authenticator=ask) as server,
+        netobj.connect("localhost", server.port, psk=PSK, authenticator=answer) as conn,
+    ):
+        assert conn.root.who() == "Ma6ik"
     with pytest.raises(ValueError, match="a callable cannot read what is encrypted"):
         aio.Server(Who, psk=PSK, authenticator=ask)
