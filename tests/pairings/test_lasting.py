@@ -100,6 +100,7 @@ def come(pairing: Pairing, wire: FaultyWire) -> Iterator[Come]:
 
     def connect(reconnect: Any = QUICK, **more: Any) -> Client:
         clients.append(joined(pairing.client, pairing.here, wire.port, reconnect, **more))
+        clients[-1].ping()  # so the wire knows of it, too
         return clients[-1]
 
     yield connect
@@ -335,6 +336,7 @@ def lone(pairing: Pairing, office: Office) -> Iterator[Callable[..., Client]]:
         server = pairing.serve(office)
         client = joined(pairing.client, pairing.here, server.port, reconnect)
         clients.append(client)
+        assert client.root is not None
         plain = client.connection._connection
         server.close()
         wait_until(lambda: plain.closed)
