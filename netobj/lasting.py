@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from random import random
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from netobj.core.consts import OPEN, Op
 from netobj.core.handle import Handle
@@ -22,8 +22,11 @@ from netobj.errors import (
     StaleReference,
 )
 
-IDEMPOTENT = "idempotent"
+IDEMPOTENT: Final = "idempotent"
 """What a side says of a function that may be called again, see ``Op.DECLARED``."""
+
+RESTED: Final = 0.02
+"""Seconds of silence after which it is looked, before a call is sent, whether the end has come."""
 
 
 class Reconnect(NamedTuple):

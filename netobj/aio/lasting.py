@@ -8,6 +8,7 @@ for it; who is cancelled, or out of time, leaves it to the others.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
@@ -22,9 +23,10 @@ from netobj.calls import time_left
 from netobj.core.boxing import Raised
 from netobj.core.consts import CLOSED_HERE, Op
 from netobj.core.handle import Handle
-from netobj.errors import Busy, ConnectionLost, StaleReference
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, StaleReference
 from netobj.lasting import (
     IDEMPOTENT,
+    RESTED,
     NamedHandle,
     Reconnect,
     is_passing,
@@ -123,6 +125,10 @@ class LastingConnection:
 
     async def _present(self) -> Connection:
         """The connection to use, made anew if it was lost. Raises ConnectionLost."""
+        heard = self._connection.session.last_heard
+        if heard is not None and time.monotonic() - heard > RESTED and not self._connection.closed:
+            for _ in range(2):  # to the selector, and behind what it has found
+                await asyncio.sleep(0)  # its end may have come while the loop did other things
         while self._connection.closed or self.closed:
             if self.closed:
                 raise ConnectionLost(CLOSED_HERE)
@@ -258,6 +264,8 @@ class LastingConnection:
     ) -> bool:
         if isinstance(exc, ConnectionLost) and exc._not_started:
             return True
+        if op == Op.DECLARED:  # which does nothing
+            return True
         if isinstance(exc, StaleReference) or not may_be_asked(op, handle, steps):
             return False
         return repeat or await self._is_idempotent(handle, steps)
@@ -269,6 +277,8 @@ class LastingConnection:
             node = reference.path(node, step)
         try:
             names = await new_call(node, Op.DECLARED, (), {})
+        except AsyncResultTimeout:
+            raise
         except Exception:  # it knows no such question, or there is no such function any more
             return False
         return type(names) is tuple and IDEMPOTENT in names

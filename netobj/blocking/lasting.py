@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from threading import get_ident
+from time import monotonic
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,7 @@ from netobj.core.netref import Netref, proxy_for
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ReentrantCall, StaleReference
 from netobj.lasting import (
     IDEMPOTENT,
+    RESTED,
     NamedHandle,
     Reconnect,
     is_passing,
@@ -115,6 +117,9 @@ class LastingConnection(Closing):
     def _present(self) -> Connection:
         """The connection to use, made anew if it was lost. Raises ConnectionLost."""
         connection = self._connection
+        heard = connection.session.last_heard
+        if heard is not None and monotonic() - heard > RESTED and not connection.closed:
+            connection.read_available()  # its end may have come while nobody looked
         while connection.closed or self._closing.is_set():
             with self._lock:
                 if self._closing.is_set():
@@ -300,6 +305,8 @@ class LastingConnection(Closing):
     def _may_repeat(self, exc: Exception, op: int, handle: Any, path: Any, repeat: bool) -> bool:
         if isinstance(exc, ConnectionLost) and exc._not_started:
             return True
+        if op == Op.DECLARED:  # which does nothing
+            return True
         if isinstance(exc, StaleReference) or not may_be_asked(op, handle, path):
             return False
         return repeat or self._is_idempotent(handle, path)
@@ -311,6 +318,8 @@ class LastingConnection(Closing):
         """
         try:
             names = self.request(Op.DECLARED, handle, path, ())
+        except AsyncResultTimeout:
+            raise
         except Exception:  # it knows no such question, or there is no such function any more
             return False
         return type(names) is tuple and IDEMPOTENT in names

@@ -317,6 +317,15 @@ def test_job_queue() -> None:
     assert run("job_queue.py") == ["the workers ended with [0, 0]", "the sum of the squares: 2470"]
 
 
+def test_comeback() -> None:
+    assert run("comeback.py") == [
+        "the total: 55",
+        "the total after it was killed: 55",
+        "the total after it has crashed in the midst of it: 55",
+        "the server was started 3 times",
+    ]
+
+
 def test_remote_numpy() -> None:
     pytest.importorskip("numpy", reason="numpy is an extra")
     assert run("remote_numpy.py") == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ import pytest
 from phoenix import Server as Phoenix
 
 import netobj
+from certificates import Certificates
 from faulty import FaultyWire
 from netobj import aio
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, StaleReference
+from netobj.utils.registry import UDPRegistryClient, UDPRegistryServer
 from pairings import Background, Pairing, wait_until
 from skins import AioClient, BlockingClient, Client
 
@@ -100,6 +103,7 @@ def come(pairing: Pairing, wire: FaultyWire) -> Iterator[Come]:
 
     def connect(reconnect: Any = QUICK, **more: Any) -> Client:
         clients.append(joined(pairing.client, pairing.here, wire.port, reconnect, **more))
+        clients[-1].ping()  # so the wire knows of it, too
         return clients[-1]
 
     yield connect
@@ -335,6 +339,7 @@ def lone(pairing: Pairing, office: Office) -> Iterator[Callable[..., Client]]:
         server = pairing.serve(office)
         client = joined(pairing.client, pairing.here, server.port, reconnect)
         clients.append(client)
+        assert client.root is not None
         plain = client.connection._connection
         server.close()
         wait_until(lambda: plain.closed)
@@ -471,3 +476,178 @@ def test_a_deadline_ends_the_repeating(client: Client, phoenix: Phoenix) -> None
         client.get(root.often("d"))
     killing.join(60)
     assert phoenix.read() == ["d"]
+
+
+# --- the other ways to connect --------------------------------------------------------------------
+
+
+class Restarting:
+    """A server that closes and comes back where it was; *where* as servers take it."""
+
+    def __init__(self, **where: Any) -> None:
+        self._where = where
+        self._service = Office()
+        self.server: Any = None
+        self.start()
+
+    def start(self) -> None:
+        self.server = netobj.ThreadedServer(self._service, **self._where)
+        self.server.__enter__()
+        if "hostname" in self._where:
+            self._where["port"] = self.server.port
+
+    def close(self) -> None:
+        self.server.__exit__(None, None, None)
+
+    def again(self, client: Client) -> None:
+        """Lose *client*, and come back."""
+        plain = client.connection._connection
+        self.close()
+        wait_until(lambda: plain.closed)
+        self.start()
+
+
+def check_it_comes_back(
+    skin: str, loop: Background, server: Restarting, name: str, *args: Any, **more: Any
+) -> None:
+    more = {"reconnect": QUICK, **more}
+    if skin == "blocking":
+        client: Client = BlockingClient(getattr(netobj, name)(*args, **more), loop)
+    else:
+
+        async def connect() -> Any:
+            return await getattr(aio, name)(*args, **more)
+
+        client = AioClient(loop.run(connect()), loop)
+    desk = client.get(client.root.desk)
+    assert client.get(desk.get()) == 1
+    server.again(client)
+    assert client.get(desk.get()) == 2
+    client.close()
+
+
+@pytest.fixture(params=["blocking", "aio"])
+def skin(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def restarting() -> Iterator[Callable[..., Restarting]]:
+    """``restarting(hostname=...)``: a server."""
+    servers: list[Restarting] = []
+
+    def serve(**where: Any) -> Restarting:
+        servers.append(Restarting(**where))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+Loops = tuple[Background, Background]
+Restart = Callable[..., Restarting]
+
+
+def test_over_a_unix_socket(skin: str, loops: Loops, restarting: Restart, tmp_path: Any) -> None:
+    path = str(tmp_path / "socket")
+    server = restarting(socket_path=path)
+    check_it_comes_back(skin, loops[0], server, "unix_connect", path)
+
+
+def test_by_url(skin: str, loops: Loops, restarting: Restart) -> None:
+    server = restarting(hostname="localhost")
+    url = f"netobj://localhost:{server.server.port}"
+    check_it_comes_back(skin, loops[0], server, "connect_url", url)
+
+
+def test_over_tls_and_logged_in(
+    skin: str, loops: Loops, restarting: Restart, certificates: Certificates
+) -> None:
+    login = netobj.TokenAuthenticator("x" * 32)
+    server = restarting(hostname="localhost", ssl_context=certificates.server, authenticator=login)
+    port = server.server.port
+    more = {"ca_certs": certificates.ca, "authenticator": login}
+    check_it_comes_back(skin, loops[0], server, "ssl_connect", "localhost", port, **more)
+
+
+def test_by_the_name_of_a_service(skin: str, loops: Loops, restarting: Restart) -> None:
+    with UDPRegistryServer("127.0.0.1", port=0) as registry:
+        registrar = UDPRegistryClient("127.0.0.1", registry.port)
+        server = restarting(hostname="localhost", registrar=registrar)
+        wait_until(lambda: registry.services)
+        more = {"registrar": registrar}
+        check_it_comes_back(skin, loops[0], server, "connect_by_service", "OFFICE", **more)
+
+
+# --- who waits ------------------------------------------------------------------------------------
+
+
+def test_on_connect_uses_what_it_is_given(come: Come, wire: FaultyWire, office: Office) -> None:
+    errors: list[BaseException] = []
+    box: list[Client] = []
+
+    class Own(netobj.Service):
+        def on_connect(self, conn: Any) -> None:
+            if box and box[0].skin == "blocking":
+                try:
+                    box[0].root.echo(1)
+                except netobj.ReentrantCall as exc:
+                    errors.append(exc)
+
+    client = come(service=Own)
+    box.append(client)
+    cut(client, wire)
+    assert client.get(client.root.echo(1)) == 1
+    assert len(errors) == (client.skin == "blocking")
+
+
+def test_who_is_cancelled_leaves_it_to_the_others(loops: Loops, office: Office) -> None:
+    async def main() -> None:
+        async with aio.Server(office, "127.0.0.1") as server:
+            port = server.port
+            conn: Any = await aio.connect("127.0.0.1", port, reconnect=QUICK)
+        while not conn._connection.closed:
+            await asyncio.sleep(0.001)
+        first, second = [asyncio.ensure_future(conn.root.echo(number)) for number in (1, 2)]
+        while conn._connecting is None:
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        async with aio.Server(office, "127.0.0.1", port):
+            assert await second == 2
+            await conn.close()
+
+    loops[0].run(main())
+
+
+def test_a_thread_that_is_out_of_time_leaves_it_to_the_others(office: Office) -> None:
+    server = Restarting(hostname="localhost")
+    conn: Any = netobj.connect("localhost", server.server.port, reconnect=QUICK)
+    root, plain = conn.root, conn._connection
+    server.close()
+    wait_until(lambda: plain.closed)
+    found: list[Any] = []
+
+    def hasty() -> None:
+        try:
+            with netobj.deadline(0.2):
+                root.echo(1)
+        except AsyncResultTimeout:
+            found.append("hasty")
+
+    def patient() -> None:
+        found.append(root.echo(2))
+
+    threads = [threading.Thread(target=work) for work in (hasty, patient)]
+    threads[0].start()
+    wait_until(lambda: conn._attempt is not None)
+    threads[1].start()
+    threads[0].join(60)
+    assert found == ["hasty"]
+    server.start()
+    threads[1].join(60)
+    assert found == ["hasty", 2]
+    conn.close()
+    server.close()
