@@ -41,6 +41,7 @@ GUIDES = [
         "deployment",
         "security",
         "psk",
+        "types",
     )
 ]
 

@@ -232,6 +232,14 @@ def test_accounts() -> None:
     ]
 
 
+def test_typed() -> None:
+    assert run("typed.py") == [
+        "100.0 2",
+        "20.0 21.0 22.0",
+        "ThermometerService.warmest(): the argument 'values': item 1: str is neither float or int",
+    ]
+
+
 def test_primes() -> None:
     assert run("primes.py") == ["783 primes below 6000, the largest: 5987"]
 
