@@ -358,7 +358,8 @@ def test_a_reference_to_a_method_has_the_same_rules(limited: tuple[Pair, Limited
 
 
 def test_calls_that_call_back_are_inside_of_one_another(pairing: Pairing) -> None:
-    pair = pairing.join(Limited(), config={"log_exceptions": False})  # a log keeps the frames
+    quiet = {"log_exceptions": False}  # a log keeps the frames, and what is in them
+    pair = pairing.join(Limited(), config=quiet, own_config=quiet)
 
     def steps(depth: int) -> Any:
         inner = yield pair.root.back(callback, depth - 1) if depth else -1
