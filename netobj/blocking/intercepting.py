@@ -53,7 +53,7 @@ def open_with(root: object, stream: Stream, config: Config, hello_sent: bool = F
         connection.dispatcher.perform = around_served(connection, served)
     ending = hooks(reversed(chain), "on_close")
     if ending:
-        connection.on_finish = ending
+        connection.when_finished(ending)
     return connection
 
 
