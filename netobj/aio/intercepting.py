@@ -70,10 +70,11 @@ class InterceptedConnection(Connection):
             self._asked = _on_loop(asked, self._ask)
             self._asked_here = _in_thread(self, asked, self._ask_here)
         self._begun: dict[Any, asyncio.Future[None]] = {}  # calls that are in their interceptors
-        self.on_finish = hooks(reversed(chain), "on_close")
 
     def prepare(self) -> None:
-        Watcher(checked(self.config.interceptors), self._stop).watch(self.session)
+        chain = checked(self.config.interceptors)
+        Watcher(chain, self._stop).watch(self.session)
+        self.on_finish = hooks(reversed(chain), "on_close")
 
     def _stop(self, direction: Direction, reason: str, exc: BaseException) -> None:
         """An interceptor has refused a message."""

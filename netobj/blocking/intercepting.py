@@ -51,8 +51,9 @@ def open_with(root: object, stream: Stream, config: Config, hello_sent: bool = F
     served = around_calls(chain, config.accepted, outgoing=False)
     if served:  # nothing is served yet, see Dispatcher.open
         connection.dispatcher.perform = around_served(connection, served)
-    if chain:
-        connection.on_finish = hooks(reversed(chain), "on_close")
+    ending = hooks(reversed(chain), "on_close")
+    if ending:
+        connection.when_finished(ending)
     return connection
 
 
@@ -78,9 +79,9 @@ def at_once(work: Coroutine[Any, Any, None]) -> None:
 class InterceptedConnection(Connection):
     """A connection whose messages, or what is called over it, go through interceptors."""
 
-    # Of what is asked, synchronously or not: the outermost hook, and what is below it.
-    _asked: tuple[Hook, Next] | None = None
-    _sent: tuple[Hook, Next] | None = None
+    # The outermost hook around what is asked, what is below it, and what is if nobody waits.
+    # (One attribute: see how many there may be, in Link.)
+    _around: tuple[Hook, Next, Next] | None = None
 
     def __init__(
         self, root: object, stream: Stream, config: Config, hello_sent: bool = False
@@ -88,8 +89,8 @@ class InterceptedConnection(Connection):
         super().__init__(root, stream, config, hello_sent)
         chain = around_calls(config.interceptors, config.accepted, outgoing=True)
         if chain:
-            self._asked = around_asked(self, chain, self._ask)
-            self._sent = around_asked(self, chain, self._send)
+            outermost, below = around_asked(self, chain, self._ask)
+            self._around = outermost, below, around_asked(self, chain, self._send)[1]
 
     def make_writer(self, stream: Stream, most: int) -> Writer:
         chain = checked(self.config.interceptors)
@@ -121,7 +122,7 @@ class InterceptedConnection(Connection):
         kwargs: dict[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Any:
-        around = self._asked
+        around = self._around
         if around is not None:
             batch = scope.get().batch  # what is in one is sent by send_async()
             if batch is None or batch.for_link(self) is None:
@@ -142,11 +143,11 @@ class InterceptedConnection(Connection):
         timeout: float | None = None,
         chain: int | None = None,
     ) -> AsyncResult:
-        around = self._sent
+        around = self._around
         if around is None:
             return super().send_async(op, target, path, args, kwargs, timeout, chain)
         call = SentCall(self, (op, target, path, args, kwargs, timeout, chain))
-        found = around[0](call, around[1])
+        found = around[0](call, around[2])
         if isinstance(found, AsyncResult):
             return found
         result = AsyncResult(self)  # an interceptor has answered in the peer's place

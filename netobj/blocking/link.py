@@ -765,13 +765,14 @@ class Link(Flowing):
                 return
             self._finished = True
             service = self._service
+            ending = self.on_finish
         if self.release_descriptors():
             self._io.forget(self)
         else:
             self._io.remove(self)
         if service is not None:
             self.guarded(service.on_disconnect, self)
-        for hook in self.on_finish:
+        for hook in ending:
             self.guarded(self._tell_of_end, hook)
         if self.on_end is not None:
             self.guarded(self.on_end, self)
@@ -779,6 +780,15 @@ class Link(Flowing):
             self.session.discard_tables().clear()
         self._garbage.clear()
         self.finished = True
+
+    def when_finished(self, hooks: tuple[Callable[..., Any], ...]) -> None:
+        """Call *hooks* with this and the reason of the end, once, also if it has ended by now."""
+        with self._end_lock:
+            over = self._finished
+            if not over:
+                self.on_finish = hooks
+        for hook in hooks if over else ():
+            self.guarded(self._tell_of_end, hook)
 
     def _tell_of_end(self, hook: Callable[..., Any]) -> None:
         run_hook(hook, self, self.session.lost)

@@ -11,8 +11,6 @@ import pytest
 from intercepting import SERVERS, Noting, NotingLater, client
 
 import netobj
-from netobj.aio.link import live as on_loops
-from netobj.blocking.link import live
 from netobj.core.consts import Op
 from patience import HANG, wait_until
 from skins import Client
@@ -62,6 +60,7 @@ class Shop(netobj.Service):
         return netobj.current_call().metadata.get("user")
 
     async def wait(self) -> None:
+        self.gate.set()
         try:
             await asyncio.sleep(HANG)
         finally:
@@ -176,9 +175,7 @@ def test_recursion_through_callbacks(joined: Joined) -> None:
     root = one.root
 
     def back(depth: int) -> Iterator[Any]:
-        result = 0
-        if depth:
-            result = yield root.apply(one.function(back), depth - 1)
+        result = yield root.apply(one.function(back), depth - 1) if depth else 0
         return result + 1
 
     assert one.get(root.apply(one.function(back), 5)) == 6
@@ -190,10 +187,8 @@ def test_recursion_through_asynchronous_methods(joined: Joined) -> None:
     root = one.root
 
     def back(depth: int) -> Iterator[Any]:
-        result = 0
-        if depth:
-            method = root.apply_later if depth % 2 else root.apply
-            result = yield method(one.function(back), depth - 1)
+        method = root.apply_later if depth % 2 else root.apply
+        result = yield method(one.function(back), depth - 1) if depth else 0
         return result + 1
 
     assert one.get(root.apply_later(one.function(back), 4)) == 5
@@ -203,16 +198,10 @@ def test_recursion_through_asynchronous_methods(joined: Joined) -> None:
 def test_a_call_that_is_cancelled(joined: Joined) -> None:
     _, one, shop = joined
     started = one.start(one.root.wait)
-    wait_until(lambda: any(call.where for call in one_side(one)))
+    assert shop.gate.wait(HANG)
     assert started.cancel()
     assert shop.cancelled.wait(HANG)
     assert one.get(one.root.add(1, 1)) == 2
-
-
-def one_side(one: Client) -> list[Any]:
-    """The calls of all connections of this process that run."""
-    links: list[Any] = [*live, *on_loops]
-    return [call for link in links for call in link.calls]
 
 
 # --- what interceptors may do ---------------------------------------------------------------------
@@ -376,6 +365,7 @@ def test_an_interceptor_with_nothing_around_calls_leaves_them_as_they_are() -> N
         netobj.ThreadedServer(Shop, "localhost", interceptors=[Closing()]) as server,
         netobj.connect("localhost", server.port, interceptors=[Closing()]) as conn,
     ):
+        wait_until(lambda: server.connections)
         (there,) = server.connections
         assert type(conn) is type(there) is netobj.Connection
 
