@@ -6,7 +6,7 @@ there). So calls go the same short ways as without.
 
 A thread that serves a call stays with it: a plain ``on_call`` runs in it, and so does the method.
 An ``async def`` one runs on the event loop meanwhile, and has the thread run the rest. Only where
-all of them are asynchronous, and so is the method, no thread waits.
+all of them are asynchronous, or have an asynchronous twin, and so is the method, no thread waits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from netobj.core.handle import Handle
 from netobj.core.handlers import perform, runs_on_loop
 from netobj.core.outcomes import UNFINISHED, Awaited, is_async
 from netobj.interceptors.entrance import Entrance
-from netobj.interceptors.hooks import Hook, around_calls, checked, hooks
+from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks
 from netobj.interceptors.interceptor import Direction, Next
 from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
@@ -194,10 +194,11 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
     for hook in reversed(chain[1:]):
         below = partial(_level(connection, hook), below=below)
     outermost = chain[0]
+    twins = tuple(map(for_loop, chain))
+    on_loop = _all_on_loop(connection, twins) if all(map(is_async, twins)) else None
 
     if is_async(outermost):
         run = _level(connection, outermost)
-        on_loop = _all_on_loop(connection, chain) if all(map(is_async, chain)) else None
 
         @safe_point
         def enter(request: Request) -> object:
@@ -214,7 +215,16 @@ def around_served(connection: Connection, chain: tuple[Hook, ...]) -> Perform:
         call.request = request
         return outermost(call, below)
 
-    return enter_here
+    if on_loop is None:
+        return enter_here
+
+    @safe_point
+    def enter_either(request: Request) -> object:
+        if runs_on_loop(session, request):
+            return Awaited(outcome_of(on_loop, LateCall(connection, request)), finished)
+        return enter_here(request)
+
+    return enter_either
 
 
 def _level(connection: Connection, hook: Hook) -> Callable[..., Any]:

@@ -209,6 +209,18 @@ def test_on_an_event_loop_no_call_holds_a_thread(log: logging.Logger, kept: Line
     assert len(kept.lines) == 400
 
 
+def test_nor_does_it_on_a_server_of_threads(log: logging.Logger, kept: Lines) -> None:
+    chain = [AccessLog(log), RateLimit("1000/second")]
+    with (
+        netobj.ThreadedServer(Many(), "localhost", interceptors=chain) as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        before = threading.active_count()
+        results = [netobj.async_(conn.root.meet)(100) for _ in range(100)]
+        assert max(result.value for result in results) <= before + 10
+    assert len(kept.lines) == 100
+
+
 def test_a_class_that_changes_on_call_is_not_passed_by(log: logging.Logger, kept: Lines) -> None:
     class Quiet(AccessLog):
         def on_call(self, call: Any, next: Any) -> Any:
