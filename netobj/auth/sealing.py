@@ -48,6 +48,9 @@ RENEW_AFTER: Final = 2**20
 
 _LENGTH: Final = struct.Struct(">I")
 _HEADER: Final = _LENGTH.size + TAG
+_FULL: Final = _HEADER + RECORD + TAG
+_MUCH: Final = 4 * _FULL + _HEADER
+"""Room for records behind one that is full: who sends such ones has much to say."""
 _LABEL: Final = b"netobj psk 1 "
 _CLIENT: Final = b"C"
 _SERVER: Final = b"S"
@@ -233,10 +236,11 @@ class Opener(_Half):
             if not len(view):
                 self._buffer = bytearray()  # who waits, perhaps for hours, needs none
                 return opened
-        if not (ours and len(self._buffer) >= size + _HEADER):
+        room = size + _HEADER if size < _FULL else _MUCH
+        if not (ours and len(self._buffer) >= room):
             begun = bytes(view)
-            if len(self._buffer) < size + _HEADER:
-                self._buffer = bytearray(size + _HEADER)
+            if len(self._buffer) < room:
+                self._buffer = bytearray(room)
             self._buffer[:have] = begun
         self.amid = have
         return opened

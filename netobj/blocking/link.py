@@ -128,6 +128,7 @@ class Link(Flowing):
         self._hello_waiters: list[Waiter] = []
         self._pings: dict[Any, Waiter] = {}
         self._end_lock = threading.Lock()  # protects the flags below; nothing waits in it
+        self.unlogged: list[str] = []  # what a worker is about to log
         self._released = Latch()  # the descriptors are given back
         self.dispatcher = Dispatcher(self)
         most = config.limits[Limit.QUEUED]
@@ -581,7 +582,15 @@ class Link(Flowing):
 
     def log_later(self, text: str, exc: BaseException | None = None) -> None:
         """Log an error from a worker: a log handler is user code, which may even call the peer."""
-        self.run_in_worker((lambda _: self.log.error("%s", text, exc_info=exc), None))
+        self.unlogged.append(text)
+        self.run_in_worker((self._log, (text, exc)))
+
+    def _log(self, what: tuple[str, BaseException | None]) -> None:
+        text, exc = what
+        try:
+            self.log.error("%s", text, exc_info=exc)
+        finally:
+            self.unlogged.remove(text)
 
     # --- what arrives --------------------------------------------------------------------------
 

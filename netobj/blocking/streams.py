@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from netobj.auth.sealed import CUT, SealedSocket, in_records
+from netobj.auth.sealed import CUT, RECORD, SealedSocket, in_records
 from netobj.blocking.safepoint import safe_point
 from netobj.core.framing import Arrived
 from netobj.errors import ProtocolError
@@ -299,7 +299,7 @@ class SealedStream(Stream):
     """A socket under a pre-shared key whose handshake is done.
 
     ``_lock`` protects what is sent: the numbers of the records, of which none may be used twice,
-    and the record that has not left completely. Nobody waits while holding it. What is received
+    and the records that have not left completely. Nobody waits while holding it. What is received
     belongs to the one thread that reads.
     """
 
@@ -310,8 +310,8 @@ class SealedStream(Stream):
         self._opener = sealed.opener
         self._opened = sealed.opened  # decrypted, and not received yet
         self._sealer = sealed.sealer
-        self._rest: list[Wire] = []  # of the record that is on its way
-        self._ahead = 0  # the bytes that it carries
+        self._rest: list[Wire] = []  # of the records that are on their way
+        self._ahead = 0  # the bytes that they carry
         self._lock = threading.Lock()
 
     def recv(self) -> Arrived:
@@ -385,8 +385,8 @@ class SealedStream(Stream):
             return 0
 
     def send_now(self, parts: Sequence[Wire]) -> int:
-        """As every stream's. A record that does not leave completely is not counted as written;
-        its bytes must come first the next time, as they are the first that were not."""
+        """As every stream's. Records that do not leave completely are not counted as written;
+        their bytes must come first the next time, as they are the first that were not."""
         with self._lock:
             return self._send(parts)
 
@@ -396,18 +396,23 @@ class SealedStream(Stream):
             if not self._push():
                 return 0
             sent = self._ahead
+        ahead = 0
         for piece in in_records(parts, sent):
             self._rest.extend(self._sealer.seal(piece))
-            self._ahead = len(piece)
-            if not self._push():
-                break
-            sent += self._ahead
-        return sent
+            ahead += len(piece)
+            if ahead >= _AT_ONCE:
+                self._ahead = ahead
+                if not self._push():
+                    return sent
+                sent += ahead
+                ahead = 0
+        self._ahead = ahead
+        return sent + ahead if self._push() else sent
 
     def _push(self) -> bool:
-        """Send more of the record that is on its way; True once it has left."""
+        """Send more of the records that are on their way; True once they have left."""
         rest = self._rest
-        if len(rest) > 1 and len(rest[1]) < _TOGETHER:
+        if len(rest) == 2 and len(rest[1]) < _TOGETHER:
             rest[:] = [b"".join(rest)]
         while rest:
             count = self._plain.send_now(rest)
@@ -441,6 +446,8 @@ class SealedStream(Stream):
 
 _TOGETHER: Final = 4096
 """Bytes of a record below which it is cheaper to copy it than to send it in two pieces."""
+_AT_ONCE: Final = 4 * RECORD
+"""Bytes that are encrypted before the system is given any of them."""
 
 
 class PipeStream(Stream):

@@ -152,9 +152,11 @@ class ForkingServer(Server):
 
     def _serve_admitted(self, connection: Connection) -> None:
         super()._serve_admitted(connection)
-        # A worker may be telling the service, and would not survive this process.
+        # Workers may be telling the service, or logging, and would not survive this process.
         end = time.monotonic() + GRACE
-        while not connection.finished and time.monotonic() < end:
+        while not connection.finished or connection.unlogged:
+            if time.monotonic() >= end:
+                break
             time.sleep(0.001)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

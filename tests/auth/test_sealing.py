@@ -199,7 +199,7 @@ def test_however_they_arrive(messages: list[bytes], data: Any) -> None:
 
 
 def test_large_records_one_after_another_through_space() -> None:
-    """As a stream that receives much has them: one reception for each, and nothing is copied."""
+    """As a stream that receives much has them: several at once, and what is whole is not copied."""
     sealer, opener = Sealer(SECRET), Opener(SECRET)
     messages = [bytes([number]) * RECORD for number in range(5)]
     wire = memoryview(b"".join(sealed(sealer, message) for message in messages))
@@ -215,7 +215,7 @@ def test_large_records_one_after_another_through_space() -> None:
         opened += opener.filled(count)
         receptions += 1
     assert opened == messages
-    assert receptions == 5
+    assert receptions == 2
     assert len(opener._buffer) == 0  # who is idle keeps no memory
 
 
@@ -225,7 +225,10 @@ def test_memory_for_a_record_is_taken_when_its_length_is_known_to_be_right() -> 
     assert opener.open(record[:19]) == []
     assert len(opener._buffer) < 64
     assert opener.open(record[19:20]) == []
-    assert RECORD < len(opener._buffer) < RECORD + 64
+    assert RECORD < len(opener._buffer) < 5 * RECORD
+    opener = Opener(SECRET)
+    assert opener.open(sealed(Sealer(SECRET), bytes(1000))[:20]) == []
+    assert 1000 < len(opener._buffer) < 1100
     other = Opener(SECRET)
     with pytest.raises(ProtocolError):
         other.open(b"\xff" + record[1:20])
@@ -333,4 +336,4 @@ def test_the_tables_say_the_sizes() -> None:
         assert "netobj psk 1\\r\\n" in text
         assert len(PSK_PREAMBLE) == 14
         sizes = set(re.findall(r"\((\d+)\)", text[begin : text.index("HKDF")]))
-        assert {"1", "32", "4", "16"} <= sizes
+        assert {"32", "4", "16"} <= sizes
