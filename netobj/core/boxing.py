@@ -29,7 +29,7 @@ import msgpack
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.bounds import SMALL, Weight, unchecked
+from netobj.core.bounds import MOST_COPIED, SMALL, Weight, check_nesting, unchecked
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.flow import Flow
@@ -49,8 +49,11 @@ from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 MAX_NUMBER: Final = 2**63
 _CONTAINERS: Final = frozenset(values.CONTAINERS)
 _EXPORT: Final = int(Ext.EXPORT)
+_BIG_INT: Final = int(Ext.BIG_INT)
 _HOME: Final = int(Ext.HOME)
 _MAX_NAMED_TUPLES: Final = 1000
+_LEVELS_OF_MESSAGES: Final = 6
+"""Tuples around the values in a message, at the most: around those of an exception."""
 _make_ext: Final = tuple.__new__  # past the checks of ExtType's own, for what is known to be right
 
 
@@ -223,6 +226,7 @@ class Boxing:
         self.deferred = False  # the message being unboxed needs values.complete()
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
+        self._most_levels = limits[Limit.NESTING] + _LEVELS_OF_MESSAGES
         self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
@@ -253,7 +257,7 @@ class Boxing:
         if kind is tuple:
             if SCALARS.issuperset(map(type, value)):
                 return value
-            return [self.box(item, out) for item in value]
+            return out.nest(self._box_tuple, value)
         if kind in _CONTAINERS:
             return self.export(value, out)
         encoder = values.ENCODERS.get(kind)
@@ -262,6 +266,10 @@ class Boxing:
         if issubclass(kind, RemoteObject):
             return self._box_remote(value, out)
         return self._box_object(value, kind, out)
+
+    @staticmethod
+    def _box_tuple(value: tuple[Any, ...], box: values.Box) -> list[Any]:
+        return [box(item) for item in value]
 
     def _box_big(self, value: str | bytes, out: Outgoing) -> msgpack.ExtType:
         code = Ext.BIG_BYTES
@@ -530,6 +538,8 @@ class Boxing:
                 raise values.malformed(exc) from exc
         if type(message) is not tuple or not message:
             raise ProtocolError("a message is an array that begins with its kind")
+        if len(body) > self._most_levels:  # else it has fewer, since each takes a byte
+            check_nesting(message, self._most_levels)
         return message
 
     def _unpack_large(self, body: bytes) -> Any:
@@ -537,7 +547,7 @@ class Boxing:
             self._made = 0
         if len(body) <= unchecked(self._limits):
             return self._unpack_plain(body)
-        self._weight = Weight(self._most_items, len(body))
+        self._weight = Weight(self._most_items)
         try:
             return self._unpack_plain(body)
         finally:
@@ -562,19 +572,30 @@ class Boxing:
             return self.make_proxy(self._import(data))
         if code == _HOME:
             return self.home(_number(data))
-        return self._nested(code, data, self._unpack_plain)
+        leaf = values.LEAVES.get(code)
+        if leaf is not None:
+            return leaf(data, self._unpack_inner)
+        if code == _BIG_INT:
+            return values.decode_integer(data, self._limits[Limit.INTEGER])
+        return self._nested(code, data, self._unpack_inner)
 
     def _ext_in_copy(self, code: int, data: bytes) -> Any:
-        if code in (_EXPORT, _HOME):
-            return self._ext(code, data)
-        as_copied = code in values.COPIED_CODES
-        return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
+        if code in values.COPIED_CODES:
+            return self._nested(code, data, self._unpack_copied)
+        return self._ext(code, data)
 
     def _unpack_plain(self, data: bytes) -> Any:
         weight = self._weight
         if weight is None:
             return values.unpack_message(data, self._ext, self._most_items)
         return values.unpack_message(data, self._ext_weighed, self._most_items, weight.count)
+
+    def _unpack_inner(self, data: bytes) -> Any:
+        """As :meth:`_unpack_plain`, of what is in an extension value."""
+        value = self._unpack_plain(data)
+        if len(data) > self._most_levels and type(value) is tuple:
+            check_nesting(value, self._most_levels)
+        return value
 
     def _unpack_copied(self, data: bytes) -> Any:
         weight = self._weight
@@ -586,7 +607,7 @@ class Boxing:
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
         most_keys = len(blob)  # it was asked for, and runs where it is waited for
-        weight = Weight(MOST_IN_COPY, len(blob))
+        weight = Weight(MOST_IN_COPY, MOST_COPIED + 4 * len(blob))
         hook = _blob_hook(self._limits[Limit.NESTING], self._limits[Limit.INTEGER], weight)
         return values.unpack_copy(blob, hook, len(blob), most_keys, weight.count)
 
@@ -611,11 +632,8 @@ class Boxing:
             raise ProtocolError(f"the extension code {code} is not one of the protocol's")
         return special(self, data)
 
-    def _decode_integer(self, data: bytes) -> int:
-        return values.decode_integer(data, self._limits[Limit.INTEGER])
-
     def _decode_named_tuple(self, data: bytes) -> Any:
-        name, fields, items = self._unpack_plain(data)
+        name, fields, items = self._unpack_inner(data)
         if not is_kept(name, fields):
             self._made += _NEW_CLASS + len(fields)
             if self._made > MOST_MADE:
@@ -648,11 +666,11 @@ class Boxing:
         return value
 
     def _decode_home_method(self, data: bytes) -> values.Deferred:
-        number, name = self._unpack_plain(data)
+        number, name = self._unpack_inner(data)
         return values.Deferred(self.policy.getattr, (self.home(number), name))
 
     def _decode_raised(self, data: bytes) -> values.Deferred:
-        return values.Deferred(self._load_completed, (self._unpack_plain(data),))
+        return values.Deferred(self._load_completed, (self._unpack_inner(data),))
 
     def _decode_promise(self, data: bytes) -> values.Deferred:
         answer = self.answers.get(_number(data))
@@ -662,7 +680,7 @@ class Boxing:
         return values.Deferred(answer.result, ())
 
     def _decode_stream(self, data: bytes) -> object:
-        fields = self._unpack_plain(data)
+        fields = self._unpack_inner(data)
         if type(fields) is not tuple or len(fields) != 2:
             raise ProtocolError("a stream is announced by its number and its ways")
         return self._accept_stream(*fields)
@@ -739,7 +757,6 @@ class Boxing:
 
 
 _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
-    Ext.BIG_INT: Boxing._decode_integer,
     Ext.NAMED_TUPLE: Boxing._decode_named_tuple,
     Ext.COPY: Boxing._decode_copy,
     Ext.BIG_BYTES: Boxing._decode_big,
@@ -772,7 +789,7 @@ def _blob_hook(levels_left: int, most_bits: int, weight: Weight) -> values.ExtHo
         return values.unpack_copy(data, hook, len(data), len(data), weight.count)
 
     def ext(code: int, data: bytes) -> Any:
-        if code == Ext.BIG_INT:
+        if code == _BIG_INT:
             return values.decode_integer(data, most_bits)
         decoder = values.DECODERS.get(code)
         if decoder is None and code not in values.HASHING:
