@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
 import signal
+import threading
 from typing import Any
 
 
 def begin() -> None:
     """The first thing that a worker does: Ctrl-C is its parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="netobj parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool whose process was killed can tell its workers nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(packed: bytes) -> bytes:

@@ -717,6 +717,24 @@ def test_no_process_is_left_when_one_is_killed(kind: Any, whom: str, tmp_path: P
         wait_until(lambda: members(process.pid) == [])
 
 
+def where() -> int:
+    return os.getpid()
+
+
+def test_a_pool_of_a_worker_that_is_killed_ends() -> None:
+    calculator = netobj.FunctionService("calc")
+    calculator.register(where, run="process")
+    calculator.register(where, name="pid")
+    with (
+        serving(calculator, workers=1) as server,
+        netobj.connect("localhost", server.port) as conn,
+    ):
+        pooled = conn.root.where()
+        assert pooled not in (os.getpid(), conn.root.pid())
+        os.kill(conn.root.pid(), signal.SIGKILL)
+        wait_until(lambda: gone(pooled))
+
+
 @pytest.mark.parametrize("whom", ["the program", "the master"])
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd_open")
 def test_no_process_is_left_that_does_not_let_go_of_the_interpreter(
