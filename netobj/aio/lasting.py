@@ -168,7 +168,10 @@ class LastingConnection:
                         f"the connection was lost ({why}), and did not come back in "
                         f"{settings.attempts} attempts: {exc}"
                     ) from exc
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+        if self.closed:  # wait_for() may lose a cancellation (before Python 3.12)
+            await connection.close()
+            raise ConnectionLost(CLOSED_HERE)
         self._known.clear()
         self._connection = connection
         root: Any = self._root.____handle__

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -651,3 +654,30 @@ def test_a_thread_that_is_out_of_time_leaves_it_to_the_others(office: Office) ->
     assert found == ["hasty", 2]
     conn.close()
     server.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_makes_its_own(tmp_path: Any) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKING)
+    args = [sys.executable, str(program)]
+    done = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("child 7\nparent 7\n", "")
+
+
+FORKING = """
+import os, netobj
+class Echo(netobj.Service):
+    def exposed_echo(self, value):
+        return value
+with netobj.ThreadedServer(Echo, hostname="localhost") as server:
+    conn = netobj.connect("localhost", server.port, reconnect=True)
+    root = conn.root
+    pid = os.fork()
+    if pid == 0:
+        os.write(1, b"child %d\\n" % root.echo(7))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.write(1, b"parent %d\\n" % root.echo(7))
+    conn.close()
+"""
