@@ -591,18 +591,28 @@ def test_on_connect_uses_what_it_is_given(come: Come, wire: FaultyWire, office: 
     box: list[Client] = []
 
     class Own(netobj.Service):
-        def on_connect(self, conn: Any) -> None:
-            if box and box[0].skin == "blocking":
-                try:
-                    box[0].root.echo(1)
-                except netobj.ReentrantCall as exc:
-                    errors.append(exc)
+        def on_connect(self, conn: Any) -> Any:
+            if not box:
+                return None
+            if box[0].skin == "aio":
+                return self.use_async()
+            try:
+                box[0].root.echo(1)
+            except netobj.ReentrantCall as exc:
+                errors.append(exc)
+            return None
+
+        async def use_async(self) -> None:
+            try:
+                await box[0].root.echo(1)
+            except netobj.ReentrantCall as exc:
+                errors.append(exc)
 
     client = come(service=Own)
     box.append(client)
     cut(client, wire)
     assert client.get(client.root.echo(1)) == 1
-    assert len(errors) == (client.skin == "blocking")
+    assert len(errors) == 1
 
 
 def test_who_is_cancelled_leaves_it_to_the_others(loops: Loops, office: Office) -> None:
@@ -620,6 +630,24 @@ def test_who_is_cancelled_leaves_it_to_the_others(loops: Loops, office: Office) 
             await first
         async with aio.Server(office, "127.0.0.1", port):
             assert await second == 2
+            await conn.close()
+
+    loops[0].run(main())
+
+
+def test_an_attempt_that_nobody_has_waited_for_is_forgotten(loops: Loops, office: Office) -> None:
+    async def main() -> None:
+        settings = netobj.Reconnect(attempts=2, delay=0.2, jitter=0)
+        async with aio.Server(office, "127.0.0.1") as server:
+            port = server.port
+            conn: Any = await aio.connect("127.0.0.1", port, reconnect=settings)
+        while not conn._connection.closed:
+            await asyncio.sleep(0.001)
+        with netobj.deadline(0.01), pytest.raises(AsyncResultTimeout):
+            await conn.root.echo(1)
+        await asyncio.wait((conn._connecting,))
+        async with aio.Server(office, "127.0.0.1", port):
+            assert await conn.root.echo(2) == 2
             await conn.close()
 
     loops[0].run(main())
