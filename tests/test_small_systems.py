@@ -44,7 +44,7 @@ def test_every_row_has_a_test() -> None:
 def calc() -> netobj.FunctionService:
     svc = netobj.FunctionService("calc")
 
-    @svc.register
+    @svc.register(idempotent=True)
     def add(a: int, b: int) -> int:
         return a + b
 

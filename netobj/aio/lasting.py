@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import Context
+from contextvars import Context, ContextVar
 from types import coroutine
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -23,7 +23,7 @@ from netobj.calls import time_left
 from netobj.core.boxing import Raised
 from netobj.core.consts import CLOSED_HERE, Op
 from netobj.core.handle import Handle
-from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, StaleReference
+from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ReentrantCall, StaleReference
 from netobj.lasting import (
     IDEMPOTENT,
     RESTED,
@@ -46,6 +46,10 @@ Opening = Callable[[], Any]
 """Returns an awaitable of a plain connection."""
 
 
+_within: Final[ContextVar[object]] = ContextVar("netobj_connecting", default=None)
+"""The attempt to connect that this task belongs to."""
+
+
 async def lasting(open_connection: Opening, settings: Reconnect) -> LastingConnection:
     """The connection that comes back of what *open_connection* makes, and makes anew."""
     return LastingConnection(open_connection, settings, await _opened(open_connection))
@@ -60,6 +64,12 @@ async def _opened(open_connection: Opening) -> Connection:
         connection.lose("it was never used: the other side did not say hello")
         raise
     return connection
+
+
+def _take_note(connecting: asyncio.Task[Connection]) -> None:
+    """That it has failed is no secret, though nobody may wait for it any more."""
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 class LastingConnection:
@@ -77,6 +87,7 @@ class LastingConnection:
         self._settings = settings
         self._connection = connection
         self._connecting: asyncio.Task[Connection] | None = None
+        self._attempt: object = None
         self._over = asyncio.Event()
         self.guard: Any = nullcontext()
         self._known: WeakValueDictionary[Any, NamedHandle] = WeakValueDictionary()
@@ -132,11 +143,13 @@ class LastingConnection:
         while self._connection.closed or self.closed:
             if self.closed:
                 raise ConnectionLost(CLOSED_HERE)
-            if self._connecting is None:
-                # In no context of ours: it is for all who wait, whatever their deadlines.
-                again = self._connect_again()
-                self._connecting = Context().run(self._connection.loop.create_task, again)
             connecting = self._connecting
+            if connecting is None or connecting.done():  # if nobody has waited for that one's end
+                connecting = self._connecting = self._begin()
+            elif _within.get() is self._attempt:
+                raise ReentrantCall(
+                    "on_connect uses the very connection that is being made: it is given that one"
+                )
             await asyncio.wait((connecting,), timeout=time_left("it was connected again"))
             if connecting.done():
                 self._look_at(connecting)
@@ -147,10 +160,21 @@ class LastingConnection:
         if self._connecting is connecting:
             self._connecting = None
         error = None if connecting.cancelled() else connecting.exception()
-        if error is not None:
+        if isinstance(error, ConnectionLost):  # for each who waits its own
             raise ConnectionLost(str(error)) from error
+        if error is not None:
+            raise error
+
+    def _begin(self) -> asyncio.Task[Connection]:
+        self._attempt = object()
+        # In no context of ours: it is for all who wait, whatever their deadlines.
+        begin = self._connection.loop.create_task
+        connecting: asyncio.Task[Connection] = Context().run(begin, self._connect_again())
+        connecting.add_done_callback(_take_note)
+        return connecting
 
     async def _connect_again(self) -> Connection:
+        _within.set(self._attempt)
         settings = self._settings
         why = self._connection.session.lost
         pauses = settings.pauses(settings.attempts - 1)
@@ -168,7 +192,10 @@ class LastingConnection:
                         f"the connection was lost ({why}), and did not come back in "
                         f"{settings.attempts} attempts: {exc}"
                     ) from exc
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+        if self.closed:  # wait_for() may lose a cancellation (before Python 3.12)
+            await connection.close()
+            raise ConnectionLost(CLOSED_HERE)
         self._known.clear()
         self._connection = connection
         root: Any = self._root.____handle__

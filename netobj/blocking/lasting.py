@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -43,6 +44,7 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.thread = get_ident()
+        self.process = os.getpid()  # after a fork, the attempt is the parent's
         self.over = threading.Event()
         self.failure: Exception | None = None  # for which it is hopeless for the others, too
 
@@ -128,8 +130,8 @@ class LastingConnection(Closing):
                 if not connection.closed:  # another thread was faster
                     break
                 attempt = self._attempt
-                first = attempt is None
-                if attempt is None:
+                first = attempt is None or attempt.process != os.getpid()
+                if first or attempt is None:
                     attempt = self._attempt = _Attempt()
             if first:
                 connection = self._connect_again(attempt)

@@ -70,6 +70,10 @@ class Root:
     @exposed
     def one_by_one(self) -> None: ...
 
+    @exposed(idempotent=True)
+    def again(self) -> int:
+        return 7
+
 
 def make(config: Config | None = None, root: object = None) -> FakeWire:
     return FakeWire(None, root or Root(), left_config=CLASSIC, right_config=config or Config())
@@ -1051,3 +1055,21 @@ class TestDiscretion:
         assert pickle.loads(ask(wire, Op.PICKLE, ["table", (1,)], 2)) == [10]
         wire.right.session.boxing.root.exposed_table = {1: Fraction(1, 2)}  # type: ignore[attr-defined]
         assert pickle.loads(ask(wire, Op.PICKLE, ["table", (1,)], 2)) == Fraction(1, 2)
+
+
+def test_what_is_declared_is_told(wire: FakeWire) -> None:
+    assert ask(wire, Op.DECLARED, "again") == ("idempotent",)
+    assert ask(wire, Op.DECLARED, "plain") == ()
+    assert ask(wire, Op.DECLARED) == ()
+    with pytest.raises(AccessDenied):
+        ask(wire, Op.DECLARED, "secret")
+    assert wire.left.root.again() == 7
+
+
+def test_what_a_whole_service_declares_is_told() -> None:
+    class Careful(Root):
+        EXPOSURE = Exposure(idempotent=True)
+
+    wire = make(root=Careful())
+    assert ask(wire, Op.DECLARED, "plain") == ("idempotent",)
+    assert ask(wire, Op.DECLARED) == ()

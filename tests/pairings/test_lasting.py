@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -588,18 +591,28 @@ def test_on_connect_uses_what_it_is_given(come: Come, wire: FaultyWire, office: 
     box: list[Client] = []
 
     class Own(netobj.Service):
-        def on_connect(self, conn: Any) -> None:
-            if box and box[0].skin == "blocking":
-                try:
-                    box[0].root.echo(1)
-                except netobj.ReentrantCall as exc:
-                    errors.append(exc)
+        def on_connect(self, conn: Any) -> Any:
+            if not box:
+                return None
+            if box[0].skin == "aio":
+                return self.use_async()
+            try:
+                box[0].root.echo(1)
+            except netobj.ReentrantCall as exc:
+                errors.append(exc)
+            return None
+
+        async def use_async(self) -> None:
+            try:
+                await box[0].root.echo(1)
+            except netobj.ReentrantCall as exc:
+                errors.append(exc)
 
     client = come(service=Own)
     box.append(client)
     cut(client, wire)
     assert client.get(client.root.echo(1)) == 1
-    assert len(errors) == (client.skin == "blocking")
+    assert len(errors) == 1
 
 
 def test_who_is_cancelled_leaves_it_to_the_others(loops: Loops, office: Office) -> None:
@@ -617,6 +630,24 @@ def test_who_is_cancelled_leaves_it_to_the_others(loops: Loops, office: Office) 
             await first
         async with aio.Server(office, "127.0.0.1", port):
             assert await second == 2
+            await conn.close()
+
+    loops[0].run(main())
+
+
+def test_an_attempt_that_nobody_has_waited_for_is_forgotten(loops: Loops, office: Office) -> None:
+    async def main() -> None:
+        settings = netobj.Reconnect(attempts=2, delay=0.2, jitter=0)
+        async with aio.Server(office, "127.0.0.1") as server:
+            port = server.port
+            conn: Any = await aio.connect("127.0.0.1", port, reconnect=settings)
+        while not conn._connection.closed:
+            await asyncio.sleep(0.001)
+        with netobj.deadline(0.01), pytest.raises(AsyncResultTimeout):
+            await conn.root.echo(1)
+        await asyncio.wait((conn._connecting,))
+        async with aio.Server(office, "127.0.0.1", port):
+            assert await conn.root.echo(2) == 2
             await conn.close()
 
     loops[0].run(main())
@@ -651,3 +682,30 @@ def test_a_thread_that_is_out_of_time_leaves_it_to_the_others(office: Office) ->
     assert found == ["hasty", 2]
     conn.close()
     server.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_makes_its_own(tmp_path: Any) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKING)
+    args = [sys.executable, str(program)]
+    done = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("child 7\nparent 7\n", "")
+
+
+FORKING = """
+import os, netobj
+class Echo(netobj.Service):
+    def exposed_echo(self, value):
+        return value
+with netobj.ThreadedServer(Echo, hostname="localhost") as server:
+    conn = netobj.connect("localhost", server.port, reconnect=True)
+    root = conn.root
+    pid = os.fork()
+    if pid == 0:
+        os.write(1, b"child %d\\n" % root.echo(7))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.write(1, b"parent %d\\n" % root.echo(7))
+    conn.close()
+"""

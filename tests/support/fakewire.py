@@ -20,7 +20,7 @@ import msgpack
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config
-from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind
+from netobj.core.consts import HEADER_SIZE, PREAMBLE, Kind, Op
 from netobj.core.copies import fetch_copy
 from netobj.core.ends import AsyncDuplex, Duplex, Incoming
 from netobj.core.events import Dropped, Event, Flowed, Reply, Request
@@ -33,7 +33,7 @@ from netobj.core.promises import Promise
 from netobj.core.pumping import Batch, pump_async, pump_some
 from netobj.core.service import SlaveService
 from netobj.core.session import Session
-from netobj.errors import ConnectionLost
+from netobj.errors import Busy, ConnectionLost
 
 CLASSIC = Config().merge({**SlaveService.CONFIG})
 PUBLIC = Config(allow_public_attrs=True, allow_setattr=True, allow_delattr=True)
@@ -148,6 +148,24 @@ class Side:
 
     def settle(self, ruled: Ruled) -> object:
         return ruled.run()
+
+    def admit_oneway(self, size: int) -> None:
+        if not self.session.take_bytes(size):
+            raise Busy("no room")
+
+    def oneway(
+        self,
+        path: Any,
+        *args: Any,
+        target: Any = None,
+        kwargs: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> bool:
+        """Queue a call without an answer, if there is a place for it."""
+        placed = self.session.take_place()
+        if placed:
+            self.session.oneway(Op.CALL, target, path, args, kwargs, 7, **more)
+        return placed
 
     @property
     def peer(self) -> Side:
