@@ -57,7 +57,7 @@ from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
 """Seconds without any answer after which a call that waits for room gives up with Busy."""
-CLOSE_PATIENCE: Final = 0.4
+CLOSE_PATIENCE: Final = 0.3
 """Seconds that the peer has to take what is still to be written when a connection ends, and as
 many that what runs for it has to end."""
 MOST_OWED: Final = 10_000

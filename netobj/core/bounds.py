@@ -17,12 +17,10 @@ from netobj.errors import LimitExceeded, ProtocolError
 
 SMALL: Final = 512
 """Bytes of what is unpacked without a look ahead: lengths that lie can take little of it."""
-MOST_COPIED: Final = 4
-"""How many times the bytes of a message may stand in the payloads of extension values that are
-unpacked at a time: each level of them is a copy."""
-_COPIED_ANYWAY: Final = 1024 * 1024
+MOST_COPIED: Final = 16 * 1024 * 1024
+"""Bytes in the payloads of extension values inside one another, at a time: each level is a copy."""
 _FIELDS: Final = 16  # of the message itself
-MOST_ALIKE: Final = 64
+MOST_ALIKE: Final = 32
 """Entries of one container that may share their hash with others: each is compared with each."""
 FLAT: Final = frozenset(
     (Ext.BIG_INT, Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.ZONE_INFO, Ext.DECIMAL)
@@ -34,8 +32,8 @@ _SLOW: Final = frozenset(
     (Ext.POSIX_PATH, Ext.WINDOWS_PATH, Ext.ZONE_INFO, Ext.FRACTION, Ext.NUMPY_SCALAR)
 )
 """Extension values that take twice the time of others, and more for each _SLOW_BYTES of them."""
-_SLOW_BYTES: Final = 16
-_CLASS_WEIGHT: Final = 40
+_SLOW_BYTES: Final = 12
+_CLASS_WEIGHT: Final = 60
 _METHODS: Final = 3  # their place in a description
 _MEMBERS: Final = (Ext.FROZENSET, Ext.SET)
 _TEXTS: Final = frozenset((str, bytes))
@@ -64,12 +62,15 @@ def check_whole(data: bytes) -> None:
 
 
 class Weight:
-    """Counts the items of one message of *size* bytes while it is unpacked; see EXT_WEIGHT."""
+    """Counts the items of one message while it is unpacked; see EXT_WEIGHT.
 
-    def __init__(self, most: int, size: int) -> None:
+    *room*: bytes in the payloads of extension values that are unpacked at a time.
+    """
+
+    def __init__(self, most: int, room: int = MOST_COPIED) -> None:
         self._most = most
         self._left = most + _FIELDS
-        self._room = MOST_COPIED * size + _COPIED_ANYWAY
+        self._room = room
 
     def count(self, array: Any) -> Any:
         """*array*, for msgpack's hooks. Raises ProtocolError."""
@@ -107,15 +108,15 @@ class Weight:
 def check_message(packed: bytes, limits: Sequence[int]) -> None:
     """Raise LimitExceeded where the message *packed* breaks the *limits* of who receives it."""
     try:
-        _Look(limits, len(packed)).into(packed)
+        _Look(limits).into(packed)
     except ProtocolError as exc:
         raise LimitExceeded(f"{exc}: the peer refuses it") from None
 
 
 class _Look:
-    def __init__(self, limits: Sequence[int], size: int) -> None:
+    def __init__(self, limits: Sequence[int]) -> None:
         self._limits = limits
-        self._weight = Weight(limits[Limit.ITEMS], size)
+        self._weight = Weight(limits[Limit.ITEMS])
 
     def into(self, packed: bytes) -> Any:
         return msgpack.unpackb(
@@ -144,6 +145,32 @@ class _Look:
         self._weight.count(pairs)
         self._weight.count(pairs)
         check_keys([key for key, _ in pairs], self._limits[Limit.KEYS])
+
+
+def nests_deeper(array: tuple[Any, ...], most: int) -> bool:
+    """Whether tuples are inside one another more than *most* levels deep.
+
+    >>> nests_deeper((1, (2, (3,))), 3), nests_deeper((1, (2, (3,))), 2)
+    (False, True)
+    """
+    level = [array]
+    for _ in range(most):
+        level = [
+            item
+            for each in level
+            if tuple in map(type, each)  # at the speed of C, for those that are long
+            for item in each
+            if type(item) is tuple
+        ]
+        if not level:
+            return False
+    return True
+
+
+def check_nesting(array: tuple[Any, ...], most: int) -> None:
+    """Raise ProtocolError where :func:`nests_deeper`."""
+    if nests_deeper(array, most):
+        raise ProtocolError(f"tuples are inside one another more than {most} levels deep")
 
 
 def check_integer(payload: bytes, most: int) -> None:

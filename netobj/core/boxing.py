@@ -29,7 +29,7 @@ import msgpack
 
 from netobj.core import values
 from netobj.core.access import Policy
-from netobj.core.bounds import SMALL, Weight, unchecked
+from netobj.core.bounds import MOST_COPIED, SMALL, Weight, check_nesting, unchecked
 from netobj.core.consts import BIG_VALUE, DEFAULT_LIMITS, ROOT_ID, Ext, Limit
 from netobj.core.describe import Description, describe_class, describe_object, hidden_names
 from netobj.core.flow import Flow
@@ -49,8 +49,11 @@ from netobj.errors import LimitExceeded, NotEncodable, ProtocolError
 MAX_NUMBER: Final = 2**63
 _CONTAINERS: Final = frozenset(values.CONTAINERS)
 _EXPORT: Final = int(Ext.EXPORT)
+_BIG_INT: Final = int(Ext.BIG_INT)
 _HOME: Final = int(Ext.HOME)
 _MAX_NAMED_TUPLES: Final = 1000
+_LEVELS_OF_MESSAGES: Final = 6
+"""Tuples around the values in a message, at the most: around those of an exception."""
 _make_ext: Final = tuple.__new__  # past the checks of ExtType's own, for what is known to be right
 
 
@@ -223,7 +226,8 @@ class Boxing:
         self.deferred = False  # the message being unboxed needs values.complete()
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
-        self.guard = guard
+        self._most_levels = limits[Limit.NESTING] + _LEVELS_OF_MESSAGES
+        self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
         # By id: of classes as what their objects are, and of classes and modules as themselves.
@@ -233,6 +237,11 @@ class Boxing:
         self._imported_classes: dict[int, ImportedClass] = {}
         self._named_tuples: set[type] = set()  # kept for the next ones of the same names
         self._depth = 0
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """The connection's guard."""
+        return self._guard
 
     def set_peer_limits(self, limits: tuple[int, ...]) -> None:
         """What the peer accepts."""
@@ -253,7 +262,7 @@ class Boxing:
         if kind is tuple:
             if SCALARS.issuperset(map(type, value)):
                 return value
-            return [self.box(item, out) for item in value]
+            return out.nest(self._box_tuple, value)
         if kind in _CONTAINERS:
             return self.export(value, out)
         encoder = values.ENCODERS.get(kind)
@@ -262,6 +271,10 @@ class Boxing:
         if issubclass(kind, RemoteObject):
             return self._box_remote(value, out)
         return self._box_object(value, kind, out)
+
+    @staticmethod
+    def _box_tuple(value: tuple[Any, ...], box: values.Box) -> list[Any]:
+        return [box(item) for item in value]
 
     def _box_big(self, value: str | bytes, out: Outgoing) -> msgpack.ExtType:
         code = Ext.BIG_BYTES
@@ -313,7 +326,7 @@ class Boxing:
         return self.export(value, out)
 
     def _box_promise(self, promise: Any, out: Outgoing) -> Any:
-        with self.guard:
+        with self._guard:
             pending = not promise.done
             if pending:
                 promise.pins += 1
@@ -324,7 +337,7 @@ class Boxing:
 
     def unpin(self, promises: list[Any]) -> None:
         """A message that names *promises* is queued, or will never be."""
-        with self.guard:
+        with self._guard:
             for promise in promises:
                 promise.pins -= 1
         for promise in promises:
@@ -333,7 +346,7 @@ class Boxing:
 
     def settled(self, promise: Any) -> None:
         """*promise* is done: the peer may forget the answer, if nothing under way names it."""
-        with self.guard:
+        with self._guard:
             if promise.pins or promise.forgotten:
                 return
             promise.forgotten = True
@@ -371,7 +384,7 @@ class Boxing:
         class_id, description = self.class_of(obj)
         if obj is _BUILTINS and not self.policy.opens_all:  # what eval() puts into its globals
             raise NotEncodable("the dictionary of all builtins is not handed out to peers")
-        with self.guard:
+        with self._guard:
             export = self._by_identity.get(id(obj))
             if export is None:
                 self._last_id += 1
@@ -411,7 +424,7 @@ class Boxing:
             if known is not None and known[0]() is subject:
                 return known[1], known[2]
         description = self.describe(obj)
-        with self.guard:
+        with self._guard:
             self._last_class += 1
             number = self._last_class
         table[id(subject)] = (weakref.ref(subject), number, description)
@@ -430,7 +443,7 @@ class Boxing:
         ProtocolError for an id that was never given or a count that was not there.
         """
         dropped: list[object] = []
-        with self.guard:
+        with self._guard:
             for number, count in released:
                 export = self.exports.get(number)
                 if export is None or not 0 < count <= export.count:
@@ -447,7 +460,7 @@ class Boxing:
     def take_back(self, exported: list[Export]) -> None:
         """Undo one count of each of *exported*, which the peer never saw."""
         dropped: list[object] = []
-        with self.guard:
+        with self._guard:
             for export in exported:
                 if self.exports.get(export.id) is export:  # else the connection has ended
                     export.count -= 1
@@ -461,7 +474,7 @@ class Boxing:
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
-        with self.guard:
+        with self._guard:
             dropped: list[object] = [export.obj for export in self.exports.values()]
             dropped += self.answers.values()
             self.exports.clear()
@@ -481,7 +494,7 @@ class Boxing:
         answered: list[int] = []
         flows: list[Flow] = []
         imports = self.imports
-        with self.guard:
+        with self._guard:
             while self.dead and most:
                 most -= 1
                 try:
@@ -530,6 +543,8 @@ class Boxing:
                 raise values.malformed(exc) from exc
         if type(message) is not tuple or not message:
             raise ProtocolError("a message is an array that begins with its kind")
+        if len(body) > self._most_levels:  # else it has fewer, since each takes a byte
+            check_nesting(message, self._most_levels)
         return message
 
     def _unpack_large(self, body: bytes) -> Any:
@@ -537,7 +552,7 @@ class Boxing:
             self._made = 0
         if len(body) <= unchecked(self._limits):
             return self._unpack_plain(body)
-        self._weight = Weight(self._most_items, len(body))
+        self._weight = Weight(self._most_items)
         try:
             return self._unpack_plain(body)
         finally:
@@ -562,19 +577,30 @@ class Boxing:
             return self.make_proxy(self._import(data))
         if code == _HOME:
             return self.home(_number(data))
-        return self._nested(code, data, self._unpack_plain)
+        leaf = values.LEAVES.get(code)
+        if leaf is not None:
+            return leaf(data, self._unpack_inner)
+        if code == _BIG_INT:
+            return values.decode_integer(data, self._limits[Limit.INTEGER])
+        return self._nested(code, data, self._unpack_inner)
 
     def _ext_in_copy(self, code: int, data: bytes) -> Any:
-        if code in (_EXPORT, _HOME):
-            return self._ext(code, data)
-        as_copied = code in values.COPIED_CODES
-        return self._nested(code, data, self._unpack_copied if as_copied else self._unpack_plain)
+        if code in values.COPIED_CODES:
+            return self._nested(code, data, self._unpack_copied)
+        return self._ext(code, data)
 
     def _unpack_plain(self, data: bytes) -> Any:
         weight = self._weight
         if weight is None:
             return values.unpack_message(data, self._ext, self._most_items)
         return values.unpack_message(data, self._ext_weighed, self._most_items, weight.count)
+
+    def _unpack_inner(self, data: bytes) -> Any:
+        """As :meth:`_unpack_plain`, of what is in an extension value."""
+        value = self._unpack_plain(data)
+        if len(data) > self._most_levels and type(value) is tuple:
+            check_nesting(value, self._most_levels)
+        return value
 
     def _unpack_copied(self, data: bytes) -> Any:
         weight = self._weight
@@ -586,7 +612,7 @@ class Boxing:
     def unpack_blob(self, blob: bytes) -> Any:
         """A copy that travelled as bytes; it holds no references. Raises ProtocolError."""
         most_keys = len(blob)  # it was asked for, and runs where it is waited for
-        weight = Weight(MOST_IN_COPY, len(blob))
+        weight = Weight(MOST_IN_COPY, MOST_COPIED + 4 * len(blob))
         hook = _blob_hook(self._limits[Limit.NESTING], self._limits[Limit.INTEGER], weight)
         return values.unpack_copy(blob, hook, len(blob), most_keys, weight.count)
 
@@ -611,11 +637,8 @@ class Boxing:
             raise ProtocolError(f"the extension code {code} is not one of the protocol's")
         return special(self, data)
 
-    def _decode_integer(self, data: bytes) -> int:
-        return values.decode_integer(data, self._limits[Limit.INTEGER])
-
     def _decode_named_tuple(self, data: bytes) -> Any:
-        name, fields, items = self._unpack_plain(data)
+        name, fields, items = self._unpack_inner(data)
         if not is_kept(name, fields):
             self._made += _NEW_CLASS + len(fields)
             if self._made > MOST_MADE:
@@ -648,11 +671,11 @@ class Boxing:
         return value
 
     def _decode_home_method(self, data: bytes) -> values.Deferred:
-        number, name = self._unpack_plain(data)
+        number, name = self._unpack_inner(data)
         return values.Deferred(self.policy.getattr, (self.home(number), name))
 
     def _decode_raised(self, data: bytes) -> values.Deferred:
-        return values.Deferred(self._load_completed, (self._unpack_plain(data),))
+        return values.Deferred(self._load_completed, (self._unpack_inner(data),))
 
     def _decode_promise(self, data: bytes) -> values.Deferred:
         answer = self.answers.get(_number(data))
@@ -662,7 +685,7 @@ class Boxing:
         return values.Deferred(answer.result, ())
 
     def _decode_stream(self, data: bytes) -> object:
-        fields = self._unpack_plain(data)
+        fields = self._unpack_inner(data)
         if type(fields) is not tuple or len(fields) != 2:
             raise ProtocolError("a stream is announced by its number and its ways")
         return self._accept_stream(*fields)
@@ -683,7 +706,7 @@ class Boxing:
 
     def _import(self, data: bytes) -> Handle:
         number, imported, hidden = self._export_fields(data)
-        with self.guard:
+        with self._guard:
             ref = self.imports.get(number)
             handle = None if ref is None else ref()
             if ref is not None and handle is not None:
@@ -739,7 +762,6 @@ class Boxing:
 
 
 _DECODERS: Final[dict[int, Callable[[Boxing, bytes], Any]]] = {
-    Ext.BIG_INT: Boxing._decode_integer,
     Ext.NAMED_TUPLE: Boxing._decode_named_tuple,
     Ext.COPY: Boxing._decode_copy,
     Ext.BIG_BYTES: Boxing._decode_big,
@@ -772,7 +794,7 @@ def _blob_hook(levels_left: int, most_bits: int, weight: Weight) -> values.ExtHo
         return values.unpack_copy(data, hook, len(data), len(data), weight.count)
 
     def ext(code: int, data: bytes) -> Any:
-        if code == Ext.BIG_INT:
+        if code == _BIG_INT:
             return values.decode_integer(data, most_bits)
         decoder = values.DECODERS.get(code)
         if decoder is None and code not in values.HASHING:

@@ -132,14 +132,15 @@ class FrameReader:
         end = start + length
         if end > len(data):
             return None
-        body = data[start:end]
+        # Of a bytearray by way of a view: a slice would be one more copy.
+        body = data[start:end] if type(data) is bytes else bytes(memoryview(data)[start:end])
         if end < len(data):
             self._position = end
             self.fresh = True
         else:  # an idle connection holds no buffer
             self._data, self._position = b"", 0
             self.filled = False
-        return body if type(body) is bytes else bytes(body)
+        return body
 
     def next_raw(self, size: int) -> bytes | None:
         """The *size* bytes of a big value, or None until all have come.

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from netobj.core import values
 from netobj.core.access import policy_for
-from netobj.core.bounds import check_message
+from netobj.core.bounds import check_message, nests_deeper
 from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
 from netobj.core.consts import (
@@ -244,7 +244,7 @@ class Session(Receiving):
             self.heavy[mine] = size
 
         try:
-            if not (plain and values.is_plain(args)):
+            if not (plain and values.is_plain(args)) or self._nests(args):
                 self._queue_boxed(message, admit)
             else:
                 try:
@@ -349,8 +349,9 @@ class Session(Receiving):
         What died here goes in front. None where there is more to it: then nothing is done. Of an
         *asynchronous* call *chain* is the lane.
         """
-        if not (SCALARS.issuperset(map(type, args)) or values.is_plain(args)):
-            return None
+        if not SCALARS.issuperset(map(type, args)):
+            if not values.is_plain(args) or self._nests(args):
+                return None
         lost = self.lost
         if lost is not None:
             return None
@@ -374,7 +375,7 @@ class Session(Receiving):
 
         What died here goes in front. None where there is more to it: then nothing is done.
         """
-        if not values.is_plain_value(value):
+        if not values.is_plain_value(value) or (type(value) is tuple and self._nests((value,))):
             return None
         if self.lost is not None:
             return None
@@ -550,7 +551,7 @@ class Session(Receiving):
 
     def _send(self, kind: int, number: int, value: object) -> None:
         """Box *value*, pack and queue a message of these three."""
-        if values.is_plain_value(value):
+        if values.is_plain_value(value) and not self._nests((value,)):
             try:
                 self._queue([kind, number, value])
                 return
@@ -563,6 +564,10 @@ class Session(Receiving):
             out.roll_back()
             raise
         out.commit()
+
+    def _nests(self, items: tuple[Any, ...]) -> bool:
+        """Whether there may be more levels in *items* than the peer takes: boxing refuses them."""
+        return tuple in map(type, items) and nests_deeper(items, self.boxing.peer_nesting)
 
     def _tell(self, kind: Kind, number: int, *value: object) -> None:
         """Queue a message about a flow."""

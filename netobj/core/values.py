@@ -19,7 +19,7 @@ from fractions import Fraction
 from operator import is_, length_hint
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, NamedTuple
-from uuid import UUID
+from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgpack
@@ -554,6 +554,18 @@ def _decode_path(cls: Callable[[str], object]) -> Callable[[bytes, Unpack], obje
     return lambda data, _unpack: cls(_short(data).decode("utf-8", "surrogatepass"))
 
 
+def _decode_uuid(data: bytes, _unpack: Unpack) -> UUID:
+    # UUID() takes three times as long, most of it to find out which of its arguments was given.
+    value = _new(UUID)
+    _put(value, "int", int.from_bytes(_fixed(16, data), "big"))
+    _put(value, "is_safe", SafeUUID.unknown)
+    return value
+
+
+_new: Final = object.__new__
+_put: Final = object.__setattr__  # a UUID's own refuses
+
+
 def _decode_decimal(data: bytes, _unpack: Unpack) -> Decimal:
     return Decimal(_short(data).decode("ascii"))
 
@@ -591,7 +603,7 @@ DECODERS: Final[dict[int, Decoder]] = {
     Ext.ZONE_INFO: lambda data, _: Deferred(_zone, (data.decode(),)),
     Ext.DECIMAL: _decode_decimal,
     Ext.FRACTION: lambda data, unpack: Fraction(*_ints(unpack(data), 2)),
-    Ext.UUID: lambda data, _: UUID(bytes=_fixed(16, data)),
+    Ext.UUID: _decode_uuid,
     Ext.POSIX_PATH: _decode_path(PurePosixPath),
     Ext.WINDOWS_PATH: _decode_path(PureWindowsPath),
     Ext.NUMPY_SCALAR: _decode_numpy_scalar,
@@ -599,6 +611,12 @@ DECODERS: Final[dict[int, Decoder]] = {
     Ext.TUPLE: lambda data, unpack: tuple(unpack(data)),
     Ext.BYTEARRAY: lambda data, _: bytearray(data),
 }
+
+LEAVES: Final[dict[int, Decoder]] = {
+    code: DECODERS[code]
+    for code in (Ext.COMPLEX, Ext.SURROGATE_STR, Ext.SINGLETON, Ext.DECIMAL, Ext.UUID)
+}
+"""Decoders of values that hold no others, and need no code to be completed."""
 
 
 # --- copies of containers --------------------------------------------------------------------

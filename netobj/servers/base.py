@@ -447,5 +447,5 @@ class _Workers:
         return True
 
 
-_JOIN: Final = 1.0
+_JOIN: Final = 0.5
 """Seconds that the thread of a server has to end, which may be in a call of a client's."""

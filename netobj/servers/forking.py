@@ -25,7 +25,7 @@ from netobj.servers.base import Server
 from netobj.servers.closing import close_with_grace
 from netobj.servers.guests import Guests
 
-GRACE: Final = 2.0
+GRACE: Final = 0.8
 """Seconds that the children have to say goodbye when the server closes."""
 REAP_SECONDS: Final = 0.1
 """How often the server looks whether one of its children has ended."""
@@ -47,7 +47,7 @@ class ForkingServer(Server):
     parent are dead in them, and its ``atexit`` functions do not run there.
 
     :meth:`close` ends the children, too: they close their connections, and who does not is killed
-    after two seconds. *max_connections* is how many children there may be; an *executor* is
+    after 0.8 seconds. *max_connections* is how many children there may be; an *executor* is
     refused with a ValueError, since its threads would not be in them. ``processes`` are the ids of
     those that run; ``connections`` stays empty, since they are the children's. The program's own
     children, and its handler of SIGCHLD, are left alone.

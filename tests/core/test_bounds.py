@@ -13,46 +13,18 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgpack
 import pytest
 
+from crafted import REFUSED, TAKEN, X, export, hello, lone, request
 from fakewire import FakeWire, Side
 from netobj.core import bounds, values
 from netobj.core.boxing import MOST_BIG, ByValue
 from netobj.core.config import Config
-from netobj.core.consts import ANNOUNCED, DEFAULT_LIMITS, PREAMBLE, Ext, Kind, Limit, Op
-from netobj.core.describe import NOTHING
+from netobj.core.consts import DEFAULT_LIMITS, PREAMBLE, Kind, Limit, Op
 from netobj.core.framing import frame
-from netobj.core.session import Session
 from netobj.errors import ConnectionLost, FrameTooLarge, LimitExceeded, ProtocolError
 
-X = msgpack.ExtType
 PAGE = Path(__file__).parents[2] / "docs" / "security.rst"
-
-
-def hello() -> bytes:
-    limits = list(DEFAULT_LIMITS[:ANNOUNCED])
-    return frame(values.pack([Kind.HELLO, 0, b"p", None, limits, [], NOTHING.to_wire()]))
-
-
-def lone(**limits: int) -> Session:
-    """A session whose peer the test plays."""
-    session = Side("lone", object(), Config().merge({"limits": limits}), ()).session
-    session.receive_data(PREAMBLE + hello(), 0.0)
-    return session
-
-
-def request(*args: Any) -> bytes:
-    return frame(values.pack([Kind.REQUEST, 1, 1, Op.CALL, 0, "m", list(args)]))
-
-
-def ext(code: Ext, *items: Any) -> msgpack.ExtType:
-    return X(code, values.pack(list(items)))
-
-
-def alike(count: int) -> list[msgpack.ExtType]:
-    """Integers of one hash."""
-    return [values.big_int(number * (2**61 - 1)) for number in range(100, 100 + count)]
 
 
 class Root:
@@ -60,87 +32,12 @@ class Root:
         return value
 
 
-def export(number: int, *names: str) -> msgpack.ExtType:
-    described = [0, "m", f"C{number}", list(names), b"\0" * 16, [], False, False]
-    return ext(Ext.EXPORT, number, number + 10, described)
-
-
 # --- refused by the receiver ---------------------------------------------------------------------
 
-BIG_ARRAY = b"\xdd\x00\x03\xd0\x90"  # it announces 250 000 items
-WORST: dict[str, Callable[[], tuple[bytes, str]]] = {
-    "lengths that lie": lambda: (frame(BIG_ARRAY * 500), "ends before"),
-    "lengths that lie in extension values": lambda: (
-        request(X(Ext.SLICE, BIG_ARRAY * 500)),
-        "ends before",
-    ),
-    "many tuples": lambda: (
-        frame(BIG_ARRAY[:-1] + b"\x8f" + b"\xdc\0\x20" + (b"\xc0" * 32) * 249_000),
-        "items|ends before|malformed",
-    ),
-    "many items in few tuples": lambda: (request(*[[0] * 200] * 1300), "250000 items"),
-    "copies of copies": lambda: (frame(_nested(b"\xc0" * (15 * 2**20), 60)), "nested too deeply"),
-    "a huge integer": lambda: (request(X(Ext.BIG_INT, b"\x01" * 200_000)), "1048576 bits"),
-    "one hash": lambda: (request(ext(Ext.FROZENSET, *alike(5000))), "share one hash"),
-    "one hash in a dict": lambda: (
-        request(X(Ext.COPY, _map(alike(1000)))),
-        "share one hash",
-    ),
-    "one hash in a set of a copy": lambda: (
-        request(ext(Ext.COPY, ext(Ext.SET, *alike(1000)))),
-        "share one hash",
-    ),
-    "many keys": lambda: (request(ext(Ext.FROZENSET, *range(65_537))), "65536 are the most"),
-    "kinds of named tuples": lambda: (
-        request(*[ext(Ext.NAMED_TUPLE, f"N{n}", ["a"], [0]) for n in range(5000)]),
-        "kinds of named tuples",
-    ),
-    "classes": lambda: (
-        request(*[export(number) for number in range(1, 9000)]),
-        "250000 items",
-    ),
-    "names": lambda: (
-        request(export(1, *[f"name{number}" for number in range(150_000)])),
-        "too many|250000 items",
-    ),
-    "long fractions": lambda: (
-        request(*[ext(Ext.FRACTION, *[values.big_int(3**6000)] * 2)] * 600),
-        "1024 bits",
-    ),
-    "fractions": lambda: (
-        request(*[ext(Ext.FRACTION, values.big_int(3**600), values.big_int(5**400))] * 12_000),
-        "250000 items",
-    ),
-    "long paths": lambda: (request(*[X(Ext.POSIX_PATH, b"a/" * 8000)] * 900), "250000 items"),
-    "a very long path": lambda: (request(X(Ext.POSIX_PATH, b"a/" * 9000)), "16384 bytes"),
-    "a very long decimal": lambda: (request(X(Ext.DECIMAL, b"1" * 17_000)), "16384 bytes"),
-    "big values": lambda: (
-        request(*[X(Ext.BIG_BYTES, (2**30).to_bytes(8, "big"))] * 2),
-        "accepts 1073741824 in a message",
-    ),
-    "many big values": lambda: (
-        request(*[X(Ext.BIG_BYTES, (1).to_bytes(8, "big"))] * (MOST_BIG + 1)),
-        "at most 1000 big values",
-    ),
-    "a frame": lambda: ((2**24 + 1).to_bytes(4, "big"), "accepts 16777216"),
-    "a ping": lambda: (frame(values.pack([Kind.PING, 2**70])), "64 bits"),
-}
 
-
-def _nested(inner: bytes, levels: int) -> bytes:
-    for _ in range(levels):
-        inner = values.pack([X(Ext.SLICE, inner)])
-    return inner
-
-
-def _map(keys: list[Any]) -> bytes:
-    data: bytes = msgpack.Packer().pack_map_pairs([(key, 1) for key in keys])
-    return data
-
-
-@pytest.mark.parametrize("name", WORST)
+@pytest.mark.parametrize("name", REFUSED)
 def test_the_worst_messages_are_refused(name: str) -> None:
-    data, reason = WORST[name]()
+    data, reason = REFUSED[name]()
     session = lone()
     tracemalloc.start()
     try:
@@ -152,20 +49,9 @@ def test_the_worst_messages_are_refused(name: str) -> None:
     assert peak < 8 * len(data) + 48_000_000
 
 
-MOST: dict[str, Callable[[], list[Any]]] = {
-    "tuples": lambda: [[0]] * 120_000,
-    "dates": lambda: [ext(Ext.DATETIME, 2024, 1, 1, 0, 0, 0, 0, 0, None)] * 18_000,
-    "uuids": lambda: [X(Ext.UUID, b"\1" * 16)] * 60_000,
-    "decimals": lambda: [X(Ext.DECIMAL, b"1E+999999999")] * 60_000,
-    "slices": lambda: [ext(Ext.SLICE, 0, 1, 1)] * 34_000,
-    "home": lambda: [X(Ext.HOME, bytes(8))] * 60_000,
-    "alike": lambda: [ext(Ext.FROZENSET, *alike(64))] * 900,
-}
-
-
-@pytest.mark.parametrize("name", MOST)
+@pytest.mark.parametrize("name", TAKEN)
 def test_what_is_not_refused_takes_memory_by_its_items(name: str) -> None:
-    data = request(*MOST[name]())
+    data = request(*TAKEN[name]())
     session = lone()
     tracemalloc.start()
     try:
@@ -406,7 +292,7 @@ def test_no_message_is_below_what_is_checked() -> None:
 
 
 def test_what_is_weighed_of_a_description() -> None:
-    weight = bounds.Weight(1000, 10**6)
+    weight = bounds.Weight(1000)
     for description in (None, (), (0, "m", "name", 5, b""), (0, "m", "name", ("a", "b"), b"")):
         weight.describe(description)
 

@@ -15,7 +15,7 @@ import pytest
 from fakewire import CLASSIC, PUBLIC, FakeWire, Side, bodies, fields
 from netobj.core import boxing as boxing_module
 from netobj.core import values
-from netobj.core.boxing import Boxing, ByValue, Outgoing
+from netobj.core.boxing import _LEVELS_OF_MESSAGES, Boxing, ByValue, Outgoing
 from netobj.core.config import Config
 from netobj.core.consts import DEFAULT_LIMITS, Ext, Kind, Limit, Op
 from netobj.core.describe import NOTHING
@@ -511,9 +511,43 @@ def test_nesting_is_bounded(wire: FakeWire) -> None:
     assert boxing_of(wire)[0].unbox(nested(Ext.SLICE, most))
 
 
-def test_deep_arrays_are_refused(wire: FakeWire) -> None:
-    with pytest.raises(ProtocolError):
-        boxing_of(wire)[0].unbox(b"\x91" * 5000 + b"\x01")
+@pytest.mark.parametrize("around", [b"", b"\x92\xdc\x02\x00" + b"\0" * 512])
+@pytest.mark.parametrize("end", [b"\x01", values.pack("a" * 100)])
+def test_deep_arrays_are_refused(wire: FakeWire, around: bytes, end: bytes) -> None:
+    most = DEFAULT_LIMITS[Limit.NESTING] + _LEVELS_OF_MESSAGES - bool(around)
+    assert boxing_of(wire)[0].unbox(around + b"\x91" * most + end)
+    for levels in (most + 1, 500, 5000):
+        with pytest.raises(ProtocolError, match=r"levels deep|malformed"):
+            boxing_of(wire)[0].unbox(around + b"\x91" * levels + end)
+
+
+def test_deep_arrays_in_an_extension_value_are_refused(wire: FakeWire) -> None:
+    for levels, code in ((100, Ext.FROZENSET), (400, Ext.SLICE), (100, Ext.RAISED)):
+        data = b"\x91" * levels + b"\x01"
+        with pytest.raises(ProtocolError, match="levels deep"):
+            boxing_of(wire)[0].unbox(values.pack([msgpack.ExtType(code, data)]))
+
+
+@pytest.mark.parametrize("leaf", [1, "text", b"x" * 70, [1]])
+def test_as_many_tuples_as_the_peer_takes(wire: FakeWire, leaf: Any) -> None:
+    def nested(levels: int) -> Any:
+        value = leaf
+        for _ in range(levels):
+            value = (value,)
+        return value
+
+    most = DEFAULT_LIMITS[Limit.NESTING] - 5
+    root = wire.left.root
+    root.hold(nested(most))
+    assert str(root.give()) == str(nested(most))
+    for levels in (most + 2, 500, 5000):
+        with pytest.raises(LimitExceeded, match="levels deep"):
+            root.hold(nested(levels))
+        root_of(wire).held = nested(levels)
+        with pytest.raises(LimitExceeded, match="levels deep"):
+            root.give()
+    root.hold(1)
+    assert root.give() == 1
 
 
 def test_a_blob_holds_no_references(wire: FakeWire) -> None:

@@ -336,7 +336,8 @@ class TestErrors:
         deep = 1
         for _ in range(70):
             deep = (deep,)
-        assert wire.left.root.echo(deep) == deep
+        with pytest.raises(LimitExceeded, match="nested more than 59 levels"):
+            wire.left.root.echo(deep)
         with pytest.raises(LimitExceeded, match="levels of tuples and sets"):
             wire.left.root.echo(ByValue([deep]))
         wire.right.session.boxing.root.exposed_held = [deep]
