@@ -227,7 +227,7 @@ class Boxing:
         self._limits = limits
         self._most_items = limits[Limit.ITEMS]
         self._most_levels = limits[Limit.NESTING] + _LEVELS_OF_MESSAGES
-        self.guard = guard
+        self._guard = guard
         self._by_identity: dict[int, Export] = {}
         self._last_id = ROOT_ID
         # By id: of classes as what their objects are, and of classes and modules as themselves.
@@ -237,6 +237,11 @@ class Boxing:
         self._imported_classes: dict[int, ImportedClass] = {}
         self._named_tuples: set[type] = set()  # kept for the next ones of the same names
         self._depth = 0
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """The connection's guard."""
+        return self._guard
 
     def set_peer_limits(self, limits: tuple[int, ...]) -> None:
         """What the peer accepts."""
@@ -321,7 +326,7 @@ class Boxing:
         return self.export(value, out)
 
     def _box_promise(self, promise: Any, out: Outgoing) -> Any:
-        with self.guard:
+        with self._guard:
             pending = not promise.done
             if pending:
                 promise.pins += 1
@@ -332,7 +337,7 @@ class Boxing:
 
     def unpin(self, promises: list[Any]) -> None:
         """A message that names *promises* is queued, or will never be."""
-        with self.guard:
+        with self._guard:
             for promise in promises:
                 promise.pins -= 1
         for promise in promises:
@@ -341,7 +346,7 @@ class Boxing:
 
     def settled(self, promise: Any) -> None:
         """*promise* is done: the peer may forget the answer, if nothing under way names it."""
-        with self.guard:
+        with self._guard:
             if promise.pins or promise.forgotten:
                 return
             promise.forgotten = True
@@ -379,7 +384,7 @@ class Boxing:
         class_id, description = self.class_of(obj)
         if obj is _BUILTINS and not self.policy.opens_all:  # what eval() puts into its globals
             raise NotEncodable("the dictionary of all builtins is not handed out to peers")
-        with self.guard:
+        with self._guard:
             export = self._by_identity.get(id(obj))
             if export is None:
                 self._last_id += 1
@@ -419,7 +424,7 @@ class Boxing:
             if known is not None and known[0]() is subject:
                 return known[1], known[2]
         description = self.describe(obj)
-        with self.guard:
+        with self._guard:
             self._last_class += 1
             number = self._last_class
         table[id(subject)] = (weakref.ref(subject), number, description)
@@ -438,7 +443,7 @@ class Boxing:
         ProtocolError for an id that was never given or a count that was not there.
         """
         dropped: list[object] = []
-        with self.guard:
+        with self._guard:
             for number, count in released:
                 export = self.exports.get(number)
                 if export is None or not 0 < count <= export.count:
@@ -455,7 +460,7 @@ class Boxing:
     def take_back(self, exported: list[Export]) -> None:
         """Undo one count of each of *exported*, which the peer never saw."""
         dropped: list[object] = []
-        with self.guard:
+        with self._guard:
             for export in exported:
                 if self.exports.get(export.id) is export:  # else the connection has ended
                     export.count -= 1
@@ -469,7 +474,7 @@ class Boxing:
 
     def discard(self) -> list[object]:
         """Empty the tables, at the end; returns what was in them, to be dropped unlocked."""
-        with self.guard:
+        with self._guard:
             dropped: list[object] = [export.obj for export in self.exports.values()]
             dropped += self.answers.values()
             self.exports.clear()
@@ -489,7 +494,7 @@ class Boxing:
         answered: list[int] = []
         flows: list[Flow] = []
         imports = self.imports
-        with self.guard:
+        with self._guard:
             while self.dead and most:
                 most -= 1
                 try:
@@ -701,7 +706,7 @@ class Boxing:
 
     def _import(self, data: bytes) -> Handle:
         number, imported, hidden = self._export_fields(data)
-        with self.guard:
+        with self._guard:
             ref = self.imports.get(number)
             handle = None if ref is None else ref()
             if ref is not None and handle is not None:

@@ -540,7 +540,7 @@ def test_ends_and_items_of_many_threads() -> None:
 
     for _ in range(100):
         session = lone()
-        session.flows._guard = session.boxing.guard = threading.RLock()
+        session.flows._guard = session.boxing._guard = threading.RLock()
         flow = session.flows.open(True)
         begin = threading.Barrier(4)
 

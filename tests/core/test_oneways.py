@@ -320,5 +320,5 @@ def test_two_threads_make_one_book() -> None:
         def __exit__(self, *_: object) -> None: ...
 
     made = make()
-    session.boxing.guard = Other()
+    session.boxing._guard = Other()  # type: ignore[assignment]
     assert session.oneways is made

@@ -481,7 +481,7 @@ class TestForgetting:
             def __enter__(self) -> None:
                 held[0] = True
 
-        right.boxing.guard = Guard()
+        right.boxing._guard = Guard()
         root = right.boxing.root
         root.exposed_make = File
         answer = wire.left.send(CALL, "make", "x")
@@ -662,7 +662,7 @@ class Greeted(Side):
         super().__init__("many", Root(), Config(), ())
         self.session.out.clear()
         lock = threading.RLock()
-        self.session.boxing.guard = self.session.flows._guard = lock
+        self.session.boxing._guard = self.session.flows._guard = lock
 
 
 def test_promises_are_named_and_settled_by_many_threads() -> None:
