@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from netobj.core.exposure import (
     DEFAULT_PREFIX,
     MARK,
-    MOUNTED,
+    ORIGINAL,
     Exposure,
     Mounted,
     check_kind,
@@ -29,7 +29,6 @@ from netobj.core.exposure import (
 from netobj.core.lookup import MISSING, class_dict, describe, find
 from netobj.core.outcomes import CO_GENERATOR, is_async
 from netobj.core.service import Service
-from netobj.process_pool import ORIGINAL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -113,18 +112,18 @@ class FunctionService(Service):
         be called.
         """
         if function is None:
-            return lambda function: self.register(function, group=group, doc=doc, **options)
+            return lambda function: self._register(function, group, doc, options)
+        return self._register(function, group, doc, options)
+
+    def _register(self, function: Any, group: str | None, doc: str | None, options: Any) -> Any:
         if not callable(function):
             raise TypeError(f"register() takes what can be called, not {describe(function)}")
-        name = options.pop("name", None)
-        if name is None:
-            name = _name_of(function)
-        check_name(name)
         if _yields(function):
-            options.setdefault("stream", True)
-        exposure = exposure_from(None, options)
+            options = {"stream": True, **options}
+        exposure = exposure_from(None, options)._replace(name=None)
         check_kind(function, exposure)
-        method = _marked(function, name, doc, exposure._replace(name=None))
+        name = options.get("name") or _name_of(function)
+        method = _marked(function, name, doc, exposure)
         with self._lock:
             owner = _group(type(self), group)
             method.__qualname__ = f"{owner.__qualname__}.{name}"
@@ -172,8 +171,6 @@ def _put(tp: type, name: str, attribute: Any) -> None:
         raise ValueError(f"{tp.__qualname__}.{name} is registered already")
     if find(tp, name) is not MISSING:
         raise ValueError(f"{name!r} is a name of every service's own: give another with name=...")
-    if type(attribute) is Mounted:
-        MOUNTED.append(attribute)
     setattr(tp, name, attribute)
 
 

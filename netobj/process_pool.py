@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netobj import process_worker
 from netobj.core.boxing import is_numpy_array, is_numpy_scalar
+from netobj.core.exposure import ORIGINAL
 from netobj.core.handle import RemoteObject
 from netobj.core.lookup import describe
 from netobj.core.outcomes import Ruled
@@ -58,8 +59,6 @@ def run_in_process(ruled: Ruled, service: type) -> Future[bytes]:
     return _pool_of(service).submit(process_worker.work, packed)
 
 
-ORIGINAL: Final = "__netobj_original__"
-"""In a function that stands for another one: that one, which can be found by its name."""
 _ATTEMPTS: Final = 2
 
 

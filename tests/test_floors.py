@@ -80,7 +80,7 @@ FLOORS = {
     "netobj.core.service": (4, 1),
     "netobj.introspection": (4, 2),
     "netobj.process_worker": (0, 0),
-    "netobj.process_pool": (4, 0),
+    "netobj.process_pool": (5, 0),
     "netobj.gates": (4, 0),
     "netobj.governed": (4, 1),
     "netobj.functions": (4, 2),

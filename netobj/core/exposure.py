@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MARK: Final = "__netobj_exposed__"
+ORIGINAL: Final = "__netobj_original__"
+"""In a function that stands for another one: that one, which can be found by its name."""
 DEFAULT_PREFIX: Final = "exposed_"
 
 _MAX_LAYERS: Final = 16  # of decorators around one function
@@ -173,7 +175,8 @@ def _choice(kind: type[Enum], option: str, value: str) -> Enum:
 
 def _check(exposure: Exposure) -> None:
     """Raises ValueError for what means nothing."""
-    limit, queue, timeout = exposure.limit, exposure.queue, exposure.timeout
+    limit, queue = exposure.limit, exposure.queue
+    timeout: Any = exposure.timeout
     if not (exposure.run is None or isinstance(exposure.run, Run)):
         raise ValueError(f"exposed: run={exposure.run!r} is no netobj.core.exposure.Run")
     if not isinstance(exposure.limit_per, LimitPer):
@@ -196,7 +199,7 @@ def _check(exposure: Exposure) -> None:
 
 def check_name(name: str) -> None:
     """Raises ValueError for what cannot be a peer's name of anything."""
-    if not name.isidentifier() or name[:2] == name[-2:] == "__":
+    if not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
         raise ValueError(f"exposed: name={name!r} is no name of an attribute")
 
 
@@ -277,9 +280,11 @@ class Mounted(property):
         setattr(get, MARK, exposure)
         super().__init__(get)
         self.what = what
+        if not MOUNTED:
+            MOUNTED.append(True)
 
 
-MOUNTED: Final[list[Mounted]] = []
+MOUNTED: Final[list[bool]] = []
 """Empty until anything was mounted: most programs never look for it."""
 
 
@@ -376,6 +381,7 @@ def service(cls: _C) -> _C:
         if not name.startswith(prefix):  # else it is an alias already, perhaps an inherited one
             if isinstance(attribute, type) and attribute is not cls:
                 service(attribute)
-            if prefix + name not in class_dict(cls):
-                setattr(cls, prefix + name, attribute)
+            alias = prefix + (exposure.name or name)
+            if alias not in class_dict(cls):
+                setattr(cls, alias, attribute)
     return cls

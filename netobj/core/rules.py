@@ -336,24 +336,30 @@ class Rules:
 
         Raises, as for a name that is not there, where a mark hides it.
         """
-        holder = self._attributes(obj, facts)
-        for real, attribute in holder.items():
-            if self._renames(exposure_of(attribute), name):
-                return real
         hidden, seen = False, None
         for real in (name, self._prefix + name, name.removeprefix(self._prefix)):
-            attribute = holder.get(real, MISSING)
+            attribute = self._lying(obj, facts, real)
             if attribute is MISSING:
                 continue
             if self._hides(real, exposure_of(attribute)):
                 hidden = True
             elif seen is None and (self._is_open(real, facts) or self._counts(real, attribute)):
                 seen = real
+        if seen is None:
+            for real, attribute in self._attributes(obj, facts).items():
+                if self._renames(exposure_of(attribute), name):
+                    return real
         if hidden and seen is None:
             if self._is_open(name, facts):  # then it is the interpreter that misses it
                 raise AttributeError(f"{type_name(type(obj))!r} object has no attribute {name!r}")
             raise self._refusal(obj, name, access)
         return seen if hidden else None
+
+    def _lying(self, obj: Any, facts: TypeFacts, name: str) -> Any:
+        """What lies under *name* there, see :meth:`_attributes`."""
+        if facts.is_module:
+            return (instance_dict(obj) or {}).get(name, MISSING)
+        return find(obj if facts.is_class else type(obj), name)
 
     def _attributes(self, obj: Any, facts: TypeFacts) -> Mapping[str, Any]:
         """What lies in the class of *obj*, or in the class or module that it is."""

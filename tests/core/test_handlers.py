@@ -33,6 +33,7 @@ from netobj.core.handlers import (
     walk,
 )
 from netobj.core.outcomes import Awaited, Opened, Opener, Streamed
+from netobj.core.session import Session
 from netobj.errors import AccessDenied, LimitExceeded, NotEncodable, ProtocolError
 
 

@@ -28,7 +28,17 @@ PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 TUTORIAL = [f"docs/tutorial/part{number}.rst" for number in range(1, 6)]
 GUIDES = [
     f"docs/{name}.rst"
-    for name in ("asyncio", "streams", "calls", "classic", "arrays", "deployment", "security")
+    for name in (
+        "asyncio",
+        "streams",
+        "calls",
+        "functions",
+        "limits",
+        "classic",
+        "arrays",
+        "deployment",
+        "security",
+    )
 ]
 
 NEED_SSHD = ["docs/deployment.rst"]
