@@ -6,6 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from netobj.core import session
+from netobj.core.compressing import codecs
 from netobj.core.config import Config
 from netobj.core.consts import ONEWAY_FEATURE
 from netobj.core.exposure import HIDING
@@ -37,4 +38,4 @@ def side_of(config: Config, root: type) -> str:
 def features() -> tuple[str, ...]:
     """What this process has beyond what every side has."""
     numpy = ("numpy",) if find_spec("numpy") is not None else ()
-    return (ONEWAY_FEATURE, *numpy)
+    return (ONEWAY_FEATURE, *codecs(), *numpy)

@@ -37,6 +37,14 @@ class Introspect(Enum):
     ALL = "all"  # the same of all connections of the server
 
 
+class Compression(Enum):
+    """How long messages are made shorter; the values are the names among a hello's features."""
+
+    ZLIB = "zlib"
+    BZ2 = "bz2"
+    LZMA = "lzma"
+
+
 class Config(NamedTuple):
     """The settings of one side of a connection; keys are RPyC's where RPyC has them.
 
@@ -81,6 +89,8 @@ class Config(NamedTuple):
     bind_threads: bool = True  # accepted for old programs: it is simply how calls run
     limits: tuple[int, ...] = DEFAULT_LIMITS  # by consts.Limit; set by name: {"frame": 10**6}
 
+    compression: Compression | None = None  # of what is sent, if the peer takes it; "zlib", say
+
     interceptors: tuple[Any, ...] = ()  # around connections and calls, see netobj.Interceptor
 
     # Time that a peer has, in seconds; None: for ever
@@ -109,6 +119,8 @@ class Config(NamedTuple):
             changes["serve"] = Serve(changes["serve"])
         if "introspect" in changes:
             changes["introspect"] = introspection(changes["introspect"])
+        if "compression" in changes:
+            changes["compression"] = _compression(changes["compression"])
         if "interceptors" in changes:
             changes["interceptors"] = tuple(changes["interceptors"])
         if "limits" in changes:
@@ -125,6 +137,11 @@ def introspection(value: Any) -> Introspect | None:
     if value is None or type(value) is bool:
         return Introspect.OWN if value else None
     return Introspect(value)
+
+
+def _compression(value: Any) -> Compression | None:
+    """What *value* of the setting ``compression`` means. Raises ValueError if it is none."""
+    return None if value is None or value == "" else Compression(value)
 
 
 _KEYS: Final = frozenset(Config._fields)

@@ -65,6 +65,7 @@ class Kind(IntEnum):
     STOP = 15  # stream: the sender takes no more items
     ONEWAY = 16  # as ASYNC_REQUEST, never answered and never kept; to who says that it knows it
     DONE = 17  # requests without an answer that are over, their bytes (of those with many)
+    COMPRESSED = 18  # codec, size, data: another message; to who says that it knows the codec
 
 
 class Op(IntEnum):

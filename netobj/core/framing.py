@@ -65,6 +65,7 @@ class FrameReader:
         "_preamble_due",
         "_raw",
         "_raw_frame_left",
+        "codecs",
         "filled",
         "fresh",
         "max_frame",
@@ -72,6 +73,7 @@ class FrameReader:
 
     def __init__(self, max_frame: int, preamble: bool = True) -> None:
         self.max_frame = max_frame
+        self.codecs: tuple[str, ...] = ()  # those that a compressed message may have
         self.filled = preamble  # something is left of what was fed, or the preamble is due
         self.fresh = False  # what is left has begun since this was cleared
         self._data: bytes | bytearray = b""

@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 from netobj.core import values
 from netobj.core.bounds import unchecked
 from netobj.core.boxing import MAX_NUMBER, Boxing
-from netobj.core.config import Config
+from netobj.core.compressing import undone
+from netobj.core.config import Compression, Config
 from netobj.core.consts import ANNOUNCED, DEFAULT_LIMITS, ROOT_ID, Kind, Limit
 from netobj.core.describe import Description
 from netobj.core.events import (
@@ -34,7 +35,7 @@ from netobj.core.handle import ImportedClass
 from netobj.core.oneways import Oneways
 from netobj.core.promises import Answer
 from netobj.core.values import SCALARS
-from netobj.errors import LimitExceeded, ProtocolError
+from netobj.errors import FrameTooLarge, LimitExceeded, ProtocolError
 
 LONGEST: Final = 1e9
 """Seconds that a call may have, if it says so."""
@@ -45,6 +46,7 @@ _REQUEST: Final = int(Kind.REQUEST)
 _ONEWAY: Final = int(Kind.ONEWAY)
 _REQUESTS: Final = (_REQUEST, int(Kind.ASYNC_REQUEST), _ONEWAY)
 _REPLY: Final = int(Kind.REPLY)
+_COMPRESSED: Final = int(Kind.COMPRESSED)
 _INTS: Final = frozenset((int,))
 _SMALL: Final = frozenset((int, str, bytes, type(None)))
 _SMALL_HELLO: Final = 4096  # bytes of a hello that may be remembered when its connection has ended
@@ -98,6 +100,10 @@ class Receiving:
     def _queue(self, message: list[Any]) -> None:
         raise NotImplementedError
 
+    def _agree(self, codec: Compression) -> None:
+        """The messages that are sent may be compressed from here on, if the peer takes that."""
+        raise NotImplementedError
+
     def _refuse(self, request: Request) -> None:
         """Answer *request*, which comes at a time when there are too many, with an error."""
         raise NotImplementedError
@@ -144,6 +150,7 @@ class Receiving:
         self._now = self.last_heard = now
         events: list[Event] = []
         reader, boxing = self._reader, self.boxing
+        inner = None
         try:
             if self.arriving is None:
                 body = reader.take(data)  # type: ignore[arg-type]  # there was no room
@@ -169,6 +176,11 @@ class Receiving:
                     events.append(self._receive_request(message, boxing.deferred, len(body)))
                 elif kind == _REPLY:
                     events.append(self._receive_reply(message, boxing.deferred))
+                elif kind == _COMPRESSED:
+                    if body is inner:
+                        raise ProtocolError("a message was compressed twice")
+                    body = inner = self._undo(message)
+                    continue
                 else:
                     self._size = len(body)
                     self._receive(message, boxing.deferred, events)
@@ -186,6 +198,18 @@ class Receiving:
                 raise
             self.fault = exc
         return events
+
+    def _undo(self, message: tuple[Any, ...]) -> bytes:
+        """The body of the message that has come compressed in *message*. Raises ProtocolError."""
+        if len(message) != 4 or list(map(type, message[1:])) != [str, int, bytes]:
+            raise ProtocolError("a compressed message has a codec, a size and data")
+        _, codec, size, data = message
+        if codec not in self._reader.codecs:
+            raise ProtocolError("a message was compressed in a way that this side did not offer")
+        most = self.config.limits[Limit.FRAME]
+        if size > most:
+            raise FrameTooLarge(f"the peer compressed {size} bytes; this side accepts {most}")
+        return undone(Compression(codec), size, data)
 
     def _look_at_rest(self, now: float) -> None:
         """What is left of what has come is the beginning of something: from when on?"""
@@ -248,7 +272,7 @@ class Receiving:
             raise ProtocolError("a message begins with the number of its kind")
         if not self.greeted and kind != Kind.HELLO:
             raise ProtocolError("a message came before the hello")
-        if kind not in _APPLY:
+        if kind not in _APPLY and kind != _COMPRESSED:
             raise _unknown(kind)
         if self.boxing.awaited and _KINDS[Kind(kind)] is not Receiving._receive_request:
             raise ProtocolError("only requests may name the answers to others")
@@ -277,6 +301,8 @@ class Receiving:
     def _check_big(self, message: tuple[Any, ...]) -> None:
         """Raise ProtocolError where there is no room for a request with big values."""
         kind, chain = message[0], message[2] if len(message) > 2 else None
+        if type(kind) is int and kind == _COMPRESSED:
+            raise ProtocolError("what is compressed stands in the message itself")
         if type(kind) is int and kind == _ONEWAY:
             self.oneways.check_room()
         elif type(kind) is int and kind in _REQUESTS and not self._is_within(kind, chain):
@@ -416,6 +442,8 @@ class Receiving:
         self.flows.set_peer_limit(limits[Limit.REQUESTS])
         self.peer_features = tuple(name for name in features if type(name) is str)
         self.boxing.peer_has_numpy = "numpy" in self.peer_features
+        if self.config.compression is not None:
+            self._agree(self.config.compression)
         self._reader.max_frame = self.config.limits[Limit.FRAME]
         self.greeted = True
         return Hello()

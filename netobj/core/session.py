@@ -20,9 +20,10 @@ from typing import Any, Final, Protocol
 
 from netobj.core import values
 from netobj.core.access import Policy, policy_for
-from netobj.core.bounds import check_message, nests_deeper
+from netobj.core.bounds import check_message, nests_deeper, unchecked
 from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
-from netobj.core.config import Config
+from netobj.core.compressing import WORTH, codecs, compressed
+from netobj.core.config import Compression, Config
 from netobj.core.consts import (
     ANNOUNCED,
     BIG_VALUE,
@@ -64,6 +65,7 @@ _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _ONEWAY: Final = int(Kind.ONEWAY)
 _DONE: Final = int(Kind.DONE)
 _REPLY: Final = int(Kind.REPLY)
+_COMPRESSED: Final = int(Kind.COMPRESSED)
 _RELEASE: Final = int(Kind.RELEASE)
 _FORGET: Final = int(Kind.FORGET)
 _RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
@@ -126,6 +128,7 @@ class Session(Receiving):
     """What a request raises that is made after the end, for the reason of which it is given."""
     _loader: Loader | None = None
     _offer: tuple[str, object] | None = None
+    _codec: Compression | None = None  # both sides have agreed that messages are so compressed
     _pinged_at: float | None = None
     _since: float | None = None  # when the clock was first looked at
 
@@ -164,6 +167,7 @@ class Session(Receiving):
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = Left()
+        self._reader.codecs = tuple([name for name in codecs() if name in features])
         if not hello_sent:
             description = self.boxing.describe(root)
             self.out.append(_hello(process, config.limits, features, description))
@@ -173,7 +177,9 @@ class Session(Receiving):
 
         What *received* raises is raised by :meth:`receive_data`, *sent* by whatever queues.
         """
+        codecs = self._reader.codecs
         self._reader = WatchedReader(self.config.limits[Limit.GREETING], received)
+        self._reader.codecs = codecs
         self.out = WatchedQueue(self.out, sent)
 
     def exposure_of_root(self, target: object) -> Exposure | None:
@@ -654,8 +660,9 @@ class Session(Receiving):
         body = values.pack(message)
         size = len(body)
         if size > self._unchecked:
-            self._check_size(body)
-        data = size.to_bytes(HEADER_SIZE, "big") + body
+            data = frame(self._checked(body))
+        else:
+            data = size.to_bytes(HEADER_SIZE, "big") + body
         behind = self._raw_frames(raw) if raw else ()
         if admit is not None:
             total = size + sum(map(len, raw)) if raw else size
@@ -679,14 +686,29 @@ class Session(Receiving):
             behind += raw_frames(value)
         return behind
 
-    def _check_size(self, body: bytes) -> None:
+    def _checked(self, body: bytes) -> bytes:
+        """The long message *body* as it is sent, compressed perhaps. Raises LimitExceeded."""
         if len(body) > self.peer_limits[Limit.FRAME]:
             raise LimitExceeded(
                 f"the message is {len(body)} bytes long and the peer accepts "
                 f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
                 "limit of their own"
             )
-        check_message(body, self.peer_limits)
+        if len(body) > unchecked(self.peer_limits):
+            check_message(body, self.peer_limits)
+        return body if self._codec is None else self._compressed(self._codec, body)
+
+    def _agree(self, codec: Compression) -> None:
+        if codec.value in self.peer_features and codec.value in codecs():
+            self._codec = codec
+            self._unchecked = min(self._unchecked, WORTH)
+
+    def _compressed(self, codec: Compression, body: bytes) -> bytes:
+        data = compressed(codec, body)
+        if data is None:
+            return body
+        wrapped = values.pack([_COMPRESSED, codec.value, len(body), data])
+        return wrapped if len(wrapped) < len(body) else body
 
     # --- exceptions that may come home -----------------------------------------------------
 
