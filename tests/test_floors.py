@@ -34,6 +34,7 @@ FLOORS = {
     "netobj.core.rebuilding": (0, 2),
     "netobj.core.events": (1, 0),
     "netobj.core.bounds": (1, 0),
+    "netobj.core.compressing": (1, 0),
     "netobj.core.framing": (1, 0),
     "netobj.core.registered": (1, 0),
     "netobj.core.exposure": (1, 0),

@@ -1,7 +1,7 @@
 """The body of a message as one line for people, straight from its bytes.
 
 Nothing of it is built but numbers and short texts, and no more of it is looked at than is shown:
-msgpack itself skips the rest. So reading a peer's message runs no code of anybody's, and takes
+msgpack itself skips the rest. (What came compressed is undone whole, if it is not too long.) So reading a peer's message runs no code of anybody's, and takes
 little memory and time, whatever is in it. The numbers and fields are those of
 :mod:`netobj.core.consts`.
 """
@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgpack
 
+from netobj.core.compressing import undone
+from netobj.core.config import Compression
 from netobj.core.consts import SPECIALS, Ext, Kind, Op
 
 _MOST_ITEMS: Final = 8  # of one array that are shown
@@ -21,6 +23,7 @@ _MOST_LEVELS: Final = 4
 _MOST_VALUES: Final = 100  # of one message
 _MOST_TEXT: Final = 60  # characters, or bytes, of one value
 _MOST_NAMES: Final = 64  # of arguments by keyword
+_MOST_UNDONE: Final = 1024 * 1024  # bytes of a compressed message that is looked into
 
 
 def readable(body: bytes, width: int = 200, values: bool = True) -> str:
@@ -50,7 +53,8 @@ def one_line(text: str, width: int) -> str:
 
 
 class _Message:
-    def __init__(self, body: bytes, values: bool) -> None:
+    def __init__(self, body: bytes, values: bool, inner: bool = False) -> None:
+        self._inner = inner  # it came compressed
         self.fields = _parts(body)
         self._count = _length(body)
         self._values = values
@@ -157,6 +161,14 @@ class _Message:
     def _stop(self) -> str:
         return f"stream {_plain(self.fields[1])}"
 
+    def _compressed(self) -> str:
+        codec, size, data = map(_plain, self.fields[1:])
+        told = f"{codec}, {len(data)} of {size} bytes"
+        if self._inner or size > _MOST_UNDONE:
+            return told
+        inner = undone(Compression(codec), size, data)
+        return f"{told}: {_Message(inner, self._values, inner=True).line()}"
+
     # --- values ----------------------------------------------------------------------------------
 
     def _value(self, data: bytes, copied: bool = False, level: int = 0) -> str:
@@ -251,6 +263,7 @@ _TOLD: Final[dict[Kind, Callable[[_Message], str]]] = {
     Kind.CREDIT: _Message._credit,
     Kind.END: _Message._end,
     Kind.STOP: _Message._stop,
+    Kind.COMPRESSED: _Message._compressed,
 }
 _PACKED: Final[dict[Ext, Callable[[_Message, bytes], str]]] = {
     Ext.RAISED: _Message._exception,

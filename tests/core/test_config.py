@@ -9,6 +9,7 @@ import pytest
 from netobj.core.config import (
     DEFAULT_CONFIG,
     SAFE_ATTRS,
+    Compression,
     Config,
     ConfigMapping,
     Introspect,
@@ -30,6 +31,17 @@ def test_merge_takes_what_old_programs_write() -> None:
     assert merged.safe_attrs == frozenset(("__len__",))
     assert merged.serve is Serve.CALLER
     assert merged.merge({"serve": Serve.AUTO}).serve is Serve.AUTO
+
+
+@pytest.mark.parametrize("none", [None, ""])
+def test_compression(none: object) -> None:
+    assert Config().compression is None
+    for codec in Compression:
+        assert Config().merge({"compression": codec.value}).compression is codec
+        assert Config().merge({"compression": codec}).merge({"compression": none}) == Config()
+    for wrong in ("gzip", True, 0, b"zlib"):
+        with pytest.raises(ValueError, match="Compression"):
+            Config().merge({"compression": wrong})
 
 
 def test_merge_names_unknown_keys() -> None:

@@ -30,7 +30,7 @@ import pytest
 
 from netobj.core import bounds, consts, receiving, values
 from netobj.core.boxing import ByValue, Outgoing
-from netobj.core.config import Config
+from netobj.core.config import Compression, Config
 from netobj.core.consts import (
     BIG_VALUE,
     DEFAULT_LIMITS,
@@ -291,6 +291,12 @@ def oneway(session: Session) -> None:
     session.oneway(Op.CALL, None, "add", (1, 2), None, 3)
 
 
+def reply_compressed(session: Session) -> None:
+    session.peer_features = ("bz2",)
+    session._agree(Compression.BZ2)
+    session.reply(running(session), "a" * 2000)
+
+
 def done(session: Session) -> None:
     for seq in range(4 * 64):
         session.oneways.come(0)
@@ -380,6 +386,7 @@ MESSAGES: Final[dict[str, Callable[[Session], Any]]] = {
     "a big value": ask(Op.CALL, "write", b"\0" * BIG_VALUE),
     "a big str": ask(Op.CALL, "write", "\0" * BIG_VALUE),
     "a reply: 3": reply(3),
+    "a long reply, compressed": reply_compressed,
     "the first reference of its class": reply(Thing()),
     "two references of one class": reply(Thing(), Thing()),
     "a reference to an object with an attribute that hides a method": reply_hidden,
@@ -496,6 +503,8 @@ def events_of(data: bytes) -> list[str]:
         session.flows.accept(1, two_way=False)
     elif kind in (Kind.CREDIT, Kind.STOP):
         session.flows.open(two_way=False)
+    elif kind == Kind.COMPRESSED:
+        session._reader.codecs = ("bz2",)
     elif kind == Kind.DONE:
         assert all(session.take_place() for _ in range(256))
     if kind == Kind.FORGET or '"PROMISE"' in json.dumps(readable_frames(data)):

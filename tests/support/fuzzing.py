@@ -20,6 +20,7 @@ from netobj.auth.messages import read_answer, read_challenge, read_verdict
 from netobj.auth.sealing import Handshake, Opener
 from netobj.core import values
 from netobj.core.boxing import Boxing
+from netobj.core.compressing import codecs
 from netobj.core.config import Config
 from netobj.core.consts import PREAMBLE, Op
 from netobj.core.describe import Description
@@ -125,6 +126,7 @@ def _session(hello: bool = True) -> Session:
         sequence=count(1),
         process=b"here",
         side="here",
+        features=codecs(),
     )
     if hello:
         session.receive_data(_greeting(), 0.0)

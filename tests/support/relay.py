@@ -19,12 +19,14 @@ class Relay:
         self._open = {"questions": threading.Event(), "answers": threading.Event()}
         for gate in self._open.values():
             gate.set()
-        # Protects the count, who spoke last, the sockets and whether they are to be cut.
+        # Protects the counts, who spoke last, the sockets and whether they are to be cut.
         self._lock = threading.Lock()
         self._is_cut = False
         self._last = ""
         self.round_trips = 0
         """How often the client spoke after the server."""
+        self.passed = {"questions": 0, "answers": 0}
+        """How many bytes have come, each way."""
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -53,6 +55,7 @@ class Relay:
                 with self._lock:
                     self.round_trips += what == "questions" and self._last != what
                     self._last = what
+                    self.passed[what] += len(data)
                 sink.sendall(data)
         except OSError:
             pass

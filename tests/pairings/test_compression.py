@@ -1,0 +1,97 @@
+"""Messages that travel compressed, on all four pairings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import netobj
+from netobj.core.config import Compression
+from pairings import Pairing, wait_until
+
+WORDS = tuple(f"word number {number}" for number in range(2000))
+
+
+class Echo(netobj.Service):
+    @netobj.exposed
+    def echo(self, value: Any) -> Any:
+        return value
+
+    @netobj.exposed
+    async def echo_async(self, value: Any) -> Any:
+        return value
+
+    @netobj.exposed
+    def back(self, function: Any, value: Any) -> Any:
+        return function(value)
+
+    @netobj.exposed
+    def fail(self, text: str) -> None:
+        raise ValueError(text)
+
+    @netobj.exposed(stream=True)
+    def words(self) -> Iterator[Any]:
+        for _ in range(5):
+            yield WORDS
+
+
+def passed(pairing: Pairing, own: str, theirs: str) -> dict[str, int]:
+    """How many bytes go each way in a connection with these settings, for one long echo."""
+    config = {"compression": theirs}
+    pair = pairing.join(Echo, config=config, own_config={"compression": own}, relay=True)
+    assert pair.call(pair.root.echo, WORDS) == WORDS
+    wait_until(lambda: pair.relay.passed["answers"] > 1000)
+    return dict(pair.relay.passed)
+
+
+@pytest.mark.parametrize("codec", [codec.value for codec in Compression])
+def test_fewer_bytes_travel(pairing: Pairing, codec: str) -> None:
+    plain = passed(pairing, "", "")
+    assert min(plain.values()) > 30_000
+    assert all(count < 15_000 for count in passed(pairing, codec, codec).values())
+
+
+def test_each_direction_is_for_itself(pairing: Pairing) -> None:
+    only_there = passed(pairing, "zlib", "")
+    assert only_there["questions"] < 15_000 < 30_000 < only_there["answers"]
+    only_back = passed(pairing, "", "lzma")
+    assert only_back["answers"] < 15_000 < 30_000 < only_back["questions"]
+    assert all(count < 15_000 for count in passed(pairing, "bz2", "zlib").values())
+
+
+@pytest.mark.parametrize("codec", [codec.value for codec in Compression])
+def test_everything_goes_through(pairing: Pairing, codec: str) -> None:
+    config = {"compression": codec}
+    pair = pairing.join(Echo, config=config, own_config=config)
+    root = pair.root
+    for size in (1, 1000, 1100, 5000, 60_000, 70_000):
+        assert pair.call(root.echo, "ab" * size) == "ab" * size
+        assert pair.call(root.echo_async, bytes(size)) == bytes(size)
+    assert pair.call(root.echo, (WORDS, b"b" * 100_000)) == (WORDS, b"b" * 100_000)
+    heard: list[Any] = []
+    pair.oneway(root.echo, WORDS)
+    with pytest.raises(ValueError, match="^x{5000}$"):
+        pair.call(root.fail, "x" * 5000)
+    if pair.client.kind == "blocking":
+        assert pair.call(root.back, lambda value: heard.append(value) or value, WORDS) == WORDS
+        assert heard == [WORDS]
+
+
+def test_many_threads(pairing: Pairing) -> None:
+    config = {"compression": "zlib"}
+    pair = pairing.join(Echo, config=config, own_config=config)
+    root, right = pair.root, []
+
+    def ask(number: int) -> None:
+        text = f"text {number} " * 300
+        right.append(pair.call(root.echo, text) == text)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * 30
