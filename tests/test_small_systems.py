@@ -20,7 +20,7 @@ import pytest
 
 import netobj
 from netobj import aio, auth
-from netobj.interceptors import AccessLog, AllowNetworks, MaxConnections, RateLimit, Trace
+from netobj.interceptors import AccessLog, AllowNetworks, Direction, MaxConnections, RateLimit, Trace
 from patience import HANG
 from quick_starts import STYLES
 
@@ -29,7 +29,7 @@ ROWS = """
     easyrpc_process_pool easyrpc_magic_call
     pymprpc_context_manager pymprpc_register_function_and_instance pymprpc_system
     pymprpc_streaming pymprpc_executor pymprpc_login pymprpc_heartbeat_and_reconnect
-    pymprpc_without_return pymprpc_debug
+    pymprpc_without_return pymprpc_debug pymprpc_compression
     rap_register rap_client_stubs rap_async_iterators rap_channel rap_tls rap_middleware
     rap_encrypted_transport rap_limits rap_access_log_and_context
 """.split()
@@ -274,6 +274,28 @@ def test_pymprpc_debug(calc: netobj.FunctionService, capsys: pytest.CaptureFixtu
         with netobj.connect("127.0.0.1", server.port, interceptors=[trace]) as conn:
             conn.root.add(1, 2)
     assert "add" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("codec", ["zlib", "bz2", "lzma"])
+def test_pymprpc_compression(calc: netobj.FunctionService, codec: str) -> None:
+    """Only who sends says so: what the other side can undo is in its hello."""
+    calc.register(lambda text: text, name="echo")
+    text = "one line like the other\n" * 400
+
+    class Count(netobj.Interceptor):
+        sent = 0
+
+        def on_message(self, frame: bytes, direction: Direction) -> None:
+            self.sent += len(frame) if direction is Direction.OUT else 0
+
+    count = Count()
+    with netobj.ThreadedServer(calc, hostname="127.0.0.1") as server:
+        with netobj.connect(
+            "127.0.0.1", server.port, config={"compression": codec}, interceptors=[count]
+        ) as conn:
+            assert conn.root.add(1, 2) == 3
+            assert conn.root.echo(text) == text
+    assert count.sent < len(text) // 4
 
 
 def test_rap_register() -> None:

@@ -274,7 +274,7 @@ class Receiving:
             raise ProtocolError("a message came before the hello")
         if kind not in _APPLY and kind != _COMPRESSED:
             raise _unknown(kind)
-        if self.boxing.awaited and _KINDS[Kind(kind)] is not Receiving._receive_request:
+        if self.boxing.awaited and kind not in _REQUESTS:
             raise ProtocolError("only requests may name the answers to others")
 
     def _receive_reply(self, message: tuple[Any, ...], deferred: bool) -> Reply:

@@ -31,6 +31,7 @@ from netobj.core.consts import (
 from netobj.core.describe import NOTHING
 from netobj.core.events import Reply, Request
 from netobj.core.framing import frame, raw_frames
+from netobj.core.promises import Answer
 from netobj.core.session import Session
 from netobj.errors import FrameTooLarge, LimitExceeded, ProtocolError
 
@@ -318,8 +319,7 @@ class TestReceiving:
             (wrapped(Compression.ZLIB, REQUEST, size=len(REQUEST) + 1), "announces"),
             (wrapped(Compression.ZLIB, REQUEST, codec="bz2"), "cannot be undone"),
             (wrapped(Compression.ZLIB, REQUEST, size=DEFAULT_LIMITS[Limit.FRAME] + 1), "accepts"),
-            (wrapped(Compression.ZLIB, REQUEST, size=2**70), "accepts|a size"),
-            (wrapped(Compression.BZ2, wrapped(Compression.ZLIB, REQUEST * 9)), "longer|twice"),
+            (wrapped(Compression.ZLIB, REQUEST, size=2**70), "malformed|a size|accepts"),
             (wrapped(Compression.ZLIB, bytes(5000)), "malformed"),
             (wrapped(Compression.ZLIB, message("a" * 5000)), "number of its kind"),
             (wrapped(Compression.ZLIB, message(99, "a" * 5000)), "99"),
@@ -343,15 +343,17 @@ class TestReceiving:
         ("code", "payload", "why"),
         [
             (Ext.BIG_BYTES, BIG_VALUE.to_bytes(8, "big"), "in the message itself"),
-            (Ext.PROMISE, (1).to_bytes(8, "big"), "requests|kept|promise|answer"),
+            (Ext.PROMISE, (1).to_bytes(8, "big"), "only requests"),
             (Ext.UUID, bytes(16), "a codec, a size and data"),
             (Ext.TIMEDELTA, message(1, 2, 3), "a codec, a size and data"),
         ],
     )
     def test_the_data_is_bare_bytes(self, code: Ext, payload: bytes, why: str) -> None:
         body = wrapped(Compression.ZLIB, REQUEST, data=msgpack.ExtType(code, payload))
+        session = lone()
+        session.boxing.answers[1] = Answer()
         with pytest.raises(ProtocolError, match=why):
-            lone().receive_data(frame(body), 0.0)
+            session.receive_data(frame(body), 0.0)
 
     def test_the_size_is_held_to_the_limit_of_this_side(self) -> None:
         session = lone(frame=2000)

@@ -50,7 +50,7 @@ def test_those_that_are_right_are_answered(serve: Serve, peer: Peer) -> None:
         (wrapped("bz2", bytes(2**26), 2**20), "announces"),
         (wrapped("lzma", bytes(2**26), 2**20), "announces"),
         (wrapped("zlib", bytes(2**26)), "accepts"),
-        (wrapped("zlib", wrapped("zlib", bytes(2**20))[4:] * 2), "longer|twice|malformed"),
+        (wrapped("zlib", frame(Kind.COMPRESSED, "zlib", 9000, bytes(5000))[4:]), "twice"),
         (frame(Kind.COMPRESSED, "zlib", 5000, b"no"), "cannot be undone"),
         (frame(Kind.COMPRESSED, "pickle", 5000, b"no"), "did not offer"),
     ],
@@ -60,6 +60,5 @@ def test_what_ends_the_connection(serve: Serve, peer: Peer, data: bytes, why: st
     port = serve()
     one = peer(port)
     one.send(data)
-    words = one.last_words()
-    assert any(word in words for word in why.split("|")), words
+    assert why in one.last_words()
     assert_others_are_served(port)

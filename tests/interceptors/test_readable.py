@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ def test_every_value_can_be_read(golden: Any, values: bool) -> None:
     assert "unreadable" not in line
 
 
+LONG = message(Kind.REPLY, 7, "a" * 98)
+TWICE = message(Kind.COMPRESSED, "zlib", 50, bytes(90))
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
@@ -85,6 +90,21 @@ def test_every_value_can_be_read(golden: Any, values: bool) -> None:
         (message(Kind.CREDIT, -3, 16), "CREDIT of 16 for stream -3"),
         (message(Kind.END, 3), "END of stream 3"),
         (message(Kind.STOP, 3), "STOP stream 3"),
+        (
+            message(Kind.COMPRESSED, "zlib", 103, zlib.compress(LONG)),
+            f"COMPRESSED zlib, {len(zlib.compress(LONG))} of 103 bytes: "
+            f"REPLY 7: '{'a' * 60}'... 38 bytes more",
+        ),
+        (
+            message(Kind.COMPRESSED, "bz2", 2**20 + 1, b"data"),
+            "COMPRESSED bz2, 4 of 1048577 bytes",
+        ),
+        (
+            message(Kind.COMPRESSED, "zlib", len(TWICE), zlib.compress(TWICE)),
+            f"COMPRESSED zlib, {len(zlib.compress(TWICE))} of {len(TWICE)} bytes: "
+            "COMPRESSED zlib, 90 of 50 bytes",
+        ),
+        (message(Kind.COMPRESSED, "zlib", 50, b"data"), "unreadable (ProtocolError)"),
         (message(77, 1), "a message of the unknown kind 77"),
         (b"\xc0", "unreadable (ValueError)"),
     ],
