@@ -120,7 +120,9 @@ def test_a_trace_shows_what_is_in_it(echo: netobj.FunctionService) -> None:
     async def main() -> None:
         async with (
             aio.Server(echo, "127.0.0.1", config=SETTINGS) as server,
-            aio.connect("127.0.0.1", server.port, interceptors=[Trace(to)], config=SETTINGS) as conn,
+            aio.connect(
+                "127.0.0.1", server.port, interceptors=[Trace(to)], config=SETTINGS
+            ) as conn,
         ):
             assert await conn.root.echo(1) == 1
             assert await conn.root.echo(TEXT) == TEXT

@@ -20,7 +20,14 @@ import pytest
 
 import netobj
 from netobj import aio, auth
-from netobj.interceptors import AccessLog, AllowNetworks, Direction, MaxConnections, RateLimit, Trace
+from netobj.interceptors import (
+    AccessLog,
+    AllowNetworks,
+    Direction,
+    MaxConnections,
+    RateLimit,
+    Trace,
+)
 from patience import HANG
 from quick_starts import STYLES
 
@@ -289,12 +296,14 @@ def test_pymprpc_compression(calc: netobj.FunctionService, codec: str) -> None:
             self.sent += len(frame) if direction is Direction.OUT else 0
 
     count = Count()
-    with netobj.ThreadedServer(calc, hostname="127.0.0.1") as server:
-        with netobj.connect(
+    with (
+        netobj.ThreadedServer(calc, hostname="127.0.0.1") as server,
+        netobj.connect(
             "127.0.0.1", server.port, config={"compression": codec}, interceptors=[count]
-        ) as conn:
-            assert conn.root.add(1, 2) == 3
-            assert conn.root.echo(text) == text
+        ) as conn,
+    ):
+        assert conn.root.add(1, 2) == 3
+        assert conn.root.echo(text) == text
     assert count.sent < len(text) // 4
 
 

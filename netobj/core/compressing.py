@@ -18,6 +18,9 @@ from netobj.errors import ProtocolError
 WORTH: Final = 1024
 """Bytes of a message above which it is compressed, where both sides agree to."""
 
+MOST_DATA: Final = 1024 * 1024
+"""Bytes that are undone at once: there may be hard work in few of them, though nothing comes out."""
+
 _LEVEL: Final = 1  # of zlib and bz2: messages are small, and somebody waits for them
 _LZMA2: Final = 0x21
 _DICTIONARY: Final = 1024 * 1024
@@ -26,7 +29,7 @@ _FILTERS: Final = [{"id": _LZMA2, "preset": _LEVEL, "dict_size": _DICTIONARY}]
 
 class _Codec(NamedTuple):
     module: str
-    most: int  # bytes that are compressed, or undone, at once: there is a time to be kept, too
+    most: int  # bytes that are compressed at once, or come of it: there is a time to be kept
     compress: Callable[[Any, bytes], bytes]
     undoing: Callable[[Any], Any]  # an object that undoes one body
     error: Callable[[Any], type[Exception]]  # what it raises for what is none
@@ -69,7 +72,7 @@ def codecs() -> tuple[str, ...]:
 
 
 def compressed(codec: Compression, body: bytes) -> bytes | None:
-    """*body* compressed; None where that makes it no shorter, or it is longer than is undone.
+    """*body* compressed; None where that makes it no shorter, or leaves it too long to be undone.
 
     >>> len(compressed(Compression.ZLIB, bytes(2000))) < 100
     True
@@ -78,7 +81,7 @@ def compressed(codec: Compression, body: bytes) -> bytes | None:
     if len(body) > most:
         return None
     data = compress(import_module(name), body)
-    return data if len(data) < len(body) else None
+    return data if len(data) < len(body) and len(data) <= MOST_DATA else None
 
 
 def undone(codec: Compression, size: int, data: bytes) -> bytes:
@@ -90,10 +93,10 @@ def undone(codec: Compression, size: int, data: bytes) -> bytes:
     True
     """
     name, most, _, undoing, error = _CODECS[codec]
-    if not len(data) < size <= most:
+    if not len(data) < size <= most or len(data) > MOST_DATA:
         raise ProtocolError(
-            f"a message that came compressed is longer so, or longer than the {most} bytes that "
-            f"{name} may have"
+            f"a message that came compressed is longer so, or has more than the {most} bytes, or "
+            f"{MOST_DATA} when compressed, that {name} may have"
         )
     module = import_module(name)
     machine = undoing(module)

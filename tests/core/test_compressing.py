@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fakewire import FakeWire, Side, bodies, fields
 from netobj.core import compressing, values
-from netobj.core.compressing import WORTH, codecs, compressed, undone
+from netobj.core.compressing import MOST_DATA, WORTH, codecs, compressed, undone
 from netobj.core.config import Compression, Config
 from netobj.core.consts import (
     BIG_VALUE,
@@ -107,9 +107,7 @@ class TestCodecs:
 
     @every_codec
     @given(at=st.integers(0, 10**6), value=st.integers(1, 255))
-    def test_damage_is_an_error_of_the_peers(
-        self, codec: Compression, at: int, value: int
-    ) -> None:
+    def test_damage_is_an_error_of_the_peers(self, codec: Compression, at: int, value: int) -> None:
         data = bytearray(SQUEEZE[codec](bytes(range(256)) * 8))
         data[at % len(data)] ^= value
         try:
@@ -161,6 +159,15 @@ class TestCodecs:
             undone(codec, most + 1, SQUEEZE[codec](bytes(most + 1)))
         assert undone(codec, most, SQUEEZE[codec](bytes(most))) == bytes(most)
 
+    def test_there_is_a_most_of_what_is_undone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever comes of it: blocks with nothing in them take time, too."""
+        empty = b"\x78\x01" + b"\0\0\0\xff\xff" * (MOST_DATA // 5 + 1)
+        with pytest.raises(ProtocolError, match=f"{MOST_DATA} when compressed"):
+            undone(Compression.ZLIB, 2 * MOST_DATA, empty)
+        monkeypatch.setattr(compressing, "MOST_DATA", 100)
+        assert compressed(Compression.ZLIB, bytes(2000)) is not None
+        assert compressed(Compression.ZLIB, random.Random(1).randbytes(200) * 10) is None
+
     def test_lzma_has_no_header_that_asks_for_memory(self) -> None:
         for kind in (lzma.FORMAT_XZ, lzma.FORMAT_ALONE):
             with pytest.raises(ProtocolError):
@@ -197,9 +204,7 @@ class TestSending:
         ask(session, bytes(range(256)) * 3)
         assert [one[0] for one in sent(session)] == [Kind.REQUEST] * 3
 
-    def test_where_only_the_wrapping_makes_it_longer(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_where_only_the_wrapping_makes_it_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             "netobj.core.session.compressed", lambda codec, body: bytes(len(body) - 1)
         )

@@ -26,9 +26,7 @@ BODY = call(1, "echo", "a" * 5000)[4:]
 
 
 def wrapped(codec: str, body: bytes, size: int | None = None) -> bytes:
-    return frame(
-        Kind.COMPRESSED, codec, len(body) if size is None else size, SQUEEZE[codec](body)
-    )
+    return frame(Kind.COMPRESSED, codec, len(body) if size is None else size, SQUEEZE[codec](body))
 
 
 def assert_others_are_served(port: int) -> None:

@@ -92,8 +92,10 @@ TWICE = message(Kind.COMPRESSED, "zlib", 50, bytes(90))
         (message(Kind.STOP, 3), "STOP stream 3"),
         (
             message(Kind.COMPRESSED, "zlib", 103, zlib.compress(LONG)),
-            f"COMPRESSED zlib, {len(zlib.compress(LONG))} of 103 bytes: "
-            f"REPLY 7: '{'a' * 60}'... 38 bytes more",
+            (
+                f"COMPRESSED zlib, {len(zlib.compress(LONG))} of 103 bytes: "
+                f"REPLY 7: '{'a' * 60}'... 38 bytes more"
+            ),
         ),
         (
             message(Kind.COMPRESSED, "bz2", 2**20 + 1, b"data"),
@@ -101,8 +103,10 @@ TWICE = message(Kind.COMPRESSED, "zlib", 50, bytes(90))
         ),
         (
             message(Kind.COMPRESSED, "zlib", len(TWICE), zlib.compress(TWICE)),
-            f"COMPRESSED zlib, {len(zlib.compress(TWICE))} of {len(TWICE)} bytes: "
-            "COMPRESSED zlib, 90 of 50 bytes",
+            (
+                f"COMPRESSED zlib, {len(zlib.compress(TWICE))} of {len(TWICE)} bytes: "
+                "COMPRESSED zlib, 90 of 50 bytes"
+            ),
         ),
         (message(Kind.COMPRESSED, "zlib", 50, b"data"), "unreadable (ProtocolError)"),
         (message(77, 1), "a message of the unknown kind 77"),
