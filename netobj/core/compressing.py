@@ -19,7 +19,7 @@ WORTH: Final = 1024
 """Bytes of a message above which it is compressed, where both sides agree to."""
 
 MOST_DATA: Final = 1024 * 1024
-"""Bytes that are undone at once: there may be hard work in few of them, though nothing comes out."""
+"""Bytes that are undone at once: also those of which nothing comes are work."""
 
 _LEVEL: Final = 1  # of zlib and bz2: messages are small, and somebody waits for them
 _LZMA2: Final = 0x21

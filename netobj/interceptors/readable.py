@@ -1,9 +1,9 @@
 """The body of a message as one line for people, straight from its bytes.
 
 Nothing of it is built but numbers and short texts, and no more of it is looked at than is shown:
-msgpack itself skips the rest. (What came compressed is undone whole, if it is not too long.) So reading a peer's message runs no code of anybody's, and takes
-little memory and time, whatever is in it. The numbers and fields are those of
-:mod:`netobj.core.consts`.
+msgpack itself skips the rest. So reading a peer's message runs no code of anybody's, and takes
+little memory and time, whatever is in it; what came compressed is undone if it is not long. The
+numbers and fields are those of :mod:`netobj.core.consts`.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_everything_goes_through(pairing: Pairing, codec: str) -> None:
         assert pair.get(root.echo_async(bytes(size))) == bytes(size)
     assert pair.get(root.echo((WORDS, b"b" * 100_000))) == (WORDS, b"b" * 100_000)
     pair.oneway(root.echo, WORDS)
-    with pytest.raises(ValueError, match="x{500}"):
+    with pytest.raises(ValueError, match="x" * 500):
         pair.get(root.fail("x" * 5000))
 
     def give_back(value: Any) -> Any:
