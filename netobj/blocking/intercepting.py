@@ -157,7 +157,8 @@ class InterceptedConnection(Connection):
 
     def _ask(self, call: Any) -> Any:
         if call.entries is None:
-            return _request(self, *call.what)
+            op, handle, path, args, kwargs, timeout = call.what  # quicker than a star
+            return _request(self, op, handle, path, args, kwargs, timeout)
         with call.in_scope():
             return _request(self, *call.what)
 
