@@ -175,7 +175,8 @@ def _choice(kind: type[Enum], option: str, value: str) -> Enum:
 
 def _check(exposure: Exposure) -> None:
     """Raises ValueError for what means nothing."""
-    limit, queue, timeout = exposure.limit, exposure.queue, exposure.timeout
+    limit, queue = exposure.limit, exposure.queue
+    timeout: Any = exposure.timeout
     if not (exposure.run is None or isinstance(exposure.run, Run)):
         raise ValueError(f"exposed: run={exposure.run!r} is no netobj.core.exposure.Run")
     if not isinstance(exposure.limit_per, LimitPer):
@@ -248,6 +249,8 @@ def _mark(target: _T, exposure: Exposure) -> _T:
             f"{describe(holder)}; name plain attributes with the prefix {DEFAULT_PREFIX!r}"
         )
     check_kind(holder, exposure)
+    if exposure.ruled:
+        _check_called(target)
     try:
         setattr(holder, MARK, exposure)
     except (AttributeError, TypeError):
@@ -257,6 +260,18 @@ def _mark(target: _T, exposure: Exposure) -> _T:
         ) from None
     note(exposure)
     return target
+
+
+def _check_called(target: object) -> None:
+    """Raises ValueError for what is not called by its name, so that no rule could be kept."""
+    if isinstance(target, property | functools.cached_property):
+        raise ValueError("exposed: limit, timeout and run are for what is called: no property is")
+    bottom = unwrapped(target)
+    if type(bottom) is FunctionType and bottom.__name__[:2] == bottom.__name__[-2:] == "__":
+        raise ValueError(
+            f"exposed: limit, timeout and run do not hold for {bottom.__name__}: give a method of "
+            "another name"
+        )
 
 
 def check_kind(function: object, exposure: Exposure) -> None:
