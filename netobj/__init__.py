@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from netobj.factory import ssh_connect as ssh_connect
     from netobj.factory import ssl_connect as ssl_connect
     from netobj.factory import unix_connect as unix_connect
+    from netobj.functions import FunctionService as FunctionService
     from netobj.helpers import BgServingThread as BgServingThread
     from netobj.helpers import async_ as async_
     from netobj.helpers import buffiter as buffiter
@@ -107,6 +108,7 @@ _NAMES_BY_HOME = {
     "netobj.blocking.results": ("AsyncResult",),
     "netobj.blocking.streams": ("PipeStream", "SocketStream", "Stream", "TLSStream"),
     "netobj.core.exposure": ("exposed", "service"),
+    "netobj.functions": ("FunctionService",),
     "netobj.core.netref": ("BaseNetref", "Netref"),
     "netobj.core.registered": ("by_value",),
     "netobj.deploy.multi": ("MultiServerDeployment",),
@@ -142,6 +144,7 @@ _NAMES_BY_HOME = {
         "RemoteBaseException",
         "StreamClosed",
         "VersionMismatch",
+        "WorkerCrashed",
     ),
     "netobj.factory": (
         "connect",

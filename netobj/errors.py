@@ -15,6 +15,7 @@
     │   ├── AsyncResultTimeout           (TimeoutError) a call's deadline passed
     │   ├── CallCancelled                the call was cancelled
     │   ├── Busy                         no room for another call
+    │   ├── WorkerCrashed                the process ended in which a call ran
     │   ├── StreamClosed                 nothing can be sent in a stream any more
     │   ├── PingError                    the peer did not echo a ping in time
     │   ├── AuthenticationError          who calls could not be established
@@ -52,6 +53,7 @@ __all__ = [
     "RemoteBaseException",
     "StreamClosed",
     "VersionMismatch",
+    "WorkerCrashed",
 ]
 
 
@@ -101,6 +103,10 @@ class CallCancelled(NetobjError):
 
 class Busy(NetobjError):
     """There is no room for another call now; trying again later may succeed."""
+
+
+class WorkerCrashed(NetobjError):
+    """The worker process ended in which a call ran; the next one gets another process."""
 
 
 class StreamClosed(NetobjError):

@@ -7,12 +7,18 @@ from importlib.util import find_spec
 
 from netobj.core import session
 from netobj.core.config import Config
+from netobj.core.exposure import HIDING
 from netobj.core.numbers import numbers
 
 
 def greeting(config: Config, root: type) -> bytes:
-    """What a connection with a *root* of this class begins with."""
+    """What a connection with a *root* of this class begins with.
+
+    Where the settings do not say who comes, what only peers on this machine see is left out.
+    """
     side = side_of(config, root)
+    if HIDING and config.endpoints is None:
+        config = config._replace(endpoints=(None, None))
     return session.greeting(config, root, side=side, process=numbers.process, features=features())
 
 

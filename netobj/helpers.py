@@ -13,6 +13,7 @@ from netobj.core.consts import Op
 from netobj.core.copies import fetch_copy
 from netobj.core.fetching import ChunkedIterator
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject, RemotePath, RemoteResult
+from netobj.core.methods import Nested
 from netobj.errors import AccessDenied
 
 _CALL: Final = int(Op.CALL)
@@ -23,7 +24,7 @@ def _place(proxy: Any, what: str) -> tuple[Handle | tuple[Any], Any]:
     """The target and the path behind a proxy, a bound method of one, or a result of a call."""
     kind = type(proxy)
     if issubclass(kind, RemoteMethod):
-        if proxy.____target__ is not None:
+        if kind is not Nested and proxy.____target__ is not None:
             return proxy.____target__.____handle__, None
         return proxy.____handle__, proxy.____name__
     if issubclass(kind, RemoteResult):

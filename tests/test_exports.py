@@ -16,15 +16,16 @@ from netobj import errors
 
 PUBLIC = """
     AccessDenied AsyncDuplex AsyncIncoming AsyncResult AsyncResultTimeout AsyncServer
-    AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel ClassicClient
-    ClassicService Connection ConnectionLost DeployedServer DeploymentError DiscoveryError
-    Duplex FakeSlaveService ForbiddenError ForkingServer FrameTooLarge GenericException
-    GeventServer Incoming LimitExceeded MasterService MultiServerDeployment NamedPipeStream
-    NetobjError Netref NotEncodable NotNetobj OneShotServer PingError PipeStream ProtocolError
-    Pump ReentrantCall RemoteBaseException SSLAuthenticator Service SlaveService SocketStream
-    Stream StreamClosed TLSStream ThreadPoolServer ThreadedServer TokenAuthenticator
-    UserAuthenticator UserLogin VersionMismatch VoidService __version__ aio async_ auth batch
-    buffiter by_value classic classpartial connect connect_by_service connect_channel
+    AuthenticationError BaseNetref BgServingThread Busy Call CallCancelled Channel
+    ClassicClient ClassicService Connection ConnectionLost DeployedServer DeploymentError
+    DiscoveryError Duplex FakeSlaveService ForbiddenError ForkingServer FrameTooLarge
+    FunctionService GenericException GeventServer Incoming LimitExceeded MasterService
+    MultiServerDeployment NamedPipeStream NetobjError Netref NotEncodable NotNetobj
+    OneShotServer PingError PipeStream ProtocolError Pump ReentrantCall RemoteBaseException
+    SSLAuthenticator Service SlaveService SocketStream Stream StreamClosed TLSStream
+    ThreadPoolServer ThreadedServer TokenAuthenticator UserAuthenticator UserLogin
+    VersionMismatch VoidService WorkerCrashed __version__ aio async_ auth batch buffiter
+    by_value classic classpartial connect connect_by_service connect_channel
     connect_multiprocess connect_pipes connect_stdpipes connect_stream connect_subproc
     connect_thread connect_url copy_of current_call deadline deploy discover exposed
     list_services metadata restricted service setup_logger spawn ssh_connect ssl_connect stub

@@ -28,8 +28,9 @@ from netobj.aio.workers import Workers
 from netobj.calls import SHALLOW, Scope, check_crowd, check_depth, scope
 from netobj.core.ends import AsyncDuplex, Duplex
 from netobj.core.events import Cancel, Request
+from netobj.core.exposure import Run
 from netobj.core.flow import Flow
-from netobj.core.handlers import is_concurrent, is_slow, perform, runs_on_loop
+from netobj.core.handlers import declared_run, is_concurrent, perform, runs_on_loop
 from netobj.core.numbers import numbers
 from netobj.core.outcomes import UNFINISHED, Awaited, Opened, Streamed, close_unawaited
 from netobj.core.pumping import Batch, pump_async, pump_some
@@ -179,13 +180,22 @@ class Dispatcher:
             if request.start():  # else our goodbye has said that it will not run
                 self._link.loop.create_task(self._serve(request))
             return True
-        if self._executor is not None:
-            self._submit(self._executor, request)
-        elif is_slow(self._session, request):
-            self._submit(self._slow_executor(), request)
+        executor = self._executor
+        if executor is None and declared_run(self._session, request) is Run.THREAD:
+            executor = self._slow_executor()
+        if executor is not None:
+            self._submit(executor, request)
         else:
             copy_context().run(self._run_here, request)
         return False
+
+    def executor_for(self, run: Run | None) -> Executor | None:
+        """Where a plain function runs that is declared so; None: on the loop."""
+        if run is Run.INLINE or run is Run.LOOP:
+            return None
+        if self._executor is None and run is Run.THREAD:
+            return self._slow_executor()
+        return self._executor
 
     def _run_where_it_waits(self, request: Request) -> bool:
         """Have a worker thread run *request* that waits in its chain, if one does."""
@@ -295,11 +305,14 @@ class Dispatcher:
 
     def _go_on(self, request: Request, value: Any) -> None:
         """*request* has come to *value*, which is not all yet, or can be sent; on the loop."""
-        if request.lane is not None:
-            self._link.loop.call_soon(self._leave_lane, request)
         if type(value) in UNFINISHED:
+            in_order = type(value) is Awaited and value.in_order
+            if request.lane is not None and not in_order:
+                self._link.loop.call_soon(self._leave_lane, request)
             self._link.loop.create_task(self._finish_guarded(request, value))
             return
+        if request.lane is not None:
+            self._link.loop.call_soon(self._leave_lane, request)
         try:
             self._session.reply(request, value)
         except Exception as exc:
@@ -322,6 +335,8 @@ class Dispatcher:
                 raise
         finally:
             self._leave_task(request)
+            if request.lane is not None:
+                self._link.loop.call_soon(self._leave_lane, request)
 
     def run_in_thread(self, request: Request) -> None:
         """Run a plain function in this worker thread."""
@@ -471,9 +486,7 @@ class Dispatcher:
         self._link.loop.call_soon(batch.flush)  # it runs when the producer waits for something
 
     def _stream_plain(self, request: Request, value: Streamed, flow: Flow) -> None:
-        executor = self._executor
-        if executor is None and is_slow(self._session, request):
-            executor = self._slow_executor()
+        executor = self.executor_for(declared_run(self._session, request))
         if executor is None:
             self._feed(flow, self._pump_here(flow, _OnLoop(value.items)))
         else:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from contextvars import Context
 from functools import partial
@@ -25,6 +26,7 @@ from netobj.aio import reference, sending
 from netobj.aio.chains import outermost, serving, waiting
 from netobj.aio.dispatch import Dispatcher
 from netobj.aio.outcome import Outcome
+from netobj.aio.ruling import settle
 from netobj.aio.threads import ThreadWaiter, as_blocking, wait_in_thread
 from netobj.aio.waiter import Waiter
 from netobj.aio.wire import sweeper, unread
@@ -45,10 +47,12 @@ from netobj.core.events import (
     Reply,
     Request,
 )
+from netobj.core.exposure import Run
 from netobj.core.flow import Flow
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
+from netobj.core.outcomes import Ruled
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 from netobj.greetings import features, side_of
@@ -583,6 +587,14 @@ class Link:
 
     def admit(self, seq: int, chain: int | None) -> None:
         """A task has waited for room before; a thread serves a call of a chain."""
+
+    def settle(self, ruled: Ruled) -> object:
+        """The outcome of a call that has rules; on the loop, or in the worker of the call."""
+        return settle(self, ruled)
+
+    def executor_for(self, run: Run | None) -> Executor | None:
+        """Where a plain function runs that is declared so; None: on the loop."""
+        return self.dispatcher.executor_for(run)
 
     def _tick(self) -> None:
         if self._heartbeat is not None:

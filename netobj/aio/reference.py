@@ -149,7 +149,8 @@ class Reference(Node):
         )
 
     def __dir__(self) -> list[str]:
-        return sorted(self.____handle__.imported.description.methods)
+        methods = self.____handle__.imported.description.methods
+        return sorted({name.partition(".")[0] for name in methods})
 
 
 def _at_once(value: Any) -> Generator[Any, None, Any]:

@@ -27,6 +27,7 @@ from netobj.core.config import EMPTY, Settings, settings_for
 from netobj.core.service import instance_of
 from netobj.errors import AuthenticationError
 from netobj.greetings import greeting
+from netobj.process_pool import close_pool
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.sockets import address_text, bind_unix, unlink
 
@@ -361,6 +362,7 @@ class Server:
         if self._ending:
             await asyncio.wait(set(self._ending))
         self._executor.shutdown()
+        close_pool(self.service if isinstance(self.service, type) else type(self.service))
         return cut
 
     def _stop_listening(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from netobj.blocking.interrupt import ThreadRun
 from netobj.blocking.lanes import Lanes
 from netobj.blocking.pool import Job, pool
+from netobj.blocking.ruling import Rest
 from netobj.blocking.running import Host, Runner, Server
 from netobj.blocking.tasks import TaskRun
 from netobj.blocking.waiting import chains, find_waiter
@@ -324,6 +325,8 @@ class Dispatcher(Runner):
         run = event.request.run
         if type(run) is TaskRun:
             run.cancel()
+        elif type(run) is Rest:
+            run.wake()
         elif type(run) is ThreadRun and event.interrupt:
             pool.submit((ThreadRun.interrupt, run))
 
@@ -379,7 +382,11 @@ class Dispatcher(Runner):
         return job
 
     def end(self) -> None:
-        """The connection has ended: whoever waits to serve is let go."""
+        """The connection has ended: whoever waits to serve is let go, and who waits to run."""
+        for request in list(self._session.running.values()):
+            run = request.run
+            if type(run) is Rest:
+                run.wake()
         server = self.server
         if server is not None:
             server.done = True

@@ -24,6 +24,7 @@ from netobj.blocking.loop import warn_on_loop
 from netobj.blocking.pool import Job, pool
 from netobj.blocking.reader import reentrant
 from netobj.blocking.results import AsyncResult, Failed
+from netobj.blocking.ruling import settle
 from netobj.blocking.running import Server
 from netobj.blocking.safepoint import call_user
 from netobj.blocking.sigint import guard_against_sigint
@@ -41,7 +42,7 @@ from netobj.blocking.writer import Writer
 from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
-from netobj.core.config import Config
+from netobj.core.config import Config, Serve
 from netobj.core.consts import CLOSED_HERE, SILENT, Limit
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
@@ -50,6 +51,7 @@ from netobj.core.framing import Arrived
 from netobj.core.handle import Handle
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
+from netobj.core.outcomes import Ruled
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 from netobj.greetings import features, side_of
@@ -448,6 +450,16 @@ class Link(Flowing):
         if chain is not None and self._is_within(chain, seq):
             return
         self._await(lambda: self.session.bytes_in_flight() < self._most_bytes())
+
+    def settle(self, ruled: Ruled) -> object:
+        """The outcome of a call that has rules; in its thread."""
+        return settle(self, ruled)
+
+    def serves_here(self, request: Request) -> bool:
+        """Whether *request* runs in the thread that serves, or polls, and in no worker."""
+        server = self.dispatcher.server
+        by_server = server is not None and server.current is request
+        return by_server or self.dispatcher.mode is Serve.CALLER
 
     def _most_bytes(self) -> int:
         return self.session.peer_limits[Limit.REQUEST_BYTES]

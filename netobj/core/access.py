@@ -34,9 +34,17 @@ from typing import Any, Final, TypeVar, cast
 
 from netobj.core.config import Config
 from netobj.core.consts import SPECIALS
-from netobj.core.exposure import MARK
+from netobj.core.exposure import HIDING, MARK, MOUNTED, Mounted, exposure_of
 from netobj.core.lookup import MISSING, bind, class_dict, describe, find, instance_dict, mro_of
-from netobj.core.rules import Access, Rules, TypeFacts, held, is_dunder
+from netobj.core.rules import (
+    Access,
+    Rules,
+    TypeFacts,
+    class_attributes,
+    held,
+    is_dunder,
+    is_local,
+)
 
 __all__ = ["Access", "Policy", "policy_for"]
 
@@ -170,7 +178,9 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         if facts.own_rules:
             raise self._refusal(obj, name, access, "the object has its own access rule")
         self._admit(obj, name, access)
-        real = self._by_type(type(obj), facts, name)
+        real = self._by_mark(obj, facts, name, access) if HIDING else None
+        if real is None:
+            real = self._by_type(type(obj), facts, name)
         if real is not None:
             return real
         choice = self._decide(obj, facts, name, access)
@@ -195,6 +205,10 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         if facts.own_rules:
             return self._hook(obj, name, Access.GET)(name)
         self._admit(obj, name, Access.GET)
+        if HIDING:
+            marked = self._by_mark(obj, facts, name, Access.GET)
+            if marked is not None:
+                return getattr(obj, marked)
         real = self._by_type(type(obj), facts, name)
         if real is not None:
             self._note_method(type(obj), facts, name, real)
@@ -245,7 +259,16 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         facts = self._facts_of(tp)
         if facts.own_rules or facts.computed:
             return frozenset()
-        return frozenset(self._routines(_class_attributes(tp), _is_class_routine, facts))
+        return frozenset(self._routines(class_attributes(tp), _is_class_routine, facts))
+
+    def mounted_in(self, tp: type) -> Iterator[tuple[str, object]]:
+        """What is mounted in *tp* and may be read, by name."""
+        facts = self._facts_of(tp)
+        if facts.own_rules or facts.computed or not self._open[Access.GET]:
+            return
+        for name, attribute in class_attributes(tp).items():
+            if type(attribute) is Mounted and self._counts(name, attribute):
+                yield name, attribute.what
 
     def methods_of_object(self, obj: object) -> frozenset[str]:
         """As :meth:`methods_of`, of what one module or class object itself holds."""
@@ -253,7 +276,7 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         if facts.own_rules or facts.computed:
             return frozenset()
         if facts.is_class:
-            found = self._routines(_class_attributes(cast("type", obj)), _is_class_routine, facts)
+            found = self._routines(class_attributes(cast("type", obj)), _is_class_routine, facts)
         elif facts.is_module:
             found = self._routines(dict(instance_dict(obj) or {}), _is_routine, facts)
         else:
@@ -307,18 +330,23 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
     def _shown_as(self, obj: object, facts: TypeFacts, real: object) -> Iterator[str]:
         if type(real) is not str:
             return
+        on_type, own = find(type(obj), real), held(obj, facts, real)
+        if HIDING:
+            attribute = (
+                own if (facts.is_class or facts.is_module) and own is not MISSING else on_type
+            )
+            exposure = exposure_of(attribute)
+            if self._hides(real, exposure):
+                if exposure is not None and self._renames(exposure, exposure.name or ""):
+                    yield exposure.name or ""
+                return
         bare = self._bare(real)
         if bare != real:
             yield bare
             if not (self._config.allow_all_attrs or self._config.allow_public_attrs):
                 return
-        on_type, own = find(type(obj), real), held(obj, facts, real)
         if self._is_open(real, facts) or self._is_marked(facts, real, on_type, own):
             yield real
-
-    def _bare(self, real: str) -> str:
-        """*real* without the prefix, unless it is nothing but that."""
-        return (real.removeprefix(self._prefix) or real) if self._prefix else real
 
     def _routines(
         self,
@@ -329,6 +357,8 @@ marked @exposed or with the prefix 'exposed_' are open (allow_public_attrs would
         """The visible names under which *attributes* shows routines."""
         if not self._open[Access.GET]:
             return
+        if HIDING:
+            attributes = self._as_shown(attributes)
         for name in {self._bare(real) for real in attributes if type(real) is str}:
             if is_dunder(name):
                 continue
@@ -347,32 +377,32 @@ _shared: Final[dict[tuple[object, ...], Policy]] = {}
 def policy_for(config: Config, side: str) -> Policy:
     """The policy of a side with these settings, shared by all connections that have them."""
     rules = config[:_RULES]
-    policy = _shared.get((side, rules))
+    local = is_local(config.endpoints)
+    policy = _shared.get((side, local, rules))
     if policy is None:
         settings: dict[str, Any] = dict(zip(Config._fields, rules, strict=False))
-        policy = Policy(Config(**settings), side)  # not with *config*, which it would keep alive
+        # Not with *config*, which it would keep alive.
+        policy = Policy(Config(**settings), side, local)
         if len(_shared) >= _MOST_SHARED:
             _shared.clear()
-        _shared[side, rules] = policy
+        _shared[side, local, rules] = policy
     return policy
 
 
-def _contents(tp: type) -> int:
-    """A number for what *tp* and its bases hold: which objects, under which names."""
+def _contents(tp: type, depth: int = 8) -> int:
+    """A number for what *tp* and its bases hold: which objects, under which names.
+
+    With what is mounted there, and in there, *depth* times.
+    """
     found: list[int] = []
     for base in mro_of(tp)[:-1]:
         attributes = class_dict(base)
         found += map(id, attributes)
         found += map(id, attributes.values())
+        if MOUNTED:
+            inner = [one.what for one in attributes.values() if type(one) is Mounted]
+            found += [_contents(type(one), depth - 1) for one in inner if depth]
     return hash(tuple(found))
-
-
-def _class_attributes(tp: type) -> dict[str, Any]:
-    """All that *tp* and its bases but ``object`` hold, as it lies there."""
-    found: dict[str, Any] = {}
-    for base in reversed(mro_of(tp)[:-1]):
-        found.update(class_dict(base))
-    return found
 
 
 _ROUTINES: Final = (

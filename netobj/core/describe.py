@@ -7,12 +7,14 @@ it. Classes and modules are described one by one.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from netobj.core.access import Policy
 from netobj.core.consts import SPECIAL_INDEX, SPECIALS, Described
+from netobj.core.exposure import MOUNTED
 from netobj.core.lookup import class_dict, instance_dict, mro_of
 from netobj.core.rules import is_dunder
 from netobj.core.vinegar_table import is_name
@@ -122,12 +124,28 @@ def _describe_class(cls: type, policy: Policy) -> Description:
         Described.INSTANCE,
         module,
         name,
-        tuple(sorted(policy.methods_of(cls))),
+        tuple(sorted({*policy.methods_of(cls), *_nested(cls, policy)})),
         tuple(sorted(policy.specials_of(cls))),
         _mro_names(cls),
         policy.unhashable(cls),
         _has_buffer(cls),
     )
+
+
+def _nested(cls: type, policy: Policy, depth: int = 0) -> Iterator[str]:
+    """The dotted names of the methods of what is mounted in *cls*, so that nobody asks for it."""
+    if not MOUNTED or depth > _DEEPEST:
+        return
+    for name, what in policy.mounted_in(cls):
+        kind = type(what)
+        if set(policy.specials_of(kind)) - {"__repr__"}:  # it is more than a namespace
+            continue
+        for inner in (*policy.methods_of(kind), *_nested(kind, policy, depth + 1)):
+            yield f"{name}.{inner}"
+
+
+_DEEPEST: Final = 8
+"""Namespaces inside of one another, whose names are told in advance."""
 
 
 def describe_object(obj: type | ModuleType, policy: Policy) -> Description:

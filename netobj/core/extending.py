@@ -105,7 +105,9 @@ def base_for(
         local = _is_local(type(self), dict_of(self), name)
         (_local_delete if local else remote_delete)(self, name)
 
-    namespace: dict[str, Any] = {name: _Method(method, name) for name in description.methods}
+    namespace: dict[str, Any] = {
+        name: _Method(method, name) for name in description.methods if "." not in name
+    }
     namespace.update(__new__=new, __setattr__=set_attribute, __delattr__=delete_attribute)
     return type(instances)(instances.__qualname__, (instances,), namespace)
 

@@ -42,7 +42,16 @@ from netobj.core.consts import (
 )
 from netobj.core.copies import copy_containers
 from netobj.core.events import Request
-from netobj.core.exposure import PLAIN, Exposure, any_concurrent, exposure_of
+from netobj.core.exposure import (
+    HIDING,
+    PLACED,
+    PLAIN,
+    Exposure,
+    Mounted,
+    Run,
+    any_concurrent,
+    exposure_of,
+)
 from netobj.core.growing import check_growth
 from netobj.core.lookup import MISSING, describe, find, mro_of
 from netobj.core.outcomes import (
@@ -51,12 +60,13 @@ from netobj.core.outcomes import (
     Awaited,
     Opened,
     Opener,
+    Ruled,
     is_async,
     opener,
     streamed,
 )
 from netobj.core.registered import is_plain_named_tuple
-from netobj.core.rules import Access
+from netobj.core.rules import Access, is_local
 from netobj.core.session import Session
 from netobj.errors import AccessDenied, NotEncodable, ProtocolError
 
@@ -76,7 +86,8 @@ def perform(
     an ``async def``, which will run elsewhere, stay as they are.
 
     An ``Awaited``, ``Streamed`` or ``Opened`` (see :mod:`netobj.core.outcomes`) says that there
-    is more to do before the request can be answered.
+    is more to do before the request can be answered. What is ``Ruled`` the front-end settles on
+    the way, see ``Front.settle``.
 
     Raises ProtocolError for a request that no front-end of ours would make; that ends the
     request, not the connection, since everything it changed on the wire is applied already.
@@ -177,25 +188,39 @@ def is_concurrent(session: Session, request: Request) -> bool:
     return False
 
 
-def is_slow(session: Session, request: Request) -> bool:
-    """True for a call of what is declared ``slow``; looks as :func:`is_concurrent` does."""
-    exposures = map(exposure_of, _candidates(session, request))
-    return any(exposure is not None and exposure.slow for exposure in exposures)
+def declared_run(session: Session, request: Request) -> Run | None:
+    """Where the function runs that is to be called, if that is declared.
+
+    Looks as :func:`is_concurrent` does.
+    """
+    if not PLACED:  # as in most programs
+        return None
+    for candidate in _candidates(session, request):
+        exposure = exposure_of(candidate)
+        if exposure is not None:
+            return exposure.run
+    return session.root_exposure.run if session.root_exposure is not None else None
 
 
 def runs_on_loop(session: Session, request: Request) -> bool:
-    """True for what is known, without running user code, to be an ``async def``."""
+    """True for what is known, without running user code, to be an ``async def``.
+
+    And for what is declared to run on the loop that serves.
+    """
     if request.op == _SPECIAL:
         index = request.args[0] if request.args else None
         return type(index) is int and 0 <= index < len(SPECIALS) and SPECIALS[index] in _LATE
-    for candidate in _candidates(session, request):  # noqa: SIM110 (any() takes twice as long)
+    for candidate in _candidates(session, request):
         if is_async(candidate):
             return True
-    return False
+    return bool(PLACED) and declared_run(session, request) in _ON_LOOP
+
+
+_ON_LOOP: Final = (Run.INLINE, Run.LOOP)
 
 
 def _candidates(session: Session, request: Request) -> Iterator[object]:
-    """What a call may lead to, as it lies in classes; nothing for longer paths."""
+    """What a call may lead to, as it lies in classes; nothing for most longer paths."""
     if request.op != _CALL:
         return
     name = request.path
@@ -204,11 +229,32 @@ def _candidates(session: Session, request: Request) -> Iterator[object]:
         return
     if name is None:
         yield request.target
-    elif type(name) is str:
+        return
+    if type(name) is tuple:
+        kind, name = _owner(kind, name)
+    if type(name) is str:
         for real in (name, session.config.exposed_prefix + name):
             found = find(kind, real)
             if found is not MISSING:
                 yield found
+        if HIDING:
+            yield from session.policy.renamed(kind, name)
+
+
+def _owner(kind: type, path: tuple[Any, ...]) -> tuple[type, object]:
+    """The type of what holds the last step of *path*, and that step; None where nobody knows."""
+    if len(path) > _MOST_NESTED:
+        return kind, None
+    for step in path[:-1]:
+        found = find(kind, step) if type(step) is str else MISSING
+        if type(found) is not Mounted:
+            return kind, None
+        kind = type(found.what)
+    return kind, path[-1] if path else None
+
+
+_MOST_NESTED: Final = 8
+"""Steps of a path that are looked at in advance."""
 
 
 def walk(policy: Policy, target: object, path: object) -> Any:
@@ -280,7 +326,7 @@ def _call(
     if adapt is not None and not (is_async(meant) or is_async(function)):
         args, kwargs = adapt(args), adapt(kwargs)
     if exposure is not None and exposure != PLAIN:
-        return _call_as(exposure, function, args, kwargs)
+        return _call_as(session, exposure, function, args, kwargs)
     if type(function) in _SLOTS and not session.config.allow_all_attrs:
         result = _call_slot(session, function, args, kwargs)
     else:
@@ -352,15 +398,28 @@ def _awaitable(session: Session, result: Any, exposure: Exposure | None) -> obje
     return Awaited(result, _itself)
 
 
-def _call_as(exposure: Exposure, function: Any, args: Args, kwargs: Kwargs) -> object:
+def _call_as(
+    session: Session, exposure: Exposure, function: Any, args: Args, kwargs: Kwargs
+) -> object:
     """Call *function* as its mark says."""
     if exposure.arguments_by_value:
         args = copy_containers(args)
         kwargs = dict(zip(kwargs, copy_containers(tuple(kwargs.values())), strict=True))
+    if exposure.local_only:
+        _check_local(session, function)
+    if exposure.ruled:
+        finish = partial(_finished, exposure=exposure)
+        return session.link.settle(Ruled(exposure, function, args, kwargs, finish))
     result = function(*args, **kwargs)
     if type(result) in AWAITABLE:
         return _awaited(result, exposure)
     return _finished(result, exposure)
+
+
+def _check_local(session: Session, function: Any) -> None:
+    """Who is not on this machine may have been given what he cannot see."""
+    if not is_local(session.config.endpoints):
+        raise AccessDenied(f"{session.side} refuses to call {describe(function)} from elsewhere")
 
 
 def _awaited(result: Any, exposure: Exposure | None) -> Awaited:

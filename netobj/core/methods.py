@@ -28,6 +28,7 @@ from netobj.errors import AccessDenied, ConnectionLost
 _GET: Final = int(Op.GET)
 _CALL: Final = int(Op.CALL)
 _SPECIAL: Final = int(Op.SPECIAL)
+_SET: Final = int(Op.SET)
 
 NEVER_REMOTE: Final = frozenset(
     (
@@ -162,6 +163,95 @@ class BoundMethod(RemoteMethod):
         """Fetch a reference to what the name means now, and stay with it."""
         handle = self.____handle__
         self.____target__ = handle.link.request(_GET, handle, self.____name__, ())
+
+
+class Nested(BoundMethod):
+    """What a path of names leads to from a remote object: a namespace in it, or what is in there.
+
+    Known by its names without having asked. Nothing is fetched to call it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, handle: Handle, path: list[str]) -> None:
+        _set_slot(self, "____handle__", handle)
+        _set_slot(self, "____name__", path)
+
+    @property
+    def ____target__(self) -> Any:
+        """A reference to it, for those who need more than to call it: one round trip."""
+        return self.____handle__.link.request(_GET, self.____handle__, self.____name__, ())
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        handle = self.____handle__
+        return handle.link.request(_CALL, handle, self.____name__, args, kwargs)
+
+    def open(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As :meth:`BoundMethod.open`."""
+        handle = self.____handle__
+        return handle.link.request(_CALL, handle, [*self.____name__, OPEN], args, kwargs)
+
+    def __getattribute__(self, name: str) -> Any:
+        # "open" may be the name of something in a namespace.
+        if name == "open" and not self.____callable__():
+            return self.__getattr__(name)
+        return super().__getattribute__(name)
+
+    def ____callable__(self) -> bool:
+        """It is described as a method, not as a namespace."""
+        return ".".join(self.____name__) in self.____handle__.imported.description.methods
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NEVER_REMOTE:
+            raise AttributeError(name)
+        handle = self.____handle__
+        path = [*self.____name__, name]
+        if leads_on(handle.imported.description, ".".join(path)):
+            return Nested(handle, path)
+        return handle.link.request(_GET, handle, path, ())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        handle = self.____handle__
+        handle.link.request(_SET, handle, self.____name__, (name, value))
+
+    def __dir__(self) -> Any:
+        handle = self.____handle__
+        return [*handle.link.request(Op.DIR, handle, self.____name__, ())]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return MethodType if self.____callable__() else Nested
+
+    @property
+    def __name__(self) -> str:
+        return self.____name__[-1]
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        handle = self.____handle__
+        return handle.link.request(Op.DOCUMENT, handle, self.____name__, ())[0]
+
+    def __hash__(self) -> int:
+        return hash((self.____handle__.id, *self.____name__))
+
+    def __repr__(self) -> str:
+        owner = self.____handle__.imported.description.full_name
+        what = "method" if self.____callable__() else "namespace"
+        return f"<remote {what} {'.'.join(self.____name__)} of a {owner}>"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.____name__[0])
+
+
+_set_slot: Final = object.__setattr__
+
+
+def leads_on(description: Description, path: str) -> bool:
+    """Whether the dotted *path* is one of the names that are described, or begins some of them."""
+    return any(
+        name == path or (name.startswith(path) and name[len(path)] == ".")
+        for name in description.methods
+    )
 
 
 class _ThrowMethod(BoundMethod):

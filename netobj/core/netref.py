@@ -31,6 +31,7 @@ from netobj.core.localclass import builtin_class, local_class
 from netobj.core.methods import (
     NEVER_REMOTE,
     BoundMethod,
+    Nested,
     function_of,
     local_repr,
     method_class,
@@ -61,6 +62,20 @@ class _MethodAttribute:
             return handle.link.request(_GET, handle, name, ())
         method = _dict_of(proxy)[name] = self._class(handle, name)
         return method
+
+
+class _NamespaceAttribute(_MethodAttribute):
+    """In a proxy class: where a namespace is found whose names are described."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, BoundMethod)
+
+    def __get__(self, proxy: Netref | None, owner: type) -> Any:
+        if proxy is None:
+            return self
+        return Nested(proxy.____handle__, [self._name])
 
 
 class _RemoteAttribute:
@@ -183,7 +198,7 @@ class Netref(_Base, metaclass=NetrefType):
         try:
             names = handle.link.request(Op.DIR, handle, None, ())
         except AccessDenied:
-            names = handle.imported.description.methods
+            names = tuple(n.partition(".")[0] for n in handle.imported.description.methods)
         if type(names) is not tuple:
             raise ProtocolError("the other side's names of an object are no tuple")
         return [name for name in names if type(name) is str]
@@ -270,7 +285,12 @@ def proxy_class(description: Description) -> type:
     namespace: dict[str, Any] = {
         name: _MethodAttribute(name, method_class(description, name))
         for name in description.methods
+        if "." not in name
     }
+    for name in description.methods:
+        first, dot, _ = name.partition(".")
+        if dot and first not in namespace:
+            namespace[first] = _NamespaceAttribute(first)
     namespace.update(special_methods(description))
     if description.kind == Described.CLASS:
         namespace["__mro_entries__"] = _mro_entries

@@ -3,25 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from types import CoroutineType, FunctionType, MethodType
+from types import BuiltinFunctionType, CoroutineType, FunctionType, MethodType
 from typing import Any, Final
 
 from netobj.core.consts import OPEN
-from netobj.core.exposure import unwrapped
-from netobj.core.lookup import MISSING, find, type_name
+from netobj.core.exposure import Exposure, unwrapped
+from netobj.core.lookup import MISSING, describe, find, type_name
 
-_CO_GENERATOR: Final = 0x20 | 0x200  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR
+CO_GENERATOR: Final = 0x20 | 0x200  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR
 _CO_ASYNC: Final = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
 
 
 class Awaited:
-    """The result is to be awaited, on an event loop; *finish* makes the outcome of it."""
+    """The result is to be awaited, on an event loop; *finish* makes the outcome of it.
 
-    __slots__ = ("awaitable", "finish")
+    *in_order*: it is what a plain function comes to, so the next of its lane waits for it.
+    """
 
-    def __init__(self, awaitable: Awaitable[Any], finish: Callable[[Any], object]) -> None:
+    __slots__ = ("awaitable", "finish", "in_order")
+
+    def __init__(
+        self,
+        awaitable: Awaitable[Any],
+        finish: Callable[[Any], object],
+        in_order: bool = False,
+    ) -> None:
         self.awaitable = awaitable
         self.finish = finish
+        self.in_order = in_order
+
+
+class Ruled:
+    """*function* is to be called as its *exposure* says, which the front-end settles.
+
+    *finish* makes the outcome of what it returns.
+    """
+
+    __slots__ = ("args", "exposure", "finish", "function", "kwargs")
+
+    def __init__(
+        self,
+        exposure: Exposure,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        finish: Callable[[Any], object],
+    ) -> None:
+        self.exposure = exposure
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.finish = finish
+
+    @property
+    def asynchronous(self) -> bool:
+        """The function is an ``async def``."""
+        function = self.function
+        return is_async(function.function if type(function) is Opener else function)
+
+    @property
+    def name(self) -> str:
+        """What is called, for people."""
+        bottom: Any = self.function
+        while type(bottom) is Opener:
+            bottom = bottom.function
+        bottom = unwrapped(bottom)
+        if type(bottom) in (FunctionType, BuiltinFunctionType):
+            return str(bottom.__qualname__)
+        return describe(bottom)
+
+    def run(self) -> object:
+        """Call the function here; returns the outcome."""
+        result = self.function(*self.args, **self.kwargs)
+        if type(result) in AWAITABLE:
+            return Awaited(result, self.finish)
+        return self.finish(result)
 
 
 class Streamed:
@@ -97,7 +153,7 @@ class Opener:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Opened:
         bottom = unwrapped(self.function)
-        if type(bottom) is FunctionType and bottom.__code__.co_flags & _CO_GENERATOR:
+        if type(bottom) is FunctionType and bottom.__code__.co_flags & CO_GENERATOR:
             raise TypeError(
                 f"{bottom.__name__} is a generator, which is iterated: a two-way stream is opened "
                 "to a method that sends and receives in it"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import UserString
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import (
     AsyncGeneratorType,
@@ -22,8 +22,18 @@ from typing import Any, Final, NamedTuple
 
 from netobj.core.config import Config
 from netobj.core.consts import SPECIAL_INDEX
-from netobj.core.exposure import MARK, PLAIN, Exposure, exposure_of
-from netobj.core.lookup import MISSING, bind, class_dict, describe, find, has_dict, mro_of
+from netobj.core.exposure import HIDING, MARK, PLAIN, Exposure, exposure_of, when_hiding
+from netobj.core.lookup import (
+    MISSING,
+    bind,
+    class_dict,
+    describe,
+    find,
+    has_dict,
+    instance_dict,
+    mro_of,
+    type_name,
+)
 from netobj.errors import AccessDenied
 
 
@@ -134,8 +144,9 @@ class Choice(NamedTuple):
 class Rules:
     """The decisions of one policy; :class:`~netobj.core.access.Policy` is what others use."""
 
-    def __init__(self, config: Config, side: str) -> None:
+    def __init__(self, config: Config, side: str, local: bool | None = None) -> None:
         self._config = config
+        self._local = is_local(config.endpoints) if local is None else local
         self._side = side
         self._prefix = ""
         if config.allow_exposed_attrs and _is_usable(config.exposed_prefix):
@@ -148,6 +159,11 @@ class Rules:
         self._readable = config.allow_getattr
         # By id, not in a WeakKeyDictionary: a metaclass may define __hash__ and __eq__.
         self._facts: dict[int, TypeFacts] = {}
+        _all_rules.add(self)
+
+    def forget(self) -> None:
+        """From here on names may be hidden by marks, so nothing may be known of one."""
+        self._facts.clear()
 
     @property
     def exposed_prefix(self) -> str:
@@ -206,7 +222,7 @@ class Rules:
             facts.methods[name] = KnownMethod(real, weakref.ref(function), mark)
 
     def _remember(self, facts: TypeFacts, name: str, real: str) -> str:
-        if len(facts.names) < _MAX_CACHED_NAMES:
+        if not HIDING and len(facts.names) < _MAX_CACHED_NAMES:
             facts.names[name] = real
         return real
 
@@ -284,7 +300,93 @@ class Rules:
         if not self._config.allow_exposed_attrs or (is_dunder(name) and name not in SPECIAL_INDEX):
             return False
         exposure = exposure_of(attribute)
-        return exposure is not None and exposure.prefix in (None, self._config.exposed_prefix)
+        if exposure is None or exposure.prefix not in (None, self._config.exposed_prefix):
+            return False
+        return not (HIDING and self._hides(name, exposure))
+
+    # Marks that hide: programs without any never come here
+
+    def _hides(self, real: str, exposure: Exposure | None) -> bool:
+        """Whether the mark of what is called *real* here takes it from under that name."""
+        if exposure is None:
+            return False
+        if exposure.local_only and not self._local:
+            return True
+        if exposure.name is None or self._config.allow_all_attrs:
+            return False
+        return self._bare(real) != exposure.name and self._is_in_force(exposure)
+
+    def _is_in_force(self, exposure: Exposure) -> bool:
+        return self._config.allow_exposed_attrs and exposure.prefix in (
+            None,
+            self._config.exposed_prefix,
+        )
+
+    def _renames(self, exposure: Exposure | None, name: str) -> bool:
+        """Whether this mark puts something under *name* for this peer."""
+        return (
+            exposure is not None
+            and exposure.name == name
+            and self._is_in_force(exposure)
+            and (self._local or not exposure.local_only)
+        )
+
+    def _by_mark(self, obj: object, facts: TypeFacts, name: str, access: Access) -> str | None:
+        """The real name for *name*, where marks decide; None where they say nothing of it.
+
+        Raises, as for a name that is not there, where a mark hides it.
+        """
+        hidden, seen = False, None
+        for real in (name, self._prefix + name, name.removeprefix(self._prefix)):
+            attribute = self._lying(obj, facts, real)
+            if attribute is MISSING:
+                continue
+            if self._hides(real, exposure_of(attribute)):
+                hidden = True
+            elif seen is None and (self._is_open(real, facts) or self._counts(real, attribute)):
+                seen = real
+        if seen is None:
+            for real, attribute in self._attributes(obj, facts).items():
+                if self._renames(exposure_of(attribute), name):
+                    return real
+        if hidden and seen is None:
+            if self._is_open(name, facts):  # then it is the interpreter that misses it
+                raise AttributeError(f"{type_name(type(obj))!r} object has no attribute {name!r}")
+            raise self._refusal(obj, name, access)
+        return seen if hidden else None
+
+    def _lying(self, obj: Any, facts: TypeFacts, name: str) -> Any:
+        """What lies under *name* there, see :meth:`_attributes`."""
+        if facts.is_module:
+            return (instance_dict(obj) or {}).get(name, MISSING)
+        return find(obj if facts.is_class else type(obj), name)
+
+    def _attributes(self, obj: Any, facts: TypeFacts) -> Mapping[str, Any]:
+        """What lies in the class of *obj*, or in the class or module that it is."""
+        if facts.is_module:
+            return instance_dict(obj) or {}
+        return class_attributes(obj if facts.is_class else type(obj))
+
+    def renamed(self, tp: type, name: str) -> Iterator[object]:
+        """What marks put under *name* in objects of *tp*, as it lies there."""
+        for attribute in class_attributes(tp).values():
+            if self._renames(exposure_of(attribute), name):
+                yield attribute
+
+    def _as_shown(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """*attributes* without what marks hide, and with what they rename under its new name."""
+        shown: dict[str, Any] = {}
+        for real, attribute in attributes.items():
+            exposure = exposure_of(attribute) if type(real) is str else None
+            if not self._hides(real, exposure):
+                shown.setdefault(real, attribute)
+            elif exposure is not None and self._renames(exposure, exposure.name or ""):
+                shown[exposure.name or ""] = attribute
+        return shown
+
+    def _bare(self, real: str) -> str:
+        """*real* without the prefix, unless it is nothing but that."""
+        return (real.removeprefix(self._prefix) or real) if self._prefix else real
 
     def _special_name(self, tp: type, name: str) -> str | None:
         """What the special method *name* is really called in *tp*; None where refused."""
@@ -295,6 +397,8 @@ class Rules:
         if not self._open[Access.GET]:
             return None
         found = find(tp, name)
+        if HIDING and found is not MISSING and self._hides(name, exposure_of(found)):
+            return None
         if self._is_special_open(name) or (found is not MISSING and self._counts(name, found)):
             return name
         prefixed = self._prefix + name
@@ -353,6 +457,56 @@ class Rules:
         if self._prefix:
             exposed = f"only names marked @exposed or with the prefix {self._prefix!r} are open"
         return f"{exposed} (allow_public_attrs would open it)"
+
+
+_all_rules: Final[weakref.WeakSet[Rules]] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for rules in list(_all_rules):
+        rules.forget()
+
+
+when_hiding.append(_forget_all)
+
+
+def host_of(endpoints: Any) -> str:
+    """The address of the peer, without its port; "local" where it has none.
+
+    >>> host_of((("10.0.0.1", 80), ("10.0.0.2", 4711))), host_of(None)
+    ('10.0.0.2', 'local')
+    """
+    if endpoints is None or not isinstance(endpoints[1], tuple):
+        return "local"
+    return str(endpoints[1][0])
+
+
+def is_local(endpoints: Any) -> bool:
+    """Whether *endpoints*, (own address, peer's address), are those of a peer on this machine.
+
+    That is: by a Unix socket or the loopback device, or (None) by pipes or within the process.
+    What has only been forwarded from here, by a proxy or through SSH, seems to come from here.
+
+    >>> is_local((("::1", 80, 0, 0), ("::1", 4711, 0, 0))), is_local(None)
+    (True, True)
+    >>> is_local((("10.0.0.1", 80), ("10.0.0.2", 4711)))
+    False
+    """
+    if endpoints is None:
+        return True
+    own, peer = endpoints
+    if isinstance(own, str | bytes) or isinstance(peer, str | bytes):  # paths
+        return True
+    host = peer[0] if isinstance(peer, tuple) and peer else None
+    return (isinstance(host, str) and host.startswith(("127.", "::ffff:127."))) or host == "::1"
+
+
+def class_attributes(tp: type) -> dict[str, Any]:
+    """All that *tp* and its bases but ``object`` hold, as it lies there."""
+    found: dict[str, Any] = {}
+    for base in reversed(mro_of(tp)[:-1]):
+        found.update(class_dict(base))
+    return found
 
 
 def inner_names(tp: type) -> frozenset[str]:

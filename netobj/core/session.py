@@ -43,6 +43,7 @@ from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
 from netobj.core.keeping import Left
+from netobj.core.outcomes import Ruled
 from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader, unsendable, users_traceback
@@ -86,6 +87,12 @@ class Front(Protocol):
 
     def admit(self, seq: int, chain: int | None) -> None:
         """Wait until the peer takes the bytes of the request *seq*, which has many."""
+
+    def settle(self, ruled: Ruled) -> object:
+        """The outcome of a call that has rules, see :class:`~netobj.core.outcomes.Ruled`.
+
+        Asked in the thread of the call, or on the loop. Raises what the call does, and Busy.
+        """
 
 
 class Session(Receiving):

@@ -26,6 +26,7 @@ from netobj.core.config import Config, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.factory import open_connection
 from netobj.greetings import greeting
+from netobj.process_pool import close_pool
 from netobj.refusing import MAX_CONNECTIONS, full, refuse
 from netobj.registry.client import UDPRegistryClient
 from netobj.registry.registration import Advertise, Registration, check_advertise
@@ -403,6 +404,7 @@ class Server:
         try:
             return close_with_grace(self._guests.close(), grace, self.logger)
         finally:
+            close_pool(self._service_class())
             if registration is not None:
                 registration.join()
             self.logger.info("server has terminated")

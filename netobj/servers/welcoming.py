@@ -12,6 +12,7 @@ from typing import Any, Final
 from netobj.auth.authenticator import FOREVER, LOGIN_TIME, REFUSALS
 from netobj.auth.tls import accept_tls, certificate
 from netobj.core.config import Config
+from netobj.core.exposure import HIDING
 from netobj.core.service import Service
 from netobj.greetings import greeting
 from netobj.refusing import close_quietly
@@ -24,6 +25,8 @@ _LONGEST_HELLO: Final = 4096
 
 def greet(sock: socket.socket, settings: Config, root: type[Service]) -> Config | None:
     """Say hello for a service of the class *root*; returns *settings* if that was done."""
+    if HIDING and settings.endpoints is None:  # who is on this machine may see more than others
+        settings = settings._replace(endpoints=_endpoints(sock))
     hello = greeting(settings, root)
     if len(hello) > _LONGEST_HELLO:  # a new socket may not have that much room
         return None
@@ -32,6 +35,13 @@ def greet(sock: socket.socket, settings: Config, root: type[Service]) -> Config 
     except OSError:  # it is gone: the reader will see it
         pass
     return settings
+
+
+def _endpoints(sock: socket.socket) -> tuple[Any, Any]:
+    try:
+        return sock.getsockname(), sock.getpeername()
+    except OSError:  # it is gone
+        return None, None
 
 
 def find_out(

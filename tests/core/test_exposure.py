@@ -153,7 +153,9 @@ def test_service_adds_prefixed_aliases() -> None:
     assert not hasattr(Sample, "exposed_bar")
 
 
-@pytest.mark.parametrize("name", ["by_value", "arguments_by_value", "concurrent", "stream", "slow"])
+@pytest.mark.parametrize(
+    "name", ["by_value", "arguments_by_value", "concurrent", "stream", "local_only"]
+)
 def test_each_declaration_is_noted(name: str) -> None:
     declared: dict[str, Any] = {name: True}
 

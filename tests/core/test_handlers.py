@@ -22,17 +22,18 @@ from netobj.core.config import Config
 from netobj.core.consts import BIG_VALUE, SPECIAL_INDEX, Op
 from netobj.core.ends import Duplex
 from netobj.core.events import Request
-from netobj.core.exposure import Exposure, exposed
+from netobj.core.exposure import Exposure, Mounted, Run, exposed
 from netobj.core.handle import RemoteObject
 from netobj.core.handlers import (
     MOST_STEPS,
+    declared_run,
     is_concurrent,
-    is_slow,
     perform,
     runs_on_loop,
     walk,
 )
 from netobj.core.outcomes import Awaited, Opened, Opener, Streamed
+from netobj.core.session import Session
 from netobj.errors import AccessDenied, LimitExceeded, NotEncodable, ProtocolError
 
 
@@ -488,7 +489,7 @@ class TestPerform:
         ("nothing", Op.CALL, False),
         ("side_by_side", Op.GET, False),
         (None, Op.CALL, False),
-        (("side_by_side",), Op.CALL, False),
+        (("side_by_side",), Op.CALL, True),
     ],
 )
 def test_what_may_overlap(wire: FakeWire, path: Any, op: int, expected: bool) -> None:
@@ -511,6 +512,9 @@ class Late:
 
     @exposed(slow=True)
     def slow(self) -> None: ...
+
+    @exposed(run="inline")
+    def inline(self) -> None: ...
 
     @exposed(stream=True)
     def items(self) -> list[int]:
@@ -736,6 +740,16 @@ class TestOpening:
         end.close()
 
 
+def is_slow(session: Session, request: Request) -> bool:
+    return declared_run(session, request) is Run.THREAD
+
+
+class Outer(Late):
+    """Has such a one in it, under a name."""
+
+    inner = Mounted(Late())
+
+
 @pytest.mark.parametrize(
     ("op", "path", "args", "slow", "on_loop"),
     [
@@ -744,7 +758,12 @@ class TestOpening:
         (Op.CALL, "plain", (), False, False),
         (Op.CALL, "generated", (), False, True),
         (Op.CALL, "slow", (), True, False),
-        (Op.CALL, ("slow",), (), False, False),
+        (Op.CALL, ("slow",), (), True, False),
+        (Op.CALL, ("slow", "open"), (), False, False),
+        (Op.CALL, ("slow",) * 9, (), False, False),
+        (Op.CALL, ("inner", "slow"), (), True, False),
+        (Op.CALL, ("inner", "wait"), (), False, True),
+        (Op.CALL, "inline", (), False, True),
         (Op.CALL, "nothing", (), False, False),
         (Op.CALL, None, (), False, False),
         (Op.GET, "wait", (), False, False),
@@ -759,7 +778,7 @@ class TestOpening:
 def test_where_a_call_is_to_run(
     op: int, path: Any, args: tuple[Any, ...], slow: bool, on_loop: bool
 ) -> None:
-    session = make(root=Late()).right.session
+    session = make(root=Outer()).right.session
     request = Request(1, None, 1, op, session.boxing.root, path, args, False)
     assert is_slow(session, request) is slow
     assert runs_on_loop(session, request) is on_loop

@@ -32,6 +32,8 @@ GUIDES = [
         "asyncio",
         "streams",
         "calls",
+        "functions",
+        "limits",
         "classic",
         "arrays",
         "deployment",

@@ -16,6 +16,7 @@ from netobj.core.config import Config
 from netobj.core.consts import Op
 from netobj.core.events import Event, Reply, Request
 from netobj.core.netref import proxy_for
+from netobj.core.outcomes import Ruled
 from netobj.core.session import Session
 
 
@@ -58,6 +59,10 @@ class PeerByHand:
 
     def admit(self, seq: int, chain: int | None) -> None:
         """The test knows how much it sends."""
+
+    def settle(self, ruled: Ruled) -> object:
+        """No rule is kept."""
+        return ruled.run()
 
     def taken(self) -> bytes:
         """What is to be sent, and is not: the test sends it."""

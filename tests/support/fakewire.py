@@ -28,7 +28,7 @@ from netobj.core.flow import Flow
 from netobj.core.handle import Handle
 from netobj.core.handlers import perform
 from netobj.core.netref import proxy_for
-from netobj.core.outcomes import Awaited, Opened, Streamed
+from netobj.core.outcomes import Awaited, Opened, Ruled, Streamed
 from netobj.core.promises import Promise
 from netobj.core.pumping import Batch, pump_async, pump_some
 from netobj.core.service import SlaveService
@@ -145,6 +145,9 @@ class Side:
 
     def admit(self, seq: int, chain: int | None) -> None:
         pass
+
+    def settle(self, ruled: Ruled) -> object:
+        return ruled.run()
 
     @property
     def peer(self) -> Side:

@@ -29,7 +29,7 @@ from netobj.core.framing import FrameReader, frame
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.handlers import perform
 from netobj.core.netref import proxy_for
-from netobj.core.outcomes import Awaited, Opened, Streamed, close_unawaited
+from netobj.core.outcomes import Awaited, Opened, Ruled, Streamed, close_unawaited
 from netobj.core.session import Session, greeting
 from netobj.errors import AccessDenied, AuthenticationError, NotEncodable, ProtocolError
 from netobj.registry.messages import NONCE, PACKET, Kind, open_packet
@@ -104,6 +104,10 @@ class _Unasked:
 
     def admit(self, seq: int, chain: int | None) -> None:
         """Nothing is asked for."""
+
+    def settle(self, ruled: Ruled) -> object:
+        """No rule is kept."""
+        return ruled.run()
 
 
 def _session(hello: bool = True) -> Session:
