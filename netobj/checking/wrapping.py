@@ -60,6 +60,9 @@ class Plan(NamedTuple):
         Slot(f"item {number} of the result", self.items).admit(value, self.function)
 
 
+_NO_PLAN: Final = Plan("", (), None, {}, None, Slot("the result", ANYTHING), ANYTHING)
+
+
 class Checked:
     """One function, and what is checked at its calls: known now, or at the first call."""
 
@@ -88,6 +91,8 @@ class Checked:
 
     def _made(self, names: Mapping[str, Any]) -> Plan:
         function = self._function
+        if not hasattr(inspect.unwrap(function), "__annotations__"):  # written in C, most often
+            return _NO_PLAN._replace(function=_name_of(function))
         hints = typing.get_type_hints(function, None, dict(names) or None, include_extras=True)
         positional: list[Slot | None] = []
         named: dict[str, Slot] = {}

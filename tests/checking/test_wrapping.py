@@ -384,6 +384,15 @@ def test_what_a_decorator_makes_of_a_result_is_not_checked() -> None:
         opened(5)
 
 
+def test_what_stands_for_a_function_without_annotations_is_not_checked() -> None:
+    @checked
+    @functools.wraps(len)
+    def measure(*args: Nowhere) -> int:  # type: ignore[name-defined]  # noqa: F821
+        return len(*args)
+
+    assert measure("abc") == 3
+
+
 def test_functions_in_modules_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(early)) is early
 
