@@ -12,6 +12,7 @@ import pytest
 
 import netobj
 from netobj.core.exposure import MARK, Exposure, Run, exposure_of
+from netobj.process_pool import close_pool
 
 
 @pytest.fixture
@@ -188,3 +189,4 @@ def test_registered_functions_may_have_their_types_checked(svc: netobj.FunctionS
         assert next(items) == 0
         with pytest.raises(TypeError, match="item 1 of the result"):
             next(items)
+    close_pool(type(svc))
