@@ -14,6 +14,7 @@ from netobj.core.consts import CLOSED_HERE
 from netobj.core.numbers import numbers
 from netobj.core.typed import Root
 from netobj.errors import ConnectionLost, PingError
+from netobj.introspection import introspect
 
 
 class Connection(Link, Generic[Root]):
@@ -36,6 +37,7 @@ class Connection(Link, Generic[Root]):
     def _reconfigure(self, config: Config) -> None:
         self.config = config
         self.session.reconfigure(config)
+        introspect(self)
 
     @property
     def root(self) -> Root:

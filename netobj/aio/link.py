@@ -56,6 +56,7 @@ from netobj.core.outcomes import Ruled
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 from netobj.greetings import features, side_of
+from netobj.introspection import introspect
 from netobj.sockets import address_text
 
 CREDIT_PATIENCE: Final = 30.0
@@ -82,6 +83,7 @@ class Link:
     """
 
     ____closed____ = True  # see netobj.core.rules
+    introspection: Any = None  # what the peer finds as root.system, if it may
 
     def __init__(
         self,
@@ -137,6 +139,8 @@ class Link:
         self._moved = 0.0  # ... when that was found to have grown last
         self._owed = 0  # how often what came was to be answered while too much was to be written
         self._finished: asyncio.Future[None] = self.loop.create_future()
+        if config.introspect is not None:
+            introspect(self)
         live.add(self)
         self.flush()
         self._tick()

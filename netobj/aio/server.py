@@ -10,6 +10,7 @@ import ssl as ssl_module
 import threading
 import time
 from collections.abc import Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -53,6 +54,9 @@ class Server:
     Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
 
+    *introspect*: clients find ``conn.root.system``, see :class:`netobj.introspection.System`;
+    ``"all"``: it tells of all connections, too, and not only of the client's own.
+
     Raises ``ValueError`` for *path* or *sock* together with a host or port, for unknown settings,
     and, in :meth:`start` at the latest, for what is not secure.
 
@@ -89,6 +93,7 @@ class Server:
         backlog: int = 1024,
         logger: logging.Logger | None = None,
         ssl: ssl_module.SSLContext | None = None,
+        introspect: bool | str | None = None,
     ) -> None:
         if (path is not None) + (sock is not None) + (host is not None or port != 0) > 1:
             raise ValueError("one of path, sock, and host with port says where to listen")
@@ -109,10 +114,13 @@ class Server:
         self._authenticator = serving(authenticator, context is not None or unix)
         self._asks = self._authenticator is not None or context is not None
         self._insecure = insecure
-        self._config = settings_for(service, {"logger": self.logger, **config})
+        self._connections: set[Connection] = set()
+        own: dict[str, Any] = {"fellows": partial(tuple, self._connections)}
+        if introspect is not None:
+            own["introspect"] = introspect
+        self._config = settings_for(service, {"logger": self.logger, **config, **own})
         self._backlog = backlog
         self._max_connections = max_connections
-        self._connections: set[Connection] = set()
         self._admitting: set[socket.socket] = set()  # accepted, and no connection yet
         self._arriving: set[asyncio.Task[None]] = set()  # in their handshake or login
         self._attaching: set[asyncio.Task[None]] = set()  # in the service's on_connect

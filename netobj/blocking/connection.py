@@ -27,6 +27,7 @@ from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
 from netobj.core.typed import Root
 from netobj.errors import AsyncResultTimeout, ConnectionLost, PingError
+from netobj.introspection import introspect
 
 LAST_CALLS: Final = 0.4
 """Seconds that calls of ``before_closed`` have."""
@@ -354,6 +355,7 @@ class Connection(Link, Closing, Generic[Root]):
         self.config = config
         self._limit = config.sync_request_timeout
         self.session.reconfigure(config)
+        introspect(self)
         if config.serve is Serve.CALLER:
             self.dispatcher.serve_by_caller()
 

@@ -55,6 +55,7 @@ from netobj.core.outcomes import Ruled
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import AsyncResultTimeout, Busy, ConnectionLost, ProtocolError
 from netobj.greetings import features, side_of
+from netobj.introspection import introspect
 
 MOST_OWED: Final = 10_000
 """Times that a peer which takes no answers may have this side answer by itself, as pings do."""
@@ -85,6 +86,7 @@ class Link(Flowing):
     _owed = 0  # how often what came was to be answered while too much was to be written
     _flush_noted = False  # the I/O thread will flush with its next tick
     crew: Any = None  # whose leader reads and runs what comes, see netobj.blocking.crew
+    introspection: Any = None  # what the peer finds as root.system, if it may
     on_end: Any = None  # called with it when it has ended, after the service's on_disconnect
 
     # An object with more than 30 attributes of its own is slower at each of them (CPython's
@@ -127,6 +129,8 @@ class Link(Flowing):
         self.dispatcher = Dispatcher(self)
         most = config.limits[Limit.QUEUED]
         self.writer = Writer(stream, self.session.out, self._on_blocked, most)
+        if config.introspect is not None:
+            introspect(self)
         live.add(self)
         self._io.add(self)
         self.flush()

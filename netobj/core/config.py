@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,6 +30,13 @@ class Serve(Enum):
     CALLER = "caller"  # whoever calls serve(), poll() or poll_all()
 
 
+class Introspect(Enum):
+    """What ``conn.root.system`` tells of connections and calls; see :mod:`netobj.introspection`."""
+
+    OWN = "own"  # how many connections there are, and of the caller's own what is to be said
+    ALL = "all"  # the same of all connections of the server
+
+
 class Config(NamedTuple):
     """The settings of one side of a connection; keys are RPyC's where RPyC has them.
 
@@ -50,6 +57,7 @@ class Config(NamedTuple):
     allow_pickle: bool = False  # unpickling bytes of the peer, and pickling for it
     allow_interrupt: bool = False  # the peer may raise KeyboardInterrupt in a call of its own
     trust_class_names: bool = False  # isinstance(proxy, a class imported here) by its name
+    introspect: Introspect | None = None  # root.system is there; True is "own", False None
 
     # Exceptions
     include_local_traceback: bool = False  # send the traceback's text along; else log it here
@@ -82,6 +90,7 @@ class Config(NamedTuple):
     connid: str | None = None  # by default a number of this process's
     credentials: Any = None  # what the authenticator returned
     endpoints: Any = None  # (local address, peer address)
+    fellows: Callable[[], Iterable[Any]] | None = None  # the connections of the same server
 
     def merge(self, changes: Mapping[str, Any]) -> Config:
         """A copy with *changes* (key -> value); raises ``ValueError`` for an unknown key."""
@@ -95,9 +104,22 @@ class Config(NamedTuple):
             changes["safe_attrs"] = frozenset(changes["safe_attrs"])
         if "serve" in changes and type(changes["serve"]) is not Serve:
             changes["serve"] = Serve(changes["serve"])
+        if "introspect" in changes:
+            changes["introspect"] = introspection(changes["introspect"])
         if "limits" in changes:
             changes["limits"] = _limits(self.limits, changes["limits"])
         return self._replace(**changes)
+
+
+def introspection(value: Any) -> Introspect | None:
+    """What *value* of the setting ``introspect`` means. Raises ValueError if it is none.
+
+    >>> introspection(True), introspection(False), introspection("all")
+    (<Introspect.OWN: 'own'>, None, <Introspect.ALL: 'all'>)
+    """
+    if value is None or type(value) is bool:
+        return Introspect.OWN if value else None
+    return Introspect(value)
 
 
 _KEYS: Final = frozenset(Config._fields)

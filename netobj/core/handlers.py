@@ -10,7 +10,6 @@ import copy
 import io
 import os
 import pickle
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -41,6 +40,7 @@ from netobj.core.consts import (
     Op,
 )
 from netobj.core.copies import copy_containers
+from netobj.core.documents import document_of, signature_of, without_addresses
 from netobj.core.events import Request
 from netobj.core.exposure import (
     HIDING,
@@ -378,7 +378,7 @@ def _discreet(obj: object, name: str, result: Any) -> Any:
     if name in _TELLING and type(result) is str and not issubclass(type(obj), str):
         if issubclass(type(obj), _PLACED):
             return f"<{describe(obj)}>"
-        return _ADDRESS.sub("", result) if _AT in result else result
+        return without_addresses(result)
     return result
 
 
@@ -387,8 +387,6 @@ _PLACED: Final = (ModuleType, CodeType, FrameType)
 _IDENTITY: Final = object.__hash__
 _SECRET: Final = os.urandom(16).hex()
 _HASHED_BY_ADDRESS: Final = frozenset((MethodType, BuiltinFunctionType, MethodWrapperType))
-_AT: Final = " at 0x"
-_ADDRESS: Final = re.compile(" at 0x[0-9A-Fa-f]+")
 
 
 def _awaitable(session: Session, result: Any, exposure: Exposure | None) -> object:
@@ -611,40 +609,11 @@ def _dir(
 def _document(
     session: Session, target: object, path: object, args: Args, kwargs: Kwargs
 ) -> tuple[Any, ...]:
-    import inspect  # 6 ms to import, and asked for by people only
-
     obj = walk(session.policy, target, path)
     if session.policy.has_own_rules(obj):
         return (None, None)
     session.policy.attribute(obj, "__doc__", Access.GET)
-    try:
-        signature = _signature(session, inspect.signature(obj))
-    except (TypeError, ValueError):
-        signature = None
-    text = inspect.getdoc(obj)
-    return (text if type(text) is str else None, signature)
-
-
-def _signature(session: Session, signature: Any) -> str:
-    """*signature* as text; default values that are more than numbers are not shown."""
-    if session.config.allow_all_attrs:
-        return str(signature)
-    parameters = [
-        one
-        if one.default is one.empty or type(one.default) in _SHOWN_DEFAULTS
-        else one.replace(default=_HIDDEN)
-        for one in signature.parameters.values()
-    ]
-    return _ADDRESS.sub("", str(signature.replace(parameters=parameters)))
-
-
-class _Hidden:
-    def __repr__(self) -> str:
-        return "..."
-
-
-_HIDDEN: Final = _Hidden()
-_SHOWN_DEFAULTS: Final = frozenset((type(None), bool, int, float))
+    return (document_of(obj), signature_of(obj, session.config.allow_all_attrs))
 
 
 def _copy(

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol
 
 from netobj.core import values
-from netobj.core.access import policy_for
+from netobj.core.access import Policy, policy_for
 from netobj.core.bounds import check_message, nests_deeper
 from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
 from netobj.core.config import Config
@@ -43,6 +43,7 @@ from netobj.core.flows import Flows
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
 from netobj.core.keeping import Left
+from netobj.core.offering import OfferingPolicy
 from netobj.core.outcomes import Ruled
 from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
 from netobj.core.values import SCALARS, NotPlain
@@ -109,6 +110,7 @@ class Session(Receiving):
     """Of the last call of the peer's that failed in code of the user's, for a debugger; kept only
     where the peer may do anything."""
     _loader: Loader | None = None
+    _offer: tuple[str, object] | None = None
     _pinged_at: float | None = None
     _since: float | None = None  # when the clock was first looked at
 
@@ -158,9 +160,23 @@ class Session(Receiving):
     def reconfigure(self, config: Config) -> None:
         """Go on with *config*; what the peer has been told already stays as it was."""
         self.config = config
-        self.policy = self.boxing.policy = policy_for(config, self.side)
+        self._take_policy()
         if self._loader is not None:
             self._loader.configure(config)
+
+    def offer(self, name: str, offered: object | None) -> None:
+        """From here on the root has *offered* under *name* if it has nothing so named; None: not.
+
+        One thing at a time. To be called before the peer's requests run, or between them.
+        """
+        self._offer = None if offered is None else (name, offered)
+        self._take_policy()
+
+    def _take_policy(self) -> None:
+        policy: Policy = policy_for(self.config, self.side)
+        if self._offer is not None:
+            policy = OfferingPolicy(policy, self.boxing.root, *self._offer)
+        self.policy = self.boxing.policy = policy
 
     @property
     def loader(self) -> Loader:

@@ -22,7 +22,7 @@ from netobj.blocking.dispatch import Workers
 from netobj.blocking.pool import Job
 from netobj.blocking.streams import stream_for
 from netobj.calls import Call
-from netobj.core.config import Config, settings_for
+from netobj.core.config import Config, introspection, settings_for
 from netobj.core.service import Service, instance_of
 from netobj.factory import open_connection
 from netobj.greetings import greeting
@@ -63,9 +63,12 @@ class Server:
     AuthenticationError. Nothing of the service answers before. *insecure*: a whole interpreter
     (:class:`~netobj.SlaveService`) may be bound where strangers reach it, without either.
 
+    *introspect*: clients find ``conn.root.system``, see :class:`netobj.introspection.System`;
+    ``"all"``: it tells of all connections, too, and not only of the client's own.
+
     Binding happens when ``port``, ``host``, ``fileno`` or ``start`` is first used. Raises
-    ``ValueError`` for *socket_path* together with a host or port, or with being registered, and for
-    what is not secure.
+    ``ValueError`` for *socket_path* together with a host or port, or with being registered, for an
+    *introspect* that is none, and for what is not secure.
     """
 
     ____closed____ = True  # see netobj.core.rules
@@ -92,6 +95,7 @@ class Server:
         advertise: Advertise | None = None,
         ssl_context: ssl.SSLContext | None = None,
         insecure: bool = False,
+        introspect: bool | str | None = None,
     ) -> None:
         if socket_path is not None and (hostname is not None or port != 0 or ipv6):
             raise ValueError("socket_path cannot go together with hostname, port or ipv6")
@@ -115,6 +119,8 @@ class Server:
         self.registrar = registrar
         self.advertise = advertise
         self.protocol_config = dict(protocol_config or {})
+        if introspect is not None:
+            self.protocol_config["introspect"] = introspection(introspect)
         self.socket_path = socket_path
         self.listener_timeout = listener_timeout
         name = self._service_class().get_service_name()
@@ -305,6 +311,7 @@ class Server:
             **self.protocol_config,
             "credentials": credentials,
             "logger": self.protocol_config.get("logger") or self.logger,
+            "fellows": self._guests.present,
         }
 
     def _authenticate_and_serve_client(

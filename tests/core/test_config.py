@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,6 +11,7 @@ from netobj.core.config import (
     SAFE_ATTRS,
     Config,
     ConfigMapping,
+    Introspect,
     Serve,
     settings_for,
 )
@@ -146,3 +147,24 @@ def test_the_times_are_those_of_the_documents() -> None:
     assert (config.heartbeat_interval, config.heartbeat_timeout) == (20.0, 20.0)
     assert config.sync_request_timeout is None
     assert config.spin_time == 100e-6
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (True, Introspect.OWN),
+        ("own", Introspect.OWN),
+        ("all", Introspect.ALL),
+        (Introspect.ALL, Introspect.ALL),
+        (False, None),
+        (None, None),
+    ],
+)
+def test_introspect(value: Any, meant: Introspect | None) -> None:
+    assert Config().merge({"introspect": value}).introspect is meant
+
+
+@pytest.mark.parametrize("value", ["ALL", "", 1, 0, b"all"])
+def test_what_introspect_is_not(value: Any) -> None:
+    with pytest.raises(ValueError, match="Introspect"):
+        Config().merge({"introspect": value})
