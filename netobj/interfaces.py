@@ -55,7 +55,8 @@ def checked_interface(protocol: Any) -> type:
 def known_names(target: Any) -> frozenset[str]:
     """The names that *target*, a proxy or a reference, is known to have, without asking."""
     description = target.____handle__.imported.description
-    return frozenset((*description.methods, *description.specials))
+    methods = (name.partition(".")[0] for name in description.methods)  # of namespaces: dotted
+    return frozenset((*methods, *description.specials))
 
 
 def missing_error(protocol: type, missing: Iterable[str]) -> AttributeError:

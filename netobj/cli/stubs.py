@@ -17,6 +17,8 @@ from netobj.errors import NetobjError
 
 _DEEPEST = 5  # namespaces inside of one another
 _MOST = 2000  # names of one of them
+_MOST_STEPS = 20
+_NOT_THEIRS = ("builtins", "netobj.introspection")
 _OF_ALL = frozenset(("get_service_aliases", "get_service_name"))  # of every service
 
 
@@ -55,12 +57,14 @@ class StubsCommand(Security):
         return 0
 
     def _text(self, conn: Any, address: str, service: str) -> str:
-        target = conn.root
+        depth = _DEEPEST if self.read else 0
+        target, space = conn.root, described(conn, conn.root, depth)
         for step in filter(None, service.split(".")):
+            inner = dict(space.spaces).get(step)
             target = getattr(target, step)
-            if not _is_space(target):
+            if inner is None and not _is_space(target):
                 raise ValueError(f"{service!r} is no namespace of the service at {address}")
-        space = described(conn, target, _DEEPEST if self.read else 0)
+            space = described(conn, target, depth) if inner is None else inner
         name = cast("str | None", self.name)
         if name is not None:
             if not name.isidentifier():
@@ -72,31 +76,45 @@ class StubsCommand(Security):
 
 
 def described(conn: Any, target: Any, depth: int = 0) -> Space:
-    """What *target*, a proxy of *conn*'s, shows of itself; so many levels of namespaces are read.
+    """What *target*, a proxy of *conn*'s, shows of itself; so many levels of attributes are read.
 
     Raises as calls do. Two round trips, and with *depth* one for each attribute more.
     """
     handle = target.____handle__
     description = handle.imported.description
-    methods = sorted(set(description.methods) - _OF_ALL)[:_MOST]
-    documents = [conn.request_async(Op.DOCUMENT, handle, path, ()) for path in (None, *methods)]
+    paths = [name.split(".") for name in sorted(set(description.methods) - _OF_ALL)[:_MOST]]
+    documents = [conn.request_async(Op.DOCUMENT, handle, path, ()) for path in (None, *paths)]
     names = [name for name in dir(target) if not name.startswith("_")][:_MOST]
     doc, *about = [_document(answer) for answer in documents]
-    attributes, spaces = [], []
-    for name in sorted(set(names).difference(description.methods)):
+    methods = [
+        (path, Method(path[-1], signature, text))
+        for path, (text, signature) in zip(paths, about, strict=True)
+    ]
+    space = _space(description.name, doc[0], methods)
+    known = {path[0] for path in paths} | _OF_ALL
+    attributes, spaces = [], list(space.spaces)
+    for name in sorted(set(names) - known):
         inner = _space_at(conn, target, name, depth)
         if inner is None:
             attributes.append(name)
         else:
             spaces.append((name, inner._replace(name=name)))
-    return Space(
-        description.name,
-        doc[0],
-        tuple(Method(name, found[1], found[0]) for name, found in zip(methods, about, strict=True)),
-        tuple(attributes),
-        tuple(sorted(description.specials)),
-        tuple(spaces),
+    return space._replace(
+        attributes=tuple(attributes),
+        specials=tuple(sorted(description.specials)),
+        spaces=tuple(spaces),
     )
+
+
+def _space(name: str, doc: str | None, methods: list[tuple[list[str], Method]]) -> Space:
+    """*methods*, whose paths lead through namespaces, in these."""
+    own = tuple(method for path, method in methods if len(path) == 1)
+    inner: dict[str, list[tuple[list[str], Method]]] = {}
+    for path, method in methods:
+        if 1 < len(path) <= _MOST_STEPS:
+            inner.setdefault(path[0], []).append((path[1:], method))
+    spaces = tuple((first, _space(first, None, held)) for first, held in inner.items())
+    return Space(name, doc, own, spaces=spaces)
 
 
 def _space_at(conn: Any, target: Any, name: str, depth: int) -> Space | None:
@@ -116,7 +134,7 @@ def _is_space(value: Any) -> bool:
     description = value.____handle__.imported.description
     return (
         description.kind == Described.INSTANCE
-        and description.module != "builtins"
+        and description.module not in _NOT_THEIRS
         and bool(description.methods)
     )
 
