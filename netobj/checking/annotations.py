@@ -26,6 +26,7 @@ from netobj.interfaces import is_protocol
 _CHUNK: Final = 1000  # items that are looked at together when the wrong one is looked for
 _DEEPEST: Final = 50
 _MOST_ASKED: Final = 500  # objects of one class of which typeguard takes its time (up to 0.1 ms)
+_STR: Final = frozenset((str,))
 _LISTS: Final = frozenset((list, tuple))
 _WALKED: Final = (list, tuple, set, frozenset, deque, dict)
 _NUMBERS: Final[dict[type, tuple[type, ...]]] = {
@@ -203,6 +204,10 @@ class _TypedDict(Check):
         if not self._outer.accepts(values):
             return False
         dicts = _walked(values, set(map(type, values)), dict)
+        if not _STR.issuperset(
+            map(type, chain.from_iterable(dicts))
+        ):  # a proxy's == would be asked
+            return False
         return (
             all(map(self._required.issubset, dicts))
             and self._fields.keys() >= set().union(*dicts)
@@ -215,11 +220,13 @@ class _TypedDict(Check):
     def complaint(self, value: Any) -> str:
         if not self._outer.accepts((value,)):
             return self._outer.complaint(value)
+        if not _STR.issuperset(map(type, value)):
+            return "a key is no str"
         missing, unknown = self._required - value.keys(), value.keys() - self._fields.keys()
         if missing:
             return f"the key {min(missing)!r} is missing"
         if unknown:
-            return f"unknown key {str(next(iter(unknown)))[:100]!r}"
+            return f"unknown key {min(unknown)[:100]!r}"
         name, check = next(
             (name, check)
             for name, check in self._fields.items()
