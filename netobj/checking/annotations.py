@@ -27,6 +27,7 @@ _CHUNK: Final = 1000  # items that are looked at together when the wrong one is 
 _DEEPEST: Final = 50
 _MOST_ASKED: Final = 500  # objects of one class of which typeguard takes its time (up to 0.1 ms)
 _STR: Final = frozenset((str,))
+_PLAIN_CONTAINERS: Final = frozenset((list, tuple, set, frozenset, dict))
 _LISTS: Final = frozenset((list, tuple))
 _WALKED: Final = (list, tuple, set, frozenset, deque, dict)
 _NUMBERS: Final[dict[type, tuple[type, ...]]] = {
@@ -246,11 +247,23 @@ class _Union(Check):
         groups = [{kind} for kind in kinds - remote] + ([remote] if remote else [])
         for group in groups:
             of_group = values if len(groups) == 1 else [v for v in values if type(v) in group]
-            if any(member.accepts(of_group) for member in self._members):
-                continue
-            if len(of_group) == 1 or not all(map(self._fits, of_group)):
+            if not self._take_all(of_group) and not self._take_alike(of_group):
                 return False
         return True
+
+    def _take_all(self, values: Collection[Any]) -> bool:
+        return any(member.accepts(values) for member in self._members)
+
+    def _take_alike(self, values: Collection[Any]) -> bool:
+        """Whether all pass: those together that contain objects of the same types."""
+        alike: dict[object, list[Any]] = {}
+        for value in values:
+            kind = type(value)
+            key: object = frozenset(map(type, value)) if kind in _PLAIN_CONTAINERS else kind
+            if kind is dict:
+                key = (key, frozenset(map(type, value.values())))
+            alike.setdefault(key, []).append(value)
+        return all(self._take_all(same) or all(map(self._fits, same)) for same in alike.values())
 
     def _fits(self, value: Any) -> bool:
         return any(member.accepts((value,)) for member in self._members)
