@@ -144,6 +144,20 @@ def test_options_that_are_none(svc: netobj.FunctionService) -> None:
         svc.register(add, colour="red")  # type: ignore[call-overload]
 
 
+SERVERS = ["ThreadedServer", "ThreadPoolServer", "ForkingServer", "OneShotServer", "AsyncServer"]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_any_server_takes_it(svc: netobj.FunctionService, kind: str) -> None:
+    svc.register(add)
+    svc.register(add, name="plus", group="more", limit=1, queue=1)
+    with (
+        getattr(netobj, kind)(svc, hostname="127.0.0.1") as server,
+        netobj.connect("127.0.0.1", server.port) as conn,
+    ):
+        assert (conn.root.add(1, c=2), conn.root.more.plus(1, 2)) == (4, 3)
+
+
 @pytest.mark.parametrize("run", ["process", "thread"])
 def test_an_async_def_runs_on_a_loop(svc: netobj.FunctionService, run: str) -> None:
     async def task() -> None: ...

@@ -282,6 +282,8 @@ def _mark(target: _T, exposure: Exposure) -> _T:
             f"{describe(holder)}; name plain attributes with the prefix {DEFAULT_PREFIX!r}"
         )
     check_kind(holder, exposure)
+    if exposure.ruled:
+        _check_called(target)
     try:
         setattr(holder, MARK, exposure)
     except (AttributeError, TypeError):
@@ -291,6 +293,18 @@ def _mark(target: _T, exposure: Exposure) -> _T:
         ) from None
     note(exposure)
     return target
+
+
+def _check_called(target: object) -> None:
+    """Raises ValueError for what is not called by its name, so that no rule could be kept."""
+    if isinstance(target, property | functools.cached_property):
+        raise ValueError("exposed: limit, timeout and run are for what is called: no property is")
+    bottom = unwrapped(target)
+    if type(bottom) is FunctionType and bottom.__name__[:2] == bottom.__name__[-2:] == "__":
+        raise ValueError(
+            f"exposed: limit, timeout and run do not hold for {bottom.__name__}: give a method of "
+            "another name"
+        )
 
 
 def check_kind(function: object, exposure: Exposure) -> None:

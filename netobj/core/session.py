@@ -362,8 +362,10 @@ class Session(Receiving):
         config = self.config
         if config.allow_all_attrs:
             self.last_traceback = users_traceback(exc) or self.last_traceback
-        if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
-            config = config._replace(log_exceptions=False)  # it is the caller's own time limit
+        if type(exc) is Busy or (
+            request.deadline is not None and issubclass(type(exc), AsyncResultTimeout)
+        ):  # it is no fault, nor is the caller's own time limit
+            config = config._replace(log_exceptions=False)
         try:
             self._send_error(request.seq, exc, keep, config)
         except BaseException as failure:

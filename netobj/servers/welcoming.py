@@ -25,9 +25,10 @@ _LONGEST_HELLO: Final = 4096
 
 def greet(sock: socket.socket, settings: Config, root: type[Service]) -> Config | None:
     """Say hello for a service of the class *root*; returns *settings* if that was done."""
+    known = settings
     if HIDING and settings.endpoints is None:  # who is on this machine may see more than others
-        settings = settings._replace(endpoints=_endpoints(sock))
-    hello = greeting(settings, root)
+        known = settings._replace(endpoints=_endpoints(sock))
+    hello = greeting(known, root)
     if len(hello) > _LONGEST_HELLO:  # a new socket may not have that much room
         return None
     try:

@@ -153,6 +153,19 @@ def test_service_adds_prefixed_aliases() -> None:
     assert not hasattr(Sample, "exposed_bar")
 
 
+@pytest.mark.parametrize("rule", [{"limit": 1}, {"timeout": 1}, {"run": "thread"}], ids=str)
+def test_rules_are_for_what_is_called_by_its_name(rule: dict[str, Any]) -> None:
+    def __call__(self: object) -> None: ...  # noqa: N807
+
+    for target in (property(lambda self: 1), functools.cached_property(lambda self: 1)):
+        with pytest.raises(ValueError, match="no property is"):
+            exposed(**rule)(target)
+    for special in (__call__, staticmethod(__call__)):
+        with pytest.raises(ValueError, match="do not hold for __call__"):
+            exposed(**rule)(special)
+    assert exposure_of(exposed(local_only=True)(__call__)) == Exposure(local_only=True)
+
+
 @pytest.mark.parametrize(
     "name", ["by_value", "arguments_by_value", "concurrent", "stream", "local_only"]
 )

@@ -1579,6 +1579,12 @@ def test_the_callers_own_time_limit_is_not_logged(caplog: pytest.LogCaptureFixtu
     assert caplog.records == []
 
 
+def test_that_there_is_no_room_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    session = lone()
+    session.error(receive_request(session), Busy("full"), None)
+    assert caplog.records == []
+
+
 def test_the_last_traceback_goes_with_the_connection(wire: FakeWire) -> None:
     wire = FakeWire(right_root={}, left_config=CLASSIC, right_config=CLASSIC)
     with pytest.raises(KeyError):
