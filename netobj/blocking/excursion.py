@@ -61,7 +61,9 @@ class Excursion:
         before = request.run, request.where
         run = request.run = TaskRun(loop, request)
         try:
-            return self._stay(request.chain, partial(run.start, partial(self._drive_for_peer, make)))
+            return self._stay(
+                request.chain, partial(run.start, partial(self._drive_for_peer, make))
+            )
         except BaseException:
             run.cancel()
             raise

@@ -446,7 +446,7 @@ class Link(Flowing):
         """
         session = self.session
         if ONEWAY_FEATURE not in session.peer_features:
-            self.send_async(Op.CALL, target, path, args, kwargs)
+            Link.send_async(self, Op.CALL, target, path, args, kwargs)  # it is around this
             return
         here = scope.get()
         time_left = None
