@@ -96,8 +96,8 @@ class Front(Protocol):
     def waits_in(self, chain: int) -> bool:
         """Whether somebody on this side waits in *chain*."""
 
-    def admit(self, seq: int, chain: int | None) -> None:
-        """Wait until the peer takes the bytes of the request *seq*, which has many."""
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
+        """Wait until the peer takes the *size* bytes of the request *seq*, and count them."""
 
     def settle(self, ruled: Ruled) -> object:
         """The outcome of a call that has rules, see :class:`~netobj.core.outcomes.Ruled`.
@@ -272,8 +272,7 @@ class Session(Receiving):
         mine = seq
 
         def admit(size: int) -> None:
-            self.link.admit(mine, chain)
-            self.heavy[mine] = size
+            self.link.admit(mine, size, chain)
 
         try:
             if not (plain and values.is_plain(args)) or self._nests(args):
@@ -630,6 +629,17 @@ class Session(Receiving):
     def in_flight(self) -> int:
         """How many of our requests the peer is not done with."""
         return len(self.pending) + (0 if self._oneways is None else self._oneways.sent)
+
+    def take_room(self, seq: int, size: int) -> bool:
+        """Count the *size* bytes of our request *seq*, if the peer has room for them.
+
+        Under the guard: of two threads that look at once, only one may find the last room.
+        """
+        with self.boxing.guard:
+            room = self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
+            if room:
+                self.heavy[seq] = size
+        return room
 
     def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
         """Box what of *request* may be more than plain values, pack and queue it."""

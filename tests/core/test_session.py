@@ -1626,6 +1626,19 @@ def test_the_loader_goes_on_with_other_settings() -> None:
     assert session.loader._classes.config.import_custom_exceptions
 
 
+def test_the_last_room_is_one_requests() -> None:
+    session = FakeWire(None, None).left.session
+    most = session.peer_limits[Limit.REQUEST_BYTES]
+    for seq in (1, 2, 3):
+        session.pending[seq] = object()
+    assert session.take_room(1, most - 1)
+    assert session.take_room(2, 10)  # one that is larger than the rest may be the last
+    assert not session.take_room(3, 1)
+    assert session.heavy == {1: most - 1, 2: 10}
+    del session.pending[1]
+    assert session.take_room(3, 1)
+
+
 def test_bytes_in_flight_are_those_of_requests_without_an_answer() -> None:
     session = lone()
     session.heavy.update({1: 100, 2: 50})
