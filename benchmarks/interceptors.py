@@ -1,12 +1,13 @@
 """What interceptors cost: the plain call without any, with an empty chain, and with one.
 
 ``python benchmarks/interceptors.py``: one process has a server of each kind, another is the client
-of one after the other: a turn is so many calls ``conn.root.add(1, 2)`` over a new connection. (Two
-processes of each kind would differ by more than what is looked for, in where things lie in their
-memory.) In each round every kind has its turn, in an order that changes. Counted is the processor
-time of both processes. Other load of the machine only ever adds to that (it empties the caches), so
-printed are the first deciles of the turns of each kind, what they are beyond the plain call's, and
-the median of the ratios to the plain call of the same round.
+of one after the other: a turn is so many calls ``conn.root.add(1, 2)`` over a new connection. In
+each round every kind has its turn, in an order that changes. Counted is the processor time of both
+processes. Other load of the machine only ever adds to that (it empties the caches): so what counts
+is the first decile of the turns of each kind, and what it is beyond that of the plain call.
+
+Where things lie in the memory of a process makes more of a difference than what is looked for. So
+this is done several times with new processes; printed are the medians, and the least and most.
 
 ============== ===============================================================================
 plain          no interceptor was ever spoken of
@@ -25,13 +26,13 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 from typing import Any, Final, NamedTuple
 
 import netobj
 
 CALLS: Final = 250  # in a turn
-ROUNDS: Final = 300
+ROUNDS: Final = 50
+TIMES: Final = 9
 WARM: Final = 100
 NO_SPINNING: Final = {"spin_time": 0}
 
@@ -167,15 +168,13 @@ def turn(server: Process, client: Process, kind: str, port: str) -> float:
     return spent / CALLS / 1000
 
 
-def main() -> None:
-    """Measure and print."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the processes inherit it
+def measure() -> dict[str, float]:
+    """Microseconds of each kind, in two new processes."""
     server, client = Process("serve"), Process("call")
-    ports = {kind: server.line() for kind in KINDS}
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     order = list(KINDS)
-    began = time.monotonic()
     try:
+        ports = {kind: server.line() for kind in KINDS}
         for number in range(ROUNDS):
             for kind in order if number % 2 else reversed(order):
                 times[kind].append(turn(server, client, kind, ports[kind]))
@@ -183,13 +182,20 @@ def main() -> None:
     finally:
         client.end()
         server.end()
-    print(f"{ROUNDS} rounds of {CALLS} calls of each kind, {time.monotonic() - began:.0f} s")
-    for kind, own in times.items():
-        ratios = [a / b for a, b in zip(own, times["plain"], strict=True)]
-        quiet, plain = (statistics.quantiles(one, n=10)[0] for one in (own, times["plain"]))
+    return {kind: statistics.quantiles(own, n=10)[0] for kind, own in times.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the processes inherit it
+    found = [measure() for _ in range(TIMES)]
+    print(f"{TIMES} times {ROUNDS} rounds of {CALLS} calls of each kind")
+    for kind in KINDS:
+        extra = [(one[kind] / one["plain"] - 1) * 100 for one in found]
+        time = statistics.median([one[kind] for one in found])
         print(
-            f"{kind:<12} {quiet:6.2f} us of processor time, {(quiet / plain - 1) * 100:+5.1f} %"
-            f"; round by round {(statistics.median(ratios) - 1) * 100:+5.1f} %"
+            f"{kind:<12} {time:6.2f} us of processor time, {statistics.median(extra):+5.1f} %"
+            f" ({min(extra):+.1f} to {max(extra):+.1f} %)"
         )
 
 

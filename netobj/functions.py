@@ -18,6 +18,7 @@ from netobj.core.exposure import (
     DEFAULT_PREFIX,
     MARK,
     ORIGINAL,
+    PLAIN,
     Exposure,
     Mounted,
     check_kind,
@@ -126,8 +127,10 @@ class FunctionService(Service):
         exposure = exposure_from(None, options)._replace(name=None)
         check_kind(function, exposure)
         name = options.get("name") or _name_of(function)
-        wanted = type_checked(function, exposure.stream) if check_types else function
-        method = _marked(wanted, name, doc, exposure)
+        method = _marked(function, name, doc, exposure)
+        if check_types:
+            method = type_checked(method, exposure.stream)
+            setattr(method, ORIGINAL, functools.partial(_call_checked, function, name))
         with self._lock:
             owner = _group(type(self), group)
             method.__qualname__ = f"{owner.__qualname__}.{name}"
@@ -224,3 +227,13 @@ def _marked(function: Any, name: str, doc: str | None, exposure: Exposure) -> An
     setattr(made, ORIGINAL, function)
     setattr(made, MARK, exposure)
     return made
+
+
+def _call_checked(function: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """In a worker process: call *function*, which was registered under *name*, with its checks."""
+    return _checked(function, name)(*args, **kwargs)
+
+
+@functools.lru_cache
+def _checked(function: Any, name: str) -> Any:
+    return type_checked(_marked(function, name, None, PLAIN))

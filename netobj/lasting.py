@@ -38,7 +38,7 @@ class Reconnect(NamedTuple):
     often a call is repeated that may be, with the same pauses.
 
     >>> [round(pause, 2) for pause in Reconnect(delay=0.5, max_delay=3, jitter=0).pauses(5)]
-    [0.5, 1.0, 2.0, 3, 3]
+    [0.5, 1.0, 2.0, 3.0, 3.0]
     """
 
     attempts: int = 10

@@ -52,7 +52,7 @@ def call(made: Request | None = None) -> Call:
 
 
 def serving(served: Call) -> Scope:
-    return Scope(served.connection, served._request)
+    return Scope(served.connection, served.request)
 
 
 @pytest.fixture(autouse=True)

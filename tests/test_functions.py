@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import netobj
 from netobj.core.exposure import MARK, Exposure, Run, exposure_of
+from netobj.process_pool import close_pool
 
 
 @pytest.fixture
@@ -172,3 +174,33 @@ def test_a_generator_does_not_go_to_a_process() -> None:
 
     with pytest.raises(ValueError, match="a generator cannot run in another process"):
         netobj.exposed(run="process")(items)
+
+
+def price(item: str, count: int = 1) -> float:
+    return 2.5 * count if item == "pear" else "free"  # type: ignore[return-value]
+
+
+def test_registered_functions_may_have_their_types_checked(svc: netobj.FunctionService) -> None:
+    svc.register(price, check_types=True)
+    svc.register(price, name="elsewhere", run="process", check_types=True)
+    svc.register(math.floor, check_types=True)
+
+    @svc.register(check_types=True, group="streams")
+    def numbers(to: int) -> Iterator[int]:
+        yield from range(to)
+        yield "many"  # type: ignore[misc]
+
+    assert price(1) == "free"  # type: ignore[arg-type,comparison-overlap]
+    with netobj.connect_thread(remote_service=svc) as conn:
+        for function in (conn.root.price, conn.root.elsewhere):
+            assert function("pear", 2) == 5.0
+            with pytest.raises(TypeError, match=r"\(\): the argument 'count': str is not an"):
+                function("pear", "2")
+            with pytest.raises(TypeError, match=r"\(\): the result: str is neither float or int"):
+                function("apple")
+        assert conn.root.floor(1.5) == 1
+        items = iter(conn.root.streams.numbers(1))
+        assert next(items) == 0
+        with pytest.raises(TypeError, match="item 1 of the result"):
+            next(items)
+    close_pool(type(svc))

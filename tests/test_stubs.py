@@ -159,3 +159,57 @@ def test_brackets_work_at_run_time(connection: Any) -> None:
 def test_names_of_protocols() -> None:
     assert names_of(More) == {"add", "subtract", "__getitem__"}
     assert names_of(Calculator) == {"add", "precision", "__len__"}
+
+
+class Maths(Protocol):
+    def double(self, number: int) -> int: ...
+
+
+class AsyncMaths(Protocol):
+    async def double(self, number: int) -> int: ...
+
+
+class WithGroup(Protocol):
+    @property
+    def maths(self) -> Maths: ...
+
+
+class AsyncWithGroup(Protocol):
+    @property
+    def maths(self) -> AsyncMaths: ...
+
+
+def with_group() -> netobj.FunctionService:
+    svc = netobj.FunctionService("calc")
+
+    @svc.register(group="maths")
+    def double(number: int) -> int:
+        return 2 * number
+
+    return svc
+
+
+def test_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    with netobj.connect_thread(remote_service=with_group()) as conn:
+        conn.root  # noqa: B018
+        made = requests(conn, monkeypatch)
+        calculator = netobj.stub(conn.root, WithGroup)
+        assert made == []
+        assert calculator.maths.double(2) == 4
+        assert netobj.stub(conn.root.maths, Maths).double(2) == 4
+        with pytest.raises(AttributeError, match="shows no add"):
+            netobj.stub(conn.root.maths, Base)
+
+
+def test_groups_on_an_event_loop() -> None:
+    async def main() -> None:
+        async with (
+            aio.Server(with_group(), "localhost") as server,
+            aio.connect("localhost", server.port) as conn,
+        ):
+            calculator = await aio.stub(conn.root, AsyncWithGroup)
+            assert await calculator.maths.double(2) == 4
+            maths = await aio.stub(conn.root.maths, AsyncMaths)
+            assert await maths.double(2) == 4
+
+    asyncio.run(main())

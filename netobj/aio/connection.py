@@ -143,8 +143,10 @@ class Connection(Link, Generic[Root]):
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The peer's calls that are not answered yet."""
-        return tuple(Call(self, request) for request in list(self.session.running.values()))
+        """The peer's calls that are not answered yet, and those whose streams are open."""
+        streams = [flow.request for flow in self.session.flows]
+        requests = [*list(self.session.running.values()), *filter(None, streams)]
+        return tuple(Call(self, request) for request in requests)
 
     def dump_pending(self) -> str:
         """Which calls wait on whom, since when, in which task or thread: for a hang."""

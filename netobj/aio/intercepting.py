@@ -32,6 +32,7 @@ from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
 
 _GET = int(Op.GET)
+_CALL = int(Op.CALL)
 
 
 def connection_class(config: Config) -> type[Connection]:
@@ -51,6 +52,8 @@ class InterceptedConnection(Connection):
 
     _asked: Next | None = None  # around what is awaited
     _asked_here: Next | None = None  # around what a worker thread asks
+    _told: Next | None = None  # around calls without an answer
+    _told_here: Next | None = None
 
     def __init__(
         self, root: object, transport: asyncio.Transport, config: Config, executor: Any = None
@@ -69,6 +72,8 @@ class InterceptedConnection(Connection):
         if asked:
             self._asked = _on_loop(asked, self._ask)
             self._asked_here = _in_thread(self, asked, self._ask_here)
+            self._told = _on_loop(asked, self._tell)
+            self._told_here = _in_thread(self, asked, self._tell_here)
         self._begun: dict[Any, asyncio.Future[None]] = {}  # calls that are in their interceptors
 
     def prepare(self) -> None:
@@ -111,10 +116,7 @@ class InterceptedConnection(Connection):
             return await _Awaitable(super().answer(node))
         done = self._begun[node] = self.loop.create_future()
         try:
-            await _send_parts(node)
-            base, steps, op, args, kwargs = node.____what__
-            path = steps[0] if len(steps) == 1 and type(steps[0]) is str else steps or None
-            call = SentCall(self, (op, _target(base), path, args, kwargs, node))
+            call = await self._call_of(node)
             try:
                 value = await self._asked(call)
             except Stopped as exc:
@@ -127,6 +129,12 @@ class InterceptedConnection(Connection):
         finally:
             del self._begun[node]
             done.set_result(None)
+
+    async def _call_of(self, node: reference.Call) -> SentCall:
+        await _send_parts(node)
+        base, steps, op, args, kwargs = node.____what__
+        path = steps[0] if len(steps) == 1 and type(steps[0]) is str else steps or None
+        return SentCall(self, (op, _target(base), path, args, kwargs, node))
 
     def _outcome_of(self, node: reference.Call) -> Outcome:
         outcome = node.____outcome__
@@ -154,6 +162,33 @@ class InterceptedConnection(Connection):
     def _ask_here(self, call: Any) -> Any:
         with call.in_scope():
             return super().request(*call.what)
+
+    def oneway(self, call: reference.Call) -> Any:
+        return super().oneway(call) if self._told is None else self._tell_around(call)
+
+    async def _tell_around(self, node: reference.Call) -> None:
+        assert self._told is not None
+        await self._told(await self._call_of(node))
+
+    async def _tell(self, call: Any) -> None:
+        with call.in_scope():
+            await super().oneway(call.what[5])
+
+    def request_oneway(
+        self,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        if self._told_here is None:
+            super().request_oneway(target, path, args, kwargs)
+        else:
+            self._told_here(SentCall(self, (_CALL, target, path, args, kwargs)))
+
+    def _tell_here(self, call: Any) -> None:
+        with call.in_scope():
+            super().request_oneway(*call.what[1:])
 
 
 def _target(base: Any) -> Any:

@@ -670,8 +670,9 @@ class Link:
         """Whether a task or a thread of this process waits in *chain*."""
         return chain in outermost or chain in waiting
 
-    def admit(self, seq: int, chain: int | None) -> None:
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
         """A task has waited for room before; a thread serves a call of a chain."""
+        self.session.heavy[seq] = size
 
     def settle(self, ruled: Ruled) -> object:
         """The outcome of a call that has rules; on the loop, or in the worker of the call."""

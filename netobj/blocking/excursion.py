@@ -57,24 +57,26 @@ class Excursion:
             here = scope.get()
             chain = here.chain if here.thread == thread else None
             work: Callable[[], object] = lambda: loop.create_task(self._drive(make))  # noqa: E731
-            loop.call_soon_threadsafe(work)
-            return self._stay(chain)
+            return self._stay(chain, partial(loop.call_soon_threadsafe, work))
         before = request.run, request.where
         run = request.run = TaskRun(loop, request)
-        run.start(partial(self._drive_for_peer, make))
         try:
-            return self._stay(request.chain)
+            return self._stay(
+                request.chain, partial(run.start, partial(self._drive_for_peer, make))
+            )
         except BaseException:
             run.cancel()
             raise
         finally:
             request.run, request.where = before
 
-    def _stay(self, chain: int | None) -> Any:
+    def _stay(self, chain: int | None, start: Callable[[], object]) -> Any:
         waiter = self._waiter
         if chain is not None:
+            # First: what the peer calls in the chain is for this waiter, and not for one around it.
             enter_chain(waiter, chain)
         try:
+            start()
             self._wait()
         finally:
             self._over = True

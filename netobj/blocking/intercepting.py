@@ -25,6 +25,7 @@ from netobj.blocking.streams import Stream
 from netobj.blocking.writer import Writer
 from netobj.calls import Call, LateCall, OutgoingCall, SentCall, scope
 from netobj.core.config import Config
+from netobj.core.consts import Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
 from netobj.core.handlers import perform, runs_on_loop
@@ -79,9 +80,10 @@ def at_once(work: Coroutine[Any, Any, None]) -> None:
 class InterceptedConnection(Connection):
     """A connection whose messages, or what is called over it, go through interceptors."""
 
-    # The outermost hook around what is asked, what is below it, and what is if nobody waits.
+    # The outermost hook around what is asked, what is below it, what is if nobody waits, and if
+    # there is to be no answer.
     # (One attribute: see how many there may be, in Link.)
-    _around: tuple[Hook, Next, Next] | None = None
+    _around: tuple[Hook, Next, Next, Next] | None = None
 
     def __init__(
         self, root: object, stream: Stream, config: Config, hello_sent: bool = False
@@ -90,7 +92,10 @@ class InterceptedConnection(Connection):
         chain = around_calls(config.interceptors, config.accepted, outgoing=True)
         if chain:
             outermost, below = around_asked(self, chain, self._ask)
-            self._around = outermost, below, around_asked(self, chain, self._send)[1]
+            to_send, to_tell = (
+                around_asked(self, chain, ask)[1] for ask in (self._send, self._tell)
+            )
+            self._around = outermost, below, to_send, to_tell
 
     def make_writer(self, stream: Stream, most: int) -> Writer:
         chain = checked(self.config.interceptors)
@@ -155,15 +160,33 @@ class InterceptedConnection(Connection):
         result.complete(True, found, False)
         return result
 
+    def send_oneway(
+        self,
+        target: Handle | tuple[Any] | None,
+        path: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        around = self._around
+        if around is None:
+            super().send_oneway(target, path, args, kwargs)
+        else:
+            around[0](SentCall(self, (Op.CALL, target, path, args, kwargs)), around[3])
+
     def _ask(self, call: Any) -> Any:
         if call.entries is None:
-            return _request(self, *call.what)
+            op, handle, path, args, kwargs, timeout = call.what  # quicker than a star
+            return _request(self, op, handle, path, args, kwargs, timeout)
         with call.in_scope():
             return _request(self, *call.what)
 
     def _send(self, call: Any) -> AsyncResult:
         with call.in_scope():
             return Link.send_async(self, *call.what)
+
+    def _tell(self, call: Any) -> None:
+        with call.in_scope():
+            Link.send_oneway(self, *call.what[1:])
 
 
 class _WatchedWriter(Writer):

@@ -446,7 +446,7 @@ class Link(Flowing):
         """
         session = self.session
         if ONEWAY_FEATURE not in session.peer_features:
-            self.send_async(Op.CALL, target, path, args, kwargs)
+            Link.send_async(self, Op.CALL, target, path, args, kwargs)  # it is around this
             return
         here = scope.get()
         time_left = None
@@ -508,11 +508,12 @@ class Link(Flowing):
         """Whether a thread or a task of this process waits in *chain*."""
         return chain in waiting.chains or chain in waiting.of_tasks
 
-    def admit(self, seq: int, chain: int | None) -> None:
-        """Wait until the peer takes the bytes of the request *seq*, which has many."""
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
+        """Wait until the peer takes the *size* bytes of the request *seq*, and count them."""
         if chain is not None and self._is_within(chain, seq):
-            return
-        self._await(lambda: self.session.bytes_in_flight() < self._most_bytes())
+            self.session.heavy[seq] = size
+        else:
+            self._await(partial(self.session.take_room, seq, size))
 
     def settle(self, ruled: Ruled) -> object:
         """The outcome of a call that has rules; in its thread."""
@@ -527,9 +528,6 @@ class Link(Flowing):
     def admit_oneway(self, size: int) -> None:
         """The same of a request without an answer, whose bytes are counted here, too."""
         self._await(partial(self.session.take_bytes, size))
-
-    def _most_bytes(self) -> int:
-        return self.session.peer_limits[Limit.REQUEST_BYTES]
 
     def _is_within(self, chain: int, seq: int) -> bool:
         """Whether the other side waits in *chain*, so that its answer may need request *seq*."""

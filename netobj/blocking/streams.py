@@ -371,7 +371,7 @@ class SealedStream(Stream):
         return bool(self._opened) or self._plain.pending()
 
     def send(self, data: Wire) -> int:
-        if len(data) > _TOGETHER:
+        if not 0 < len(data) <= _TOGETHER:
             return self.send_now((data,))
         with self._lock:
             if self._rest:

@@ -26,6 +26,8 @@ from netobj.interfaces import is_protocol
 _CHUNK: Final = 1000  # items that are looked at together when the wrong one is looked for
 _DEEPEST: Final = 50
 _MOST_ASKED: Final = 500  # objects of one class of which typeguard takes its time (up to 0.1 ms)
+_STR: Final = frozenset((str,))
+_PLAIN_CONTAINERS: Final = frozenset((list, tuple, set, frozenset, dict))
 _LISTS: Final = frozenset((list, tuple))
 _WALKED: Final = (list, tuple, set, frozenset, deque, dict)
 _NUMBERS: Final[dict[type, tuple[type, ...]]] = {
@@ -203,6 +205,10 @@ class _TypedDict(Check):
         if not self._outer.accepts(values):
             return False
         dicts = _walked(values, set(map(type, values)), dict)
+        if not _STR.issuperset(
+            map(type, chain.from_iterable(dicts))
+        ):  # a proxy's == would be asked
+            return False
         return (
             all(map(self._required.issubset, dicts))
             and self._fields.keys() >= set().union(*dicts)
@@ -215,11 +221,13 @@ class _TypedDict(Check):
     def complaint(self, value: Any) -> str:
         if not self._outer.accepts((value,)):
             return self._outer.complaint(value)
+        if not _STR.issuperset(map(type, value)):
+            return "a key is no str"
         missing, unknown = self._required - value.keys(), value.keys() - self._fields.keys()
         if missing:
             return f"the key {min(missing)!r} is missing"
         if unknown:
-            return f"unknown key {str(next(iter(unknown)))[:100]!r}"
+            return f"unknown key {min(unknown)[:100]!r}"
         name, check = next(
             (name, check)
             for name, check in self._fields.items()
@@ -239,11 +247,23 @@ class _Union(Check):
         groups = [{kind} for kind in kinds - remote] + ([remote] if remote else [])
         for group in groups:
             of_group = values if len(groups) == 1 else [v for v in values if type(v) in group]
-            if any(member.accepts(of_group) for member in self._members):
-                continue
-            if len(of_group) == 1 or not all(map(self._fits, of_group)):
+            if not self._take_all(of_group) and not self._take_alike(of_group):
                 return False
         return True
+
+    def _take_all(self, values: Collection[Any]) -> bool:
+        return any(member.accepts(values) for member in self._members)
+
+    def _take_alike(self, values: Collection[Any]) -> bool:
+        """Whether all pass: those together that contain objects of the same types."""
+        alike: dict[object, list[Any]] = {}
+        for value in values:
+            kind = type(value)
+            key: object = frozenset(map(type, value)) if kind in _PLAIN_CONTAINERS else kind
+            if kind is dict:
+                key = (key, frozenset(map(type, value.values())))
+            alike.setdefault(key, []).append(value)
+        return all(self._take_all(same) or all(map(self._fits, same)) for same in alike.values())
 
     def _fits(self, value: Any) -> bool:
         return any(member.accepts((value,)) for member in self._members)

@@ -340,4 +340,4 @@ def _is_ours(frame: FrameType) -> bool:
     return isinstance(home, str) and home in _OURS
 
 
-_OURS: Final = frozenset(("netobj.checking.wrapping", "netobj.core.exposure"))
+_OURS: Final = frozenset(("netobj.checking.wrapping", "netobj.core.exposure", "netobj.functions"))

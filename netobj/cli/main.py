@@ -10,6 +10,7 @@ from plumbum import cli
 from netobj.cli.calling import CallCommand, protected
 from netobj.cli.listing import ListCommand
 from netobj.cli.pinging import PingCommand
+from netobj.cli.stubs import StubsCommand
 from netobj.core.consts import VERSION
 
 
@@ -33,6 +34,7 @@ for _name, _command in (
     ("ls", ListCommand),
     ("call", CallCommand),
     ("ping", PingCommand),
+    ("stubs", StubsCommand),
 ):
     Netobj.subcommand(_name, _command)
 

@@ -126,18 +126,17 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     - *local_only*: only peers on this machine see it.
     - *idempotent*: calling it twice does no more than calling it once, so a connection that comes
       back (``reconnect``) may repeat a call whose fate is unknown.
-    - *check_types*: arguments and results are checked against its annotations, whoever calls it;
-      see
-      :func:`type_checked`; its name then means the function that does so.
     - *slow*: the same as ``run="thread"``.
+    - *check_types*: arguments and results are checked against its annotations, whoever calls it
+      (see :func:`type_checked`): what has the name is then a function that does so.
 
     Goes with ``staticmethod``, ``classmethod`` and ``property`` in either order. The mark belongs
     to the function that is found under a name: a subclass that overrides a marked method marks
     its own version, or does not expose it.
 
-    Raises ``TypeError`` for what cannot be marked (not callable, or without a ``__dict__``),
-    ``ValueError`` for options that mean nothing, or that do not go together.
-    *check_types*: ``TypeError`` for no function, ``ImportError`` where typeguard is not installed.
+    Raises ``TypeError`` for what cannot be marked (not callable, or without a ``__dict__``; with
+    *check_types*, no function), ``ValueError`` for options that mean nothing, or that do not go
+    together, ``ImportError`` where *check_types* needs what is not installed.
 
     >>> class Calculator:
     ...     @exposed
@@ -152,8 +151,7 @@ def exposed(target: Any = None, /, **options: Any) -> Any:
     check_types = options.pop("check_types", False)
     if target is None or isinstance(target, str):
         return _Decorator(exposure_from(target, options), check_types)
-    exposure = exposure_from(None, options)
-    return _mark(type_checked(target, exposure.stream) if check_types else target, exposure)
+    return _Decorator(exposure_from(None, options), check_types)(target)
 
 
 def exposure_from(prefix: str | None, options: Any) -> Exposure:

@@ -25,7 +25,7 @@ class Oneways:
 
     >>> from contextlib import nullcontext
     >>> oneways = Oneways(nullcontext(), most=8, most_bytes=1000)
-    >>> oneways.take(lambda: 2), oneways.take(lambda: 2)
+    >>> oneways.take(lambda: 1), oneways.take(lambda: 1)
     (True, False)
     >>> oneways.come(0), oneways.come(0), oneways.over(0), oneways.over(0)
     (None, None, None, (2, 0))

@@ -98,8 +98,8 @@ class Front(Protocol):
     def waits_in(self, chain: int) -> bool:
         """Whether somebody on this side waits in *chain*."""
 
-    def admit(self, seq: int, chain: int | None) -> None:
-        """Wait until the peer takes the bytes of the request *seq*, which has many."""
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
+        """Wait until the peer takes the *size* bytes of the request *seq*, and count them."""
 
     def settle(self, ruled: Ruled) -> object:
         """The outcome of a call that has rules, see :class:`~netobj.core.outcomes.Ruled`.
@@ -278,8 +278,7 @@ class Session(Receiving):
         mine = seq
 
         def admit(size: int) -> None:
-            self.link.admit(mine, chain)
-            self.heavy[mine] = size
+            self.link.admit(mine, size, chain)
 
         try:
             if not (plain and values.is_plain(args)) or self._nests(args):
@@ -474,8 +473,10 @@ class Session(Receiving):
         config = self.config
         if config.allow_all_attrs:
             self.last_traceback = users_traceback(exc) or self.last_traceback
-        if request.deadline is not None and issubclass(type(exc), AsyncResultTimeout):
-            config = config._replace(log_exceptions=False)  # it is the caller's own time limit
+        if type(exc) is Busy or (
+            request.deadline is not None and issubclass(type(exc), AsyncResultTimeout)
+        ):  # it is no fault, nor is the caller's own time limit
+            config = config._replace(log_exceptions=False)
         if request.oneway:
             self._finish_oneway(request)
             if self.lost is None or not issubclass(type(exc), CallCancelled):
@@ -634,6 +635,17 @@ class Session(Receiving):
     def in_flight(self) -> int:
         """How many of our requests the peer is not done with."""
         return len(self.pending) + (0 if self._oneways is None else self._oneways.sent)
+
+    def take_room(self, seq: int, size: int) -> bool:
+        """Count the *size* bytes of our request *seq*, if the peer has room for them.
+
+        Under the guard: of two threads that look at once, only one may find the last room.
+        """
+        with self.boxing.guard:
+            room = self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
+            if room:
+                self.heavy[seq] = size
+        return room
 
     def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
         """Box what of *request* may be more than plain values, pack and queue it."""

@@ -117,11 +117,12 @@ class Server:
         self.reuse_addr = reuse_addr
         self.ssl_context = serving_context(ssl_context)
         self.psk = protecting(psk, ssl_context)
-        protected = ssl_context is not None or psk is not None
-        private = protected or socket_path is not None
+        private = ssl_context is not None or psk is not None or socket_path is not None
         self.authenticator = serving(authenticator, private)
-        if protected and isinstance(authenticator, SSLAuthenticator):
-            raise ValueError("SSLAuthenticator is TLS, as ssl_context is: give one of both, or psk")
+        if isinstance(authenticator, SSLAuthenticator):
+            if ssl_context is not None:
+                raise ValueError("SSLAuthenticator and ssl_context are both TLS: give one of them")
+            protecting(psk, authenticator.context)
         self.insecure = insecure
         self.auto_register = registrar is not None if auto_register is None else auto_register
         if self.auto_register and socket_path is not None:

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -27,7 +28,8 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 _LOOK: Final = 1.0
 """Seconds between looks whether the program still is the parent."""
-_CAUGHT: Final = (*SIGNALS, signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else SIGNALS
+CAUGHT: Final = (*SIGNALS, signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else SIGNALS
+"""The signals that a master hears, to be blocked while it is forked."""
 
 Work = Callable[[int, socket.socket], NoReturn]
 """What a worker does in the child, given the number of its seat and the socket of its orders."""
@@ -93,12 +95,14 @@ class Master:
             gc.disable()  # and no finalizer of the program's runs
             for sock in (self._told, self._telling, self._link):
                 sock.setblocking(False)
-            for number in _CAUGHT:
+            for number in CAUGHT:
                 signal.signal(number, _noted)
             signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
             self._keep()
             status = 0
+        except BaseException:  # the program learns no more than that it has ended
+            traceback.print_exc()
         finally:
             leave(status)
 
@@ -160,7 +164,7 @@ class Master:
     def _start(self, number: int, seat: _Seat) -> None:
         seat.born = time.monotonic()
         here, there = socket.socketpair()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
         try:
             with there:
                 pid = os.fork()
@@ -187,6 +191,8 @@ class Master:
             if self._collects:
                 gc.enable()
             self._work(number, there)
+        except BaseException:
+            traceback.print_exc()
         finally:
             leave(1)
 

@@ -23,7 +23,7 @@ from netobj.refusing import close_quietly
 from netobj.servers.async_server import AsyncServer
 from netobj.servers.base import Server
 from netobj.servers.listening import listen_at, shutdown
-from netobj.servers.master import Master, how_it_ended
+from netobj.servers.master import CAUGHT, Master, how_it_ended
 from netobj.servers.orders import END_PATIENCE, Order, Reports, tell
 from netobj.servers.seats import Seats, SharedRoom, slots_for_clients
 from netobj.servers.shared_limits import share_limits
@@ -37,7 +37,6 @@ _KINDS: Final = (ThreadedServer, ThreadPoolServer, AsyncServer)
 _BY_REGISTRY: Final = ("registrar", "auto_register", "advertise")
 _MORE: Final = 3.0
 """Seconds that the master has to see to it that no worker is left, beyond those of its own."""
-_BLOCKED: Final = ("SIGINT", "SIGTERM", "SIGCHLD")
 
 _links: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 """This process's ends of what masters listen to: no other process is to keep one open."""
@@ -165,8 +164,7 @@ class PreforkServer(Server):
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
                     stream.flush()  # else a worker would write it, too
-            caught = [getattr(signal, name) for name in _BLOCKED]
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, caught)
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
             program = os.getpid()
             try:
                 with there:
@@ -264,9 +262,7 @@ class PreforkServer(Server):
             self._let_all_go()
         if self._status and not asked:
             how = how_it_ended(self._status)
-            raise RuntimeError(
-                f"the server's master process has ended ({how}), and all its workers"
-            )
+            raise RuntimeError(f"the server's master process has ended ({how}), and its workers")
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupts += 1

@@ -126,6 +126,29 @@ def _listens(server: aio.Server) -> bool:
         return False
 
 
+def test_streams_have_the_time_of_grace_too(new_loop: NewLoop) -> None:
+    class Numbers(netobj.Service):
+        @netobj.exposed(stream=True)
+        async def up_to(self, most: int) -> Any:
+            for number in range(most):
+                yield number
+
+    async def main() -> None:
+        server = aio.Server(Numbers, "127.0.0.1")
+        await server.start()
+        async with aio.connect("127.0.0.1", server.port) as conn:
+            seen = []
+            async for number in conn.root.up_to(5000):
+                seen.append(number)
+                if number == 10:
+                    assert [call.name for one in server.connections for call in one.calls]
+                    closing = asyncio.ensure_future(server.close(60))
+            assert seen == list(range(5000))
+        assert await closing == ()
+
+    run(main(), new_loop)
+
+
 @needs_unix
 def test_a_unix_socket(tmp_path: Path, new_loop: NewLoop) -> None:
     path = str(tmp_path / "socket")

@@ -123,6 +123,13 @@ def test_the_end_in_the_midst_of_a_record(ends: Pair, now: bool) -> None:
         receive()
 
 
+def test_nothing_is_no_record(ends: Pair) -> None:
+    one, other = ends
+    assert one.send(b"") == one.send_now([b"", b""]) == 0
+    assert one.send_now([b"", b"x"]) == 1
+    assert other.recv() == b"x"
+
+
 def test_the_name_says_it(ends: Pair) -> None:
     one, other = ends
     host, port = other.sock.getsockname()

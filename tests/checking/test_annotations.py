@@ -99,7 +99,7 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     (Point, [Point(1), Point(1, "a")], [Point("a"), (1, "a")]),  # type: ignore[arg-type]
     (Movie, [{"title": "a", "year": 1}], [{"title": "a"}, {"title": "a", "year": "b"}, 5, []]),
     (Movie, [], [{"title": "a", "year": 1, "more": 2}]),
-    (Partial, [{}, {"title": "a"}], [{"title": 1}, {"name": "a"}]),
+    (Partial, [{}, {"title": "a"}], [{"title": 1}, {"name": "a"}, {1: "a"}]),
     (
         Tree,
         [{"value": 1, "children": [{"value": 2, "children": []}]}],
@@ -185,6 +185,7 @@ def test_typeguard_says_the_same_where_it_looks(
         (tuple[int, str], (1,), "a tuple of 1 where one of 2 is to be"),
         (Movie, {"title": "a"}, "the key 'year' is missing"),
         (Movie, {"title": "a", "year": 1, "b": 2}, "unknown key 'b'"),
+        (Movie, {1: "a"}, "a key is no str"),
         (Movie, {"title": 1, "year": 1}, "key 'title': int is not an instance of str"),
         (int | None, "a", "str is none of int | None"),
         (Literal["a"], "b", "str is not one of Literal['a']"),

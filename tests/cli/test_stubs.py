@@ -404,3 +404,20 @@ def test_a_module_that_would_do_something_is_not_written(monkeypatch: pytest.Mon
     ):
         with pytest.raises(ValueError, match="not to be written down"):
             stub_text._check(ast.parse(code))
+
+
+def test_groups_of_functions_are_namespaces(capsys: pytest.CaptureFixture[str]) -> None:
+    svc = netobj.FunctionService("calc")
+
+    @svc.register(group="maths.deep")
+    def double(number: int) -> int:
+        return 2 * number
+
+    with netobj.ThreadedServer(svc, "localhost") as server:
+        where = f"localhost:{server.port}"
+        _, out, _ = run(capsys, where)
+        assert "class Deep(Protocol):\n    def double(self, number: int) -> int: ...\n" in out
+        assert "class Calc(Protocol):\n    @property\n    def maths(self) -> Maths: ...\n" in out
+        _, out, _ = run(capsys, where, "maths.deep")
+        assert "class Deep(Protocol):\n    def double(" in out
+        assert "Calc" not in out

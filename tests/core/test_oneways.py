@@ -199,7 +199,7 @@ def test_what_cannot_be_sent_gives_its_place_back() -> None:
     with pytest.raises(TypeError):
         wire.left.oneway("note", 1, metadata=7)
     assert wire.left.session.in_flight() == 0
-    assert wire.left.oneway("note", 2**70)  # no plain value, though it looks like one
+    assert wire.left.oneway("note", (1, [2]))  # no plain value, though it looks like one
     wire.settle()
 
 
@@ -305,6 +305,13 @@ def test_it_cannot_be_kept(more: tuple[Any, ...]) -> None:
     body = pack([Kind.ONEWAY, 1, 7, Op.CALL, 0, "note", [], *more])
     with pytest.raises(ProtocolError):
         wire.right.session.receive_data(frame(body), 0.0)
+
+
+@pytest.mark.parametrize("done", [(1, 0), (1,), ("1", 0), (True, 0), (1, 0, 0)])
+def test_done_with_what_was_not_sent(done: tuple[Any, ...]) -> None:
+    wire, _ = joined()
+    with pytest.raises(ProtocolError):
+        wire.left.session.receive_data(frame(pack([Kind.DONE, *done])), 0.0)
 
 
 def test_two_threads_make_one_book() -> None:

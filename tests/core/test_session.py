@@ -1579,6 +1579,12 @@ def test_the_callers_own_time_limit_is_not_logged(caplog: pytest.LogCaptureFixtu
     assert caplog.records == []
 
 
+def test_that_there_is_no_room_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    session = lone()
+    session.error(receive_request(session), Busy("full"), None)
+    assert caplog.records == []
+
+
 def test_the_last_traceback_goes_with_the_connection(wire: FakeWire) -> None:
     wire = FakeWire(right_root={}, left_config=CLASSIC, right_config=CLASSIC)
     with pytest.raises(KeyError):
@@ -1618,6 +1624,19 @@ def test_the_loader_goes_on_with_other_settings() -> None:
     assert session.loader is session.loader
     session.reconfigure(Config(import_custom_exceptions=True))
     assert session.loader._classes.config.import_custom_exceptions
+
+
+def test_the_last_room_is_one_requests() -> None:
+    session = FakeWire(None, None).left.session
+    most = session.peer_limits[Limit.REQUEST_BYTES]
+    for seq in (1, 2, 3):
+        session.pending[seq] = object()
+    assert session.take_room(1, most - 1)
+    assert session.take_room(2, 10)  # one that is larger than the rest may be the last
+    assert not session.take_room(3, 1)
+    assert session.heavy == {1: most - 1, 2: 10}
+    del session.pending[1]
+    assert session.take_room(3, 1)
 
 
 def test_bytes_in_flight_are_those_of_requests_without_an_answer() -> None:

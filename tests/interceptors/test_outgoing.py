@@ -24,6 +24,17 @@ class Shop(netobj.Service):
     def who(self) -> Any:
         return netobj.current_call().metadata.get("user")
 
+    def __init__(self) -> None:
+        self._noted: list[Any] = []
+
+    @netobj.exposed
+    def note(self) -> None:
+        self._noted.append(netobj.current_call().metadata.get("user"))
+
+    @netobj.exposed(by_value=True)
+    def noted(self) -> list[Any]:
+        return self._noted
+
     @netobj.exposed
     def refuse(self) -> None:
         raise KeyError("refused")
@@ -116,6 +127,15 @@ def test_calls_that_nobody_waits_for_yet(joined: Joined) -> None:
     assert [each.result() for each in started] == list(range(1, 21))
     assert {name for name, _ in chain[0].seen} == {"root.add()"}
     assert all(asynchronous for _, asynchronous in chain[0].seen)
+
+
+def test_calls_without_an_answer(joined: Joined) -> None:
+    chain, one = joined
+    for _ in range(3):
+        one.oneway(one.root.note)
+    assert one.start(one.root.noted).result() == ["alice"] * 3
+    for passed in chain:
+        assert passed.seen[:3] == [("root.note()", True)] * 3
 
 
 def test_calls_built_upon_one_another(joined: Joined) -> None:

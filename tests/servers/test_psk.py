@@ -20,6 +20,7 @@ from certificates import Certificates
 from netobj import aio
 from netobj.auth import (
     PreSharedKey,
+    SSLAuthenticator,
     TokenAuthenticator,
     UserAuthenticator,
     UserLogin,
@@ -576,6 +577,8 @@ def test_a_whole_interpreter_may_be_reached_by_who_has_the_key() -> None:
 
 def test_both_kinds_of_encryption(certificates: Certificates) -> None:
     here, there = certificates.client, certificates.server
+    files = certificates.localhost
+    asks = SSLAuthenticator(files.keyfile, files.certfile)
     calls: list[Callable[[], object]] = [
         lambda: netobj.connect("localhost", 1, ssl_context=here, psk=PSK),
         lambda: netobj.unix_connect("/nowhere", ssl_context=here, psk=PSK),
@@ -588,6 +591,8 @@ def test_both_kinds_of_encryption(certificates: Certificates) -> None:
         lambda: netobj.ThreadedServer(netobj.VoidService, ssl_context=there, psk=PSK),
         lambda: netobj.AsyncServer(netobj.VoidService, ssl_context=there, psk=PSK),
         lambda: aio.Server(netobj.VoidService, ssl_context=there, psk=PSK),
+        lambda: netobj.ThreadedServer(netobj.VoidService, authenticator=asks, psk=PSK),
+        lambda: aio.Server(netobj.VoidService, authenticator=asks, psk=PSK),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="psk and TLS both encrypt"):

@@ -57,8 +57,9 @@ class PeerByHand:
         """It waits for nothing."""
         return False
 
-    def admit(self, seq: int, chain: int | None) -> None:
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
         """The test knows how much it sends."""
+        self.session.heavy[seq] = size
 
     def settle(self, ruled: Ruled) -> object:
         """No rule is kept."""

@@ -143,8 +143,8 @@ class Side:
     def waits_in(self, chain: int) -> bool:
         return chain in self.chains
 
-    def admit(self, seq: int, chain: int | None) -> None:
-        pass
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
+        self.session.heavy[seq] = size
 
     def settle(self, ruled: Ruled) -> object:
         return ruled.run()

@@ -104,7 +104,7 @@ class _Unasked:
         """Nobody waits."""
         return False
 
-    def admit(self, seq: int, chain: int | None) -> None:
+    def admit(self, seq: int, size: int, chain: int | None) -> None:
         """Nothing is asked for."""
 
     def settle(self, ruled: Ruled) -> object:
