@@ -71,6 +71,12 @@ def codecs() -> tuple[str, ...]:
     return tuple(one.value for one in Compression if find_spec(parts[one.value]) is not None)
 
 
+@cache
+def offered(features: tuple[str, ...]) -> tuple[str, ...]:
+    """The codecs among the *features* of this side; one tuple for all its connections."""
+    return tuple(name for name in codecs() if name in features)
+
+
 def compressed(codec: Compression, body: bytes) -> bytes | None:
     """*body* compressed; None where that makes it no shorter, or leaves it too long to be undone.
 

@@ -22,7 +22,7 @@ from netobj.core import values
 from netobj.core.access import Policy, policy_for
 from netobj.core.bounds import check_message, nests_deeper, unchecked
 from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
-from netobj.core.compressing import WORTH, codecs, compressed
+from netobj.core.compressing import WORTH, codecs, compressed, offered
 from netobj.core.config import Compression, Config
 from netobj.core.consts import (
     ANNOUNCED,
@@ -167,7 +167,7 @@ class Session(Receiving):
         self._sequence = sequence
         self.root_exposure: Exposure | None = getattr(root, "EXPOSURE", None)
         self._left = Left()
-        self._reader.codecs = tuple([name for name in codecs() if name in features])
+        self._reader.codecs = offered(features)
         if not hello_sent:
             description = self.boxing.describe(root)
             self.out.append(_hello(process, config.limits, features, description))
