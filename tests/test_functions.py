@@ -6,12 +6,14 @@ import functools
 import inspect
 import math
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any
 
 import pytest
 
 import netobj
 from netobj.core.exposure import MARK, Exposure, Run, exposure_of
+from netobj.core.outcomes import Ruled
 from netobj.process_pool import close_pool
 
 
@@ -204,3 +206,52 @@ def test_registered_functions_may_have_their_types_checked(svc: netobj.FunctionS
         with pytest.raises(TypeError, match="item 1 of the result"):
             next(items)
     close_pool(type(svc))
+
+
+def test_a_namespace_seen_from_afar() -> None:
+    svc = netobj.FunctionService("far")
+
+    @svc.register(group="text.find")
+    def vowels(text: str) -> int:
+        """How many there are."""
+        return sum(letter in "aeiou" for letter in text)
+
+    @svc.register(group="text")
+    def echo(stream: Any) -> None:
+        for item in stream:
+            stream.send(item)
+
+    with netobj.connect_thread(remote_service=svc) as conn:
+        text = conn.root.text
+        assert repr(text) == "<remote namespace text of a netobj.functions.far>"
+        assert repr(text.find.vowels).startswith("<remote method text.find.vowels of a ")
+        assert hash(text.find) == hash(conn.root.text.find)
+        assert (text.find.__name__, text.find.vowels.__doc__) == ("find", "How many there are.")
+        assert {"find", "echo"} <= set(dir(text))
+        assert isinstance(text.find.vowels, MethodType)
+        assert not isinstance(text.find, MethodType)
+        assert text.find.vowels("netobj") == netobj.async_(text.find.vowels)("netobj").value == 2
+        with text.echo.open() as end:
+            end.send(1)
+            assert end.receive() == 1
+        with pytest.raises(AttributeError):
+            text.nothing  # noqa: B018
+        with pytest.raises(AttributeError):
+            text.open()
+        with pytest.raises(netobj.AccessDenied):
+            text.name = 1
+        with pytest.raises(AttributeError):
+            text.__fspath__  # noqa: B018
+        assert type(type(conn.root).text).__name__ != "Nested"
+        assert text.__reduce_ex__(2) == (getattr, (text.__self__, "text"))
+
+
+class Doubles:
+    def __call__(self, number: int) -> int:
+        return 2 * number
+
+
+def test_an_object_that_is_called_is_named_by_its_class() -> None:
+    ruled = Ruled(Exposure(limit=1), Doubles(), (2,), {}, lambda value: value)
+    assert "Doubles" in ruled.name
+    assert ruled.run() == 4

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from netobj.core import access
 from netobj.core import rules as rules_of_policies
 from netobj.core.access import Access, Policy, policy_for
 from netobj.core.config import Config
@@ -636,7 +637,8 @@ def test_hostile_metaclasses_are_not_asked() -> None:
 
 
 def test_the_cache_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules_of_policies, "HIDING", [])  # where marks hide names, none is kept
+    for module in (rules_of_policies, access):  # where marks hide names, none is kept
+        monkeypatch.setattr(module, "HIDING", [])
     big = type("Big", (), {f"exposed_{i}": i for i in range(3000)})
     rules = policy()
     for i in range(3000):

@@ -270,3 +270,12 @@ def test_an_alias_that_is_inherited_is_one_already() -> None:
 
     assert service(Derived) is Derived
     assert {name for name in vars(Derived) if "foo" in name} == {"exposed_foo"}
+
+
+def test_types_are_checked_only_where_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr("netobj.core.exposure.import_module", missing)
+    with pytest.raises(ImportError, match=r"pip install 'netobj\[types\]'"):
+        exposed(check_types=True)(lambda: 1)

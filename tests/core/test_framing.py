@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netobj.core import framing
-from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE, RAW_FLAG
+from netobj.core.consts import LOGIN_PREAMBLE, PREAMBLE, PSK_PREAMBLE, RAW_FLAG
 from netobj.core.framing import FrameReader, frame, raw_frames
 from netobj.core.landing import AHEAD
 from netobj.errors import FrameTooLarge, NotNetobj, ProtocolError, VersionMismatch
@@ -301,6 +301,13 @@ def test_a_version_has_few_digits() -> None:
     assert reader.next_message() is None
     reader.feed(b"2")
     with pytest.raises(NotNetobj, match="malformed"):
+        reader.next_message()
+
+
+def test_a_peer_that_encrypts() -> None:
+    reader = FrameReader(100)
+    reader.feed(PSK_PREAMBLE)
+    with pytest.raises(NotNetobj, match="pre-shared key"):
         reader.next_message()
 
 

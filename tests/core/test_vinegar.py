@@ -989,6 +989,8 @@ def test_a_class_that_tells_its_text_is_made_once_and_no_more_than_others() -> N
     first = finder.telling(ValueError)
     assert first is finder.telling(ValueError)
     assert issubclass(first, ValueError)
+    assert finder.telling(first) is first
+    assert finder.telling(Peculiar) is Peculiar
     finder._made.update(
         {(number,): ValueError for number in range(vinegar_classes.MAX_MADE_CLASSES)}
     )
