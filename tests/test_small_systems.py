@@ -28,7 +28,7 @@ from netobj.interceptors import (
     RateLimit,
     Trace,
 )
-from patience import HANG
+from patience import HANG, wait_until
 from quick_starts import STYLES
 
 ROWS = """
@@ -106,7 +106,7 @@ def test_easyrpc_prefork(calc: netobj.FunctionService) -> None:
         assert conn.root.add(1, 2) == 3
         (core,) = netobj.copy_of(conn.root.cores(0))
         assert core in cores
-        assert len(server.processes) == 2
+        wait_until(lambda: len(server.processes) == 2)
 
 
 def test_easyrpc_maximum_flow() -> None:
