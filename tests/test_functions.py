@@ -228,6 +228,7 @@ def test_a_namespace_seen_from_afar() -> None:
         assert hash(text.find) == hash(conn.root.text.find)
         assert (text.find.__name__, text.find.vowels.__doc__) == ("find", "How many there are.")
         assert {"find", "echo"} <= set(dir(text))
+        assert text.find.____target__.vowels("netobj") == 2
         assert isinstance(text.find.vowels, MethodType)
         assert not isinstance(text.find, MethodType)
         assert text.find.vowels("netobj") == netobj.async_(text.find.vowels)("netobj").value == 2

@@ -13,6 +13,8 @@ from fakewire import FakeWire
 from netobj.core import access, describe, handlers, rules
 from netobj.core.access import Policy
 from netobj.core.config import Config
+from netobj.core.consts import Op
+from netobj.core.events import Request
 from netobj.core.exposure import exposed
 
 
@@ -58,6 +60,14 @@ def test_what_is_shown() -> None:
     assert names == ["balance", "close", "entries"]
     assert policy.methods_of(Account) == {"balance", "close", "entries"}
     assert policy.described(Account, lambda tp, _: tp.__name__) == "Account"
+
+
+def test_where_a_call_runs() -> None:
+    session = FakeWire(None, None).left.session
+    for name in ("close", "nothing"):
+        request = Request(1, None, None, Op.CALL, Account(), name, (), False)
+        assert handlers.declared_run(session, request) is None
+        assert not handlers.runs_on_loop(session, request)
 
 
 def test_calls() -> None:
