@@ -306,6 +306,8 @@ SHALLOW: Final = 20
 """Calls nested less deeply than this cannot come near Python's recursion limit by themselves."""
 _HEADROOM: Final = 200
 """Frames that running a call and answering it may take, generously."""
+_IN_C: Final = 2
+"""Functions in C among those of each call, which count towards the limit and have no frame."""
 
 
 def check_depth(session: Session, depth: int) -> None:
@@ -314,7 +316,7 @@ def check_depth(session: Session, depth: int) -> None:
     Raises RecursionError.
     """
     try:
-        sys._getframe(sys.getrecursionlimit() - _HEADROOM)
+        sys._getframe(max(0, sys.getrecursionlimit() - _HEADROOM - _IN_C * depth))
     except ValueError:  # the stack is not that deep
         if depth < session.config.limits[Limit.DEPTH]:
             return

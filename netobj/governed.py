@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from netobj.core.outcomes import Awaited, Opened, Ruled, Streamed, close_unawaited
-from netobj.errors import AsyncResultTimeout
+from netobj.errors import AsyncResultTimeout, CallCancelled
 from netobj.gates import Entrance, Lease, Place
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ async def admitted(ruled: Ruled, connection: Any, deadline: float | None) -> Lea
         await asyncio.wait((turn,), timeout=left)
         if not place.inside:
             raise too_late_to_start(ruled)
+        if connection.session.lost is not None:  # those that ran have made room for this one
+            raise CallCancelled("the connection ended before the call began")
     except BaseException:
         entrance.withdraw(place)
         raise

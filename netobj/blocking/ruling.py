@@ -124,6 +124,8 @@ def _admitted(connection: Host, request: Request, ruled: Ruled) -> Lease:
     beside.add(thread)
     try:
         rest.until(lambda: place.inside, connection, request)
+        if connection.session.lost is not None:  # those that ran have made room for this one
+            raise CallCancelled("the connection ended before the call began")
     except AsyncResultTimeout:
         entrance.withdraw(place)
         raise too_late_to_start(ruled) from None
