@@ -192,6 +192,8 @@ def test_aliases_bear_the_peers_name() -> None:
 
     assert Greeter().exposed_hello() == "hello"  # type: ignore[attr-defined]
     assert read(policy(), "hello", Greeter()) == "hello"
+    assert set(policy().renamed(Greeter, "hello")) == {vars(Greeter)["greet"]}
+    assert list(policy().renamed(Greeter, "greet")) == []
 
 
 def test_what_is_mounted_is_described_with_its_holder() -> None:
