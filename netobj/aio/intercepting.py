@@ -68,6 +68,7 @@ class InterceptedConnection(Connection):
                 self, served, dispatcher.perform_in_thread
             )
             dispatcher.awaits_all = True
+            self.holds_threads = True
         asked = around_calls(chain, config.accepted, outgoing=True)
         if asked:
             self._asked = _on_loop(asked, self._ask)

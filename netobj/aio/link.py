@@ -88,6 +88,7 @@ class Link:
     """
 
     ____closed____ = True  # see netobj.core.rules
+    holds_threads = False  # interceptors keep the threads of calls until all is settled
     introspection: Any = None  # what the peer finds as root.system, if it may
     on_finish: tuple[Any, ...] = ()  # called with it and the reason of the end
 

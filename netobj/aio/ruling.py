@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from netobj.aio.threads import as_blocking
+from netobj.blocking.pool import pool
 from netobj.calls import scope
 from netobj.core.exposure import Run
 from netobj.core.outcomes import Awaited, Ruled
@@ -38,6 +40,7 @@ class Host(Protocol):
     session: Session
     loop: asyncio.AbstractEventLoop
     loop_thread: int
+    holds_threads: bool  # interceptors keep the thread of a call until all has been settled
 
     def executor_for(self, run: Run | None) -> Executor | None:
         """Where a plain function runs that is declared so; None: on the loop."""
@@ -52,21 +55,48 @@ def settle(link: Host, ruled: Ruled) -> object:
     if ruled.asynchronous or exposure.run in (Run.INLINE, Run.LOOP):
         if exposure.limit is None and exposure.timeout is None and on_loop:
             return ruled.run()
-        work = run_on_loop(ruled, link, deadline)
-        return Awaited(work, _itself, in_order=not ruled.asynchronous)
+        tasks = run_on_loop(ruled, link, deadline)
+        return Awaited(tasks, _itself, in_order=not ruled.asynchronous)
     right_here = not on_loop or (exposure.run is None and link.executor_for(None) is None)
     if right_here and not (exposure.limit or exposure.timeout or exposure.run is Run.PROCESS):
         return ruled.run()
     if on_loop and link.executor_for(exposure.run) is not None:  # the arguments are a task's so far
         ruled.args, ruled.kwargs = as_blocking(ruled.args), as_blocking(ruled.kwargs)
-    return Awaited(_govern(link, ruled, deadline), _itself, in_order=not exposure.concurrent)
+    # All of the server's own threads may be held by calls that wait for their slots.
+    spare = _SPARE if link.holds_threads and not on_loop else None
+    work = _govern(link, ruled, deadline, spare)
+    return Awaited(work, _itself, in_order=not exposure.concurrent)
 
 
 def _itself(outcome: object) -> object:
     return outcome
 
 
-async def _govern(link: Host, ruled: Ruled, deadline: float | None) -> object:
+class _Spare(Executor):
+    """Threads of the process's pool, of which there are as many as are wanted."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def run(_: object) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        if not pool.submit((run, None)):
+            raise RuntimeError("no thread can be started for it")
+        return future
+
+
+_SPARE: Final = _Spare()
+
+
+async def _govern(
+    link: Host, ruled: Ruled, deadline: float | None, spare: Executor | None
+) -> object:
     lease = await admitted(ruled, link, deadline)
     if ruled.exposure.run is Run.PROCESS:
         return await _in_process(link, ruled, lease)
@@ -75,7 +105,7 @@ async def _govern(link: Host, ruled: Ruled, deadline: float | None) -> object:
         return await run_admitted(ruled, lease)
     ending = _Ending(lease)
     try:
-        work = executor.submit(copy_context().run, _in_worker, ruled)
+        work = (spare or executor).submit(copy_context().run, _in_worker, ruled)
     except RuntimeError as exc:  # it is being shut down
         if lease is not None:
             lease.end()
