@@ -25,6 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import netobj
 from netobj.blocking import link, pool
+from netobj.core import access
 from netobj.core.describe import class_name
 from processes import (
     CLIENTS,
@@ -114,6 +115,7 @@ class LoadService(netobj.Service):
 
 def census() -> dict[str, int]:
     """How many objects of each type this process has, and entries in its tables."""
+    access._shared.clear()  # kept for whoever comes: one more, if somebody was gone at once
     gc.collect()
     found = Counter({"live connections": len(link.live), "chains": sum(len(one) for one in CHAINS)})
     kinds = [type(one) for one in gc.get_objects()]
