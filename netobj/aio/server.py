@@ -457,6 +457,8 @@ class Server:
             task.cancel()
         if self._arriving:
             await asyncio.wait(set(self._arriving))
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         await self._let_calls_end(grace)
         left = [call for one in self._connections for call in _running(one)]
         cut = tuple(dict.fromkeys((*self._cut, *left)))
@@ -502,6 +504,8 @@ class Server:
         await self.close()
 
 
+_TURNS: Final = 3
+"""Of the loop, until handshakes that were cancelled have closed their sockets (uvloop)."""
 _LOOK: Final = 0.005
 """Seconds between looks whether calls have ended."""
 
