@@ -38,7 +38,7 @@ class WatchedReader(FrameReader):
 
 
 class WatchedQueue(deque[Wire]):
-    """Has *see* called with each frame before it is queued."""
+    """Has *see* called with each frame before it is queued; if that returns True it is not."""
 
     def __init__(self, items: Iterable[Wire], see: See) -> None:
         super().__init__()
@@ -46,18 +46,16 @@ class WatchedQueue(deque[Wire]):
         self.extend(items)
 
     def append(self, data: Wire) -> None:
-        self._show(data)
-        super().append(data)
+        if not self._refused(data):
+            super().append(data)
 
     def extend(self, pieces: Iterable[Wire]) -> None:
         pieces = tuple(pieces)
-        for data in pieces:
-            self._show(data)
-        super().extend(pieces)
+        if not any(self._refused(data) for data in pieces):
+            super().extend(pieces)
 
-    def _show(self, data: Wire) -> None:
-        for one in frames(data):
-            self._see(one)
+    def _refused(self, data: Wire) -> bool:
+        return any(self._see(one) for one in frames(data))
 
 
 _TOP: Final = RAW_FLAG >> 24

@@ -32,7 +32,8 @@ class Watcher:
             session.watch(partial(self._show, Direction.IN), partial(self._show, Direction.OUT))
         return bool(self._hooks)
 
-    def _show(self, direction: Direction, frame: bytes) -> None:
+    def _show(self, direction: Direction, frame: bytes) -> bool:
+        """Show *frame*; True if it is not to be sent, since the connection ends."""
         for hook in self._hooks:
             try:
                 hook(frame, direction)
@@ -44,3 +45,5 @@ class Watcher:
                 self._stop(direction, reason, exc)
                 if direction is Direction.IN:  # it is not applied
                     raise ProtocolError(reason) from exc
+                return True
+        return False
