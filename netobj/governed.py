@@ -32,6 +32,12 @@ def too_late_to_start(ruled: Ruled) -> AsyncResultTimeout:
     return AsyncResultTimeout(f"the deadline of the call passed while {ruled.name} was busy")
 
 
+def check_connected(connection: Any) -> None:
+    """Raise CallCancelled where those that ran have made room only since the connection ended."""
+    if connection.session.lost is not None:
+        raise CallCancelled("the connection ended before the call began")
+
+
 async def admitted(ruled: Ruled, connection: Any, deadline: float | None) -> Lease | None:
     """A lease, once there is one, None where there is no limit. Raises Busy, AsyncResultTimeout."""
     if ruled.exposure.limit is None:
@@ -49,8 +55,7 @@ async def admitted(ruled: Ruled, connection: Any, deadline: float | None) -> Lea
         await asyncio.wait((turn,), timeout=left)
         if not place.inside:
             raise too_late_to_start(ruled)
-        if connection.session.lost is not None:  # those that ran have made room for this one
-            raise CallCancelled("the connection ended before the call began")
+        check_connected(connection)
     except BaseException:
         entrance.withdraw(place)
         raise

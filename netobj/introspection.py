@@ -320,10 +320,7 @@ def _kind(found: Found) -> str:
 
 def _running(connection: Any) -> Iterator[Call]:
     """The calls that run for the peer of *connection*, but for the one that this thread serves."""
-    session = connection.session
-    streams = [flow.request for flow in session.flows]
-    requests = dict.fromkeys((*list(session.running.values()), *filter(None, streams)))
-    for request in requests:
+    for request in dict.fromkeys(connection.session.served()):
         if request.where is not None and request is not scope.get().request:
             yield Call(connection, request)
 

@@ -144,9 +144,7 @@ class Connection(Link, Generic[Root]):
     @property
     def calls(self) -> tuple[Call, ...]:
         """The peer's calls that are not answered yet, and those whose streams are open."""
-        streams = [flow.request for flow in self.session.flows]
-        requests = [*list(self.session.running.values()), *filter(None, streams)]
-        return tuple(Call(self, request) for request in requests)
+        return tuple(Call(self, request) for request in self.session.served())
 
     def dump_pending(self) -> str:
         """Which calls wait on whom, since when, in which task or thread: for a hang."""

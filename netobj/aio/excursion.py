@@ -13,7 +13,7 @@ from netobj.aio.threads import ThreadWaiter
 from netobj.blocking.pool import pool
 from netobj.core.events import Request
 from netobj.errors import Busy, CallCancelled
-from netobj.interceptors.stopped import Stopped, finished
+from netobj.interceptors.stopped import Stopped, Tried, finished, settle, taken, tried
 
 Make = Callable[[], Coroutine[Any, Any, Any]]
 
@@ -67,25 +67,15 @@ class Excursion:
 
     async def ashore(self, function: Callable[[Any], Any], argument: Any) -> Any:
         """What *function* comes to in the thread that waits."""
-        future: asyncio.Future[tuple[bool, Any]] = self._link.loop.create_future()
+        future: asyncio.Future[Tried] = self._link.loop.create_future()
         self._waiter.assign(_Job(self, future, function), argument)
-        ok, value = await future
-        if ok:
-            return value
-        try:
-            raise Stopped(value) if isinstance(value, StopIteration) else value
-        finally:
-            value = None  # no cycle through this frame
+        return taken(await future)
 
     def run_job(self, future: Any, function: Callable[[Any], Any], argument: Any) -> None:
         """In the thread that waits; nobody wants it any more if that was interrupted."""
         if self._over:
             return
-        try:
-            outcome: tuple[bool, Any] = True, function(argument)
-        except BaseException as exc:
-            outcome = False, exc
-        self._link.loop.call_soon_threadsafe(_settle, future, outcome)
+        self._link.loop.call_soon_threadsafe(settle, future, tried(function, argument))
 
 
 class _Job:
@@ -101,11 +91,6 @@ class _Job:
 
     def run_elsewhere(self, argument: Any) -> None:
         """The thread has gone: there is nobody to run it for."""
-
-
-def _settle(future: Any, outcome: Any) -> None:
-    if not future.done():
-        future.set_result(outcome)
 
 
 async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], Any]) -> Any:
@@ -127,11 +112,7 @@ async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], 
     done = loop.create_future()
 
     def work() -> None:
-        try:
-            outcome: tuple[bool, Any] = True, hook(call, go_on)
-        except BaseException as exc:
-            outcome = False, exc
-        loop.call_soon_threadsafe(_settle, done, outcome)
+        loop.call_soon_threadsafe(settle, done, tried(hook, call, go_on))
 
     context = copy_context()
     if not pool.submit((lambda _: context.run(work), None)):
@@ -146,13 +127,7 @@ async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], 
                 one.cancel()
     if cancelled is not None:
         raise cancelled
-    ok, value = done.result()
-    if ok:
-        return value
-    try:
-        raise Stopped(value) if isinstance(value, StopIteration) else value
-    finally:
-        value = None  # no cycle through this frame
+    return taken(done.result())
 
 
 async def _awaited(awaitable: Any) -> Any:

@@ -26,7 +26,7 @@ from netobj.core.consts import Op
 from netobj.core.events import Request
 from netobj.core.handle import Handle
 from netobj.core.outcomes import UNFINISHED, Awaited, is_async
-from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks
+from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks, wrong_call
 from netobj.interceptors.interceptor import Direction, Next
 from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
@@ -227,11 +227,6 @@ class _Awaitable:
 
 
 # --- around what the peer calls -------------------------------------------------------------------
-
-
-def wrong_call() -> ValueError:
-    """What ``next`` raises for anything else than the call that the interceptor was given."""
-    return ValueError("an interceptor's next() takes the very call that on_call was given")
 
 
 def _served_on_loop(

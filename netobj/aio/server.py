@@ -457,7 +457,7 @@ class Server:
             task.cancel()
         if self._arriving:
             await asyncio.wait(set(self._arriving))
-            for _ in range(_TURNS):
+            for _ in range(TURNS):
                 await asyncio.sleep(0)
         await self._let_calls_end(grace)
         left = [call for one in self._connections for call in _running(one)]
@@ -504,8 +504,8 @@ class Server:
         await self.close()
 
 
-_TURNS: Final = 3
-"""Of the loop, until handshakes that were cancelled have closed their sockets (uvloop)."""
+TURNS: Final = 3
+"""Of the loop, until what was cancelled or aborted has closed its sockets (uvloop)."""
 _LOOK: Final = 0.005
 """Seconds between looks whether calls have ended."""
 

@@ -21,7 +21,6 @@ from netobj.calls import Call, Pending, operation_name, report, scope, target_na
 from netobj.core.closing import Closing
 from netobj.core.config import Config, ConfigMapping, Serve
 from netobj.core.consts import CLOSED_HERE
-from netobj.core.events import Request
 from netobj.core.handle import Handle, RemoteMethod, RemoteObject
 from netobj.core.netref import proxy_for
 from netobj.core.numbers import numbers
@@ -181,12 +180,8 @@ class Connection(Link, Closing, Generic[Root]):
     @property
     def calls(self) -> tuple[Call, ...]:
         """The peer's calls that run here at the moment, streams among them."""
-        calls = [Call(self, request) for request in self._requests()]
+        calls = [Call(self, request) for request in self.session.served()]
         return tuple(call for call in calls if call.where is not None)
-
-    def _requests(self) -> list[Request]:
-        streams = [flow.request for flow in self.session.flows]
-        return [*list(self.session.running.values()), *filter(None, streams)]
 
     def dump_pending(self) -> str:
         """For a hang: which calls wait for the other side since when, in which thread; what of
@@ -205,7 +200,7 @@ class Connection(Link, Closing, Generic[Root]):
                 name = operation_name(op, path, target_name(target))
                 where = None if waiter.given_up else thread_name(thread)
                 pending.append(Pending(seq, name, since, where))
-        return report(self, pending, [Call(self, request) for request in self._requests()])
+        return report(self, pending, [Call(self, request) for request in self.session.served()])
 
     # --- serving -----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from netobj.blocking.tasks import TaskRun
 from netobj.blocking.waiting import LONGEST_WAIT, Waiter, enter_chain, leave_chain
 from netobj.calls import scope
 from netobj.core.events import Request
-from netobj.interceptors.stopped import Stopped, finished
+from netobj.interceptors.stopped import Stopped, finished, settle, taken, tried
 
 
 class Away(Waiter):
@@ -142,27 +142,12 @@ class Excursion:
         future = loop.create_future()
         job = partial(self._run_ashore, future, function)
         self._waiter.assign((job, argument))
-        ok, value = await future
-        if ok:
-            return value
-        try:
-            raise Stopped(value) if isinstance(value, StopIteration) else value
-        finally:
-            value = None  # no cycle through this frame
+        return taken(await future)
 
     def _run_ashore(self, future: Any, function: Callable[[Any], Any], argument: Any) -> None:
         if self._over:  # the thread was interrupted, and nobody wants it any more
             return
-        try:
-            outcome: tuple[bool, Any] = True, function(argument)
-        except BaseException as exc:
-            outcome = False, exc
-        event_loop().call_soon_threadsafe(_settle, future, outcome)
-
-
-def _settle(future: Any, outcome: tuple[bool, Any]) -> None:
-    if not future.done():
-        future.set_result(outcome)
+        event_loop().call_soon_threadsafe(settle, future, tried(function, argument))
 
 
 def run_hook(hook: Callable[..., Any], *args: Any) -> Any:

@@ -31,7 +31,7 @@ from netobj.core.handle import Handle
 from netobj.core.handlers import perform, runs_on_loop
 from netobj.core.outcomes import UNFINISHED, Awaited, is_async
 from netobj.interceptors.entrance import Entrance
-from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks
+from netobj.interceptors.hooks import Hook, around_calls, checked, for_loop, hooks, wrong_call
 from netobj.interceptors.interceptor import Direction, Next
 from netobj.interceptors.messages import Watcher
 from netobj.interceptors.stopped import Stopped, finished, outcome_of
@@ -295,11 +295,6 @@ def _all_on_loop(connection: Connection, chain: tuple[Hook, ...]) -> Next:
 
 def _on_loop(hook: Hook, below: Next, call: Any) -> Any:
     return hook(call, below)
-
-
-def wrong_call() -> ValueError:
-    """What ``next`` raises for anything else than the call that the interceptor was given."""
-    return ValueError("an interceptor's next() takes the very call that on_call was given")
 
 
 # --- around what is asked -------------------------------------------------------------------------

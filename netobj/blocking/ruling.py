@@ -25,7 +25,7 @@ from netobj.core.outcomes import Awaited, Ruled
 from netobj.core.session import Session
 from netobj.errors import AsyncResultTimeout, Busy, CallCancelled
 from netobj.gates import Entrance, Lease, Place
-from netobj.governed import discard, kept, run_on_loop, too_late, too_late_to_start
+from netobj.governed import check_connected, discard, kept, run_on_loop, too_late, too_late_to_start
 from netobj.process_pool import come_to, run_in_process
 
 
@@ -124,8 +124,7 @@ def _admitted(connection: Host, request: Request, ruled: Ruled) -> Lease:
     beside.add(thread)
     try:
         rest.until(lambda: place.inside, connection, request)
-        if connection.session.lost is not None:  # those that ran have made room for this one
-            raise CallCancelled("the connection ended before the call began")
+        check_connected(connection)
     except AsyncResultTimeout:
         entrance.withdraw(place)
         raise too_late_to_start(ruled) from None

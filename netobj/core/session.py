@@ -636,6 +636,11 @@ class Session(Receiving):
         """How many of our requests the peer is not done with."""
         return len(self.pending) + (0 if self._oneways is None else self._oneways.sent)
 
+    def served(self) -> list[Request]:
+        """The peer's requests that are not answered yet, and those whose streams are open."""
+        streams = [flow.request for flow in self.flows]
+        return [*list(self.running.values()), *filter(None, streams)]
+
     def take_room(self, seq: int, size: int) -> bool:
         """Count the *size* bytes of our request *seq*, if the peer has room for them.
 

@@ -68,3 +68,8 @@ def with_interceptors(config: Mapping[str, Any], more: Iterable[Any]) -> Mapping
     """Settings with *more* interceptors, outside of those that *config* has."""
     chain = (*more, *config.get("interceptors", ()))
     return {**config, "interceptors": checked(chain)} if chain else config
+
+
+def wrong_call() -> ValueError:
+    """What ``next`` raises for anything else than the call that the interceptor was given."""
+    return ValueError("an interceptor's next() takes the very call that on_call was given")

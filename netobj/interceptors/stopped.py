@@ -1,4 +1,4 @@
-"""StopIteration, which cannot leave a coroutine or a future, in a form in which it can."""
+"""Outcomes that go from a thread to the loop and back; StopIteration, in a form in which it can."""
 
 from __future__ import annotations
 
@@ -27,3 +27,32 @@ def finished(outcome: Any) -> Any:
     if type(outcome) is Stopped:
         raise outcome.original
     return outcome
+
+
+Tried = tuple[bool, Any]
+"""Whether a function returned, and what it returned or raised."""
+
+
+def tried(function: Callable[..., Any], *args: Any) -> Tried:
+    """What *function* comes to, for :func:`taken`."""
+    try:
+        return True, function(*args)
+    except BaseException as exc:
+        return False, exc
+
+
+def taken(outcome: Tried) -> Any:
+    """What it returned; raises what it raised, in a form that may leave a coroutine."""
+    ok, value = outcome
+    if ok:
+        return value
+    try:
+        raise Stopped(value) if isinstance(value, StopIteration) else value
+    finally:
+        del outcome, value  # no cycle through this frame
+
+
+def settle(future: Any, outcome: Tried) -> None:
+    """Give the loop's *future* its outcome, unless nobody wants it any more."""
+    if not future.done():
+        future.set_result(outcome)

@@ -6,18 +6,16 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from netobj import aio
+from netobj.aio.server import TURNS
 from netobj.auth.tls import one_context
 from netobj.calls import Call
 from netobj.interceptors.hooks import checked
 from netobj.servers.base import Server
 from netobj.servers.signals import on_ctrl_c, on_sigterm
 from netobj.taking_turns import Room
-
-_TURNS: Final = 3
-"""Of the loop, until transports that were aborted have closed their sockets."""
 
 
 class AsyncServer(Server):
@@ -165,7 +163,7 @@ class AsyncServer(Server):
         """Leave nothing on the loop that would never end."""
         if self._running is not None:
             await self._running.close(grace)
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
@@ -173,7 +171,7 @@ class AsyncServer(Server):
         if left:
             await asyncio.wait(left, timeout=aio.link.CLOSE_PATIENCE)
         await asyncio.get_running_loop().shutdown_asyncgens()
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
 
     def accept_from(self, listener: socket.socket, room: Room) -> None:
