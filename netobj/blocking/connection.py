@@ -124,9 +124,7 @@ class Connection(Link, Closing, Generic[Root]):
                 self._call_before_closed()
         finally:
             if not self.ended:
-                self._closing = True
-                self.say_goodbye("the other side closed the connection")
-            self.lose(CLOSED_HERE, finish=False)
+                self.leave("the other side closed the connection", CLOSED_HERE, finish=False)
 
     def _closes_first(self) -> bool:
         with self._end_lock:  # before_closed may close, too, and so may another thread

@@ -107,14 +107,12 @@ class InterceptedConnection(Connection):
         """An interceptor has refused a message."""
         self.log_later(f"the connection to {self.stream.name} was ended: {reason}", exc)
         if direction is Direction.IN:
-            self.say_goodbye(reason)
-            self.lose(reason)
+            self.leave(reason, reason)
         else:  # whoever queues it may be in the midst of something
-            self.run_in_worker((self._end_because, reason))
+            self.run_in_worker((self._refused, reason))
 
-    def _end_because(self, reason: str) -> None:
-        self.say_goodbye(reason)
-        self.lose(reason)
+    def _refused(self, reason: str) -> None:
+        self.leave(reason, reason)
 
     # --- what is asked -------------------------------------------------------------------------
 

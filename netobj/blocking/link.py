@@ -79,7 +79,7 @@ class Link(Flowing):
     ____closed____ = True  # see netobj.core.rules
     _finished = False
     finished = False  # the service has been told of the end, too
-    _closing = False
+    _leaving = ""  # why this side ends it, once it has begun to
     _close_begun = False  # before_closed is called once
     _service: Any = None
     _rest_noted = False  # the I/O thread will see to what is left to write
@@ -797,12 +797,7 @@ class Link(Flowing):
 
     def _broken(self, exc: ProtocolError) -> None:
         self.log_later(f"the connection to {self.stream.name} was ended: {exc}")
-        self.session.goodbye(f"protocol error: {exc}")
-        try:
-            self.writer.finish(0.1)
-        except OSError:
-            pass
-        self.lose(f"the peer broke the protocol: {exc}")
+        self.leave(f"protocol error: {exc}", f"the peer broke the protocol: {exc}")
 
     def _reading_failed(self, exc: OSError) -> None:
         if isinstance(exc, BrokenSeal):
@@ -810,9 +805,15 @@ class Link(Flowing):
         else:
             super()._reading_failed(exc)
 
-    def say_goodbye(self, reason: str) -> None:
+    def leave(self, told: str, reason: str, finish: bool = True) -> None:
+        """End the connection because of *reason*; the peer is *told* why."""
+        self._leaving = self._leaving or reason
+        self.say_goodbye(told)
+        self.lose(reason, finish)
+
+    def say_goodbye(self, told: str) -> None:
         """Tell the peer that this side ends the connection, and why."""
-        self.session.goodbye(reason)
+        self.session.goodbye(told)
         try:
             self.writer.finish(0.1)
         except OSError as exc:
@@ -827,7 +828,7 @@ class Link(Flowing):
             self.ended = True
         live.discard(self)
         # The peer may answer our goodbye by closing before we have come to do so ourselves.
-        for waiter in self.session.lose(CLOSED_HERE if self._closing else reason):
+        for waiter in self.session.lose(self._leaving or reason):
             waiter.complete(False, LOST, False)
         for waiter in (*self._hello_waiters, *list(self._pings.values())):
             waiter.complete(False, LOST, False)
