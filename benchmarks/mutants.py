@@ -1,18 +1,19 @@
 """Do the tests of the core notice when the core is wrong? Breaks it in many small ways, and counts.
 
 A mutant is one module of ``netobj/core`` with one small change: a comparison, a number or an
-operator is another one, a condition is reversed, a statement is gone. ``tests/core`` is run against
-each mutant, those of the module first, until one fails: then the mutant is killed. What survives is
-printed as a diff: either a test is missing, or the mutant means the same (``EQUIVALENT`` below says
-of which that is known).
+operator is another one, a condition is reversed, a statement is gone. The tests that run the
+changed line (of those in ``.ci/core_tests``, which also have to run every branch of the core) are
+run against each mutant, the quickest first, until one fails: then the mutant is killed. What
+survives is printed as a diff: either a test is missing, or the mutant means the same
+(``EQUIVALENT`` below says of which that is known).
 
 The changes are cosmic-ray's operators, and :class:`RemoveStatement`. Of the many operators that fit
 one place one is taken, so that easy ones do not make up the score; what changes only annotations is
-left out. One run takes seconds a mutant, so by default a sample is drawn, the same each time.
+left out. By default a sample is drawn, the same each time.
 
-Needs the extras ``test`` and ``mutation``, and a system with ``fork``::
+Needs the extras ``test``, ``dev`` and ``mutation``, and a system with ``fork``::
 
-    python benchmarks/mutants.py --sample 300 --seed 6
+    python benchmarks/mutants.py --sample 300 --seed 6 --jobs 2
     python benchmarks/mutants.py --module session --show   # what there is, without a run
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import json
 import os
 import random
 import resource
@@ -40,46 +42,22 @@ from cosmic_ray.ast import get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
+from coverage import Coverage
 
 ROOT: Final = Path(__file__).parents[1]
 CORE: Final = ROOT / "netobj" / "core"
-TESTS: Final = ROOT / "tests" / "core"
-
-NEAREST: Final = {
-    "arguments": ["netref", "handlers"],
-    "boxing": ["session"],
-    "consts": ["golden", "protocol", "values", "session"],
-    "ends": ["flows"],
-    "events": ["session"],
-    "extending": ["netref"],
-    "flow": ["flows"],
-    "handlers": ["netref"],
-    "landing": ["framing", "session"],
-    "lookup": ["access", "handlers"],
-    "methods": ["netref"],
-    "numbers": ["session"],
-    "outcomes": ["handlers", "session"],
-    "promises": ["session"],
-    "pumping": ["flows"],
-    "rebuilding": ["arrays"],
-    "receiving": ["session", "flows", "golden"],
-    "registered": ["values", "boxing"],
-    "rules": ["access", "describe"],
-    "session": ["flows", "golden"],
-    "specials": ["netref"],
-    "vinegar_classes": ["vinegar"],
-    "vinegar_table": ["vinegar"],
-}
-"""Where the tests of a module are, besides in the file of its name: they are run first."""
+TESTS: Final = (ROOT / ".ci" / "core_tests").read_text().split()
 
 SAME: Final = ("Eq_Is", "Eq_IsNot")
 """Identity in the place of equality (and the reverse) mostly means the same, or nothing at all."""
 
-LEFT_OUT: Final = ["state_machine"]
-"""They take longer than all others together; what only they would notice counts as survived."""
+LONGEST: Final = 5
+"""Seconds: tests that take longer are left out; what only they would notice counts as survived."""
+HUNG: Final = 20
+"""Seconds: a test that takes so long with a mutant, but not without, has noticed it."""
 SECONDS: Final = 180
 """Of the processor; a mutant that takes more runs in circles, and so is noticed."""
-LONGEST: Final = 1800
+CLOCK: Final = 900
 """Seconds of the clock, which other programs may use up."""
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
@@ -233,49 +211,123 @@ def _changed(source: str, code: str) -> tuple[int, str, str]:
     return 0, "", ""
 
 
-def tests_for(module: str, near_only: bool) -> list[str]:
-    """The test files, those that are nearest to *module* first."""
-    near = [name for name in (module, *NEAREST.get(module, ())) if _test(name).exists()]
-    rest = sorted(path.stem[5:] for path in TESTS.glob("test_*.py"))
-    order = dict.fromkeys(near if near and near_only else [*near, *rest])
-    return [str(_test(name)) for name in order if name not in LEFT_OUT]
+class Survey:
+    """A plugin of pytest that notes which lines of the core each test runs, and for how long."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._coverage = coverage
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        self._coverage.switch_context(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] += report.duration if report.passed else 2 * LONGEST
 
 
-def _test(name: str) -> Path:
-    return TESTS / f"test_{name}.py"
+class Chosen:
+    """A plugin of pytest that runs these tests only, in this order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self._places = {test: place for place, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._places]
+        items.sort(key=lambda item: self._places[item.nodeid])
 
 
-def run_tests(package: str, files: list[str]) -> None:
-    """In a process of its own: ends with 0 if all tests of *files* pass."""
+Lines = dict[tuple[str, int], list[str]]
+"""A module and a line of it -> the tests that run it, the quickest first."""
+
+
+def survey(result: Path) -> None:
+    """Run all tests once, in a process of its own, and write what they run as JSON."""
+    _tell(os.open(result.with_suffix(".txt"), os.O_RDWR | os.O_CREAT))
+    coverage = Coverage(source=[str(CORE)], data_file=None)
+    plugin = Survey(coverage)
+    coverage.start()
+    status = _pytest(["--deselect", "tests/core/test_state_machine.py", *TESTS], plugin)
+    coverage.stop()
+    data, seconds = coverage.get_data(), plugin.seconds
+    lines = []
+    for file in data.measured_files():
+        # Doctests would be those of the package itself, and not of a copy with a mutant.
+        for line, tests in data.contexts_by_lineno(file).items():
+            quick = {
+                test for test in tests if test.startswith("tests/") and seconds[test] < LONGEST
+            }
+            lines.append((Path(file).stem, line, sorted(quick, key=seconds.__getitem__)))
+    result.write_text(json.dumps(lines))
+    os._exit(int(status))
+
+
+def tests_for(mutant: Mutant, lines: Lines) -> list[str]:
+    """The tests that run the changed line, the quickest first.
+
+    For what runs when the module is imported (a constant, a default) those that run any of it.
+    """
+    source = (CORE / f"{mutant.module}.py").read_text()
+    within = _statement(ast.parse(source), mutant.line)
+    found = [lines.get((mutant.module, line), []) for line in within]
+    if not any(found):
+        found = [tests for (module, _), tests in lines.items() if module == mutant.module]
+    longest = max(found, key=len, default=[])
+    return [*dict.fromkeys([*longest, *(test for tests in found for test in tests)])]
+
+
+def _statement(tree: ast.AST, line: int) -> range:
+    """The lines of the innermost statement around *line*, without those of its body."""
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or line)
+    ]
+    inner = max(around, key=lambda node: node.lineno, default=None)
+    if inner is None:
+        return range(line, line + 1)
+    body = getattr(inner, "body", [])
+    end = body[0].lineno - 1 if body else inner.end_lineno or line
+    return range(inner.lineno, max(end, inner.lineno) + 1)
+
+
+def _tell(whom: int) -> None:
     os.setpgrp()
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
-        os.dup2(null, number)
-    sys.path.insert(0, package)
+        os.dup2(whom, number)
+
+
+def _pytest(arguments: list[str], plugin: object) -> int:
     import pytest
 
+    os.chdir(ROOT)
+    sys.path.append(str(ROOT))  # process pools of tests import them
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c"]
+    return pytest.main([*options, str(ROOT / "pyproject.toml"), *arguments], plugins=[plugin])
+
+
+def run_tests(package: str, tests: list[str]) -> None:
+    """In a process of its own: ends with 0 if all of *tests* pass."""
+    _tell(os.open(os.devnull, os.O_RDWR))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    sys.path.insert(0, package)
     import netobj.core.consts  # what is run against, before anything else can choose
 
     if not str(netobj.core.consts.__file__).startswith(package):
         os._exit(70)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c"]
-    status = pytest.main([*options, str(ROOT / "pyproject.toml"), *files])
-    os._exit(int(status))
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    os._exit(int(_pytest(["-x", f"--timeout={HUNG}", *files], Chosen(tests))))
 
 
-def survives(mutant: Mutant, package: str, near_only: bool) -> bool:
-    """Whether the tests pass with *mutant* in the copy of the package in the folder *package*."""
+def survives(mutant: Mutant, package: str, tests: list[str]) -> bool:
+    """Whether *tests* pass with *mutant* in the copy of the package in the folder *package*."""
     path = Path(package, "netobj", "core", f"{mutant.module}.py")
     original = path.read_text()
     path.write_text(mutant.code)
     shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
     try:
-        process = get_context("fork").Process(
-            target=run_tests, args=(package, tests_for(mutant.module, near_only))
-        )
+        process = get_context("fork").Process(target=run_tests, args=(package, tests))
         process.start()
-        process.join(LONGEST)
+        process.join(CLOCK)
         if process.is_alive():
             os.killpg(process.pid or 0, signal.SIGKILL)
             process.join()
@@ -292,9 +344,6 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=300, help="how many mutants (0: all)")
     parser.add_argument("--seed", type=int, default=6, help="which sample")
     parser.add_argument("--jobs", type=int, default=1, help="how many at once")
-    parser.add_argument(
-        "--near", action="store_true", help="run the nearest tests alone: quicker, a lower score"
-    )
     parser.add_argument("--minutes", type=float, default=600, help="begin none after that long")
     parser.add_argument("--show", action="store_true", help="print the mutants, do not run them")
     options = parser.parse_args()
@@ -323,6 +372,14 @@ def main() -> None:
     survived: list[Mutant] = []
     equivalent = done = 0
     with tempfile.TemporaryDirectory() as scratch:
+        noted = Path(scratch, "lines.json")
+        process = get_context("fork").Process(target=survey, args=(noted,))
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(f"without any mutant:\n{noted.with_suffix('.txt').read_text()}")
+        lines = {(module, line): tests for module, line, tests in json.loads(noted.read_text())}
+        print(f"{len(lines)} lines surveyed", flush=True)
         packages = [str(Path(scratch, str(number))) for number in range(options.jobs)]
         for package in packages:
             shutil.copytree(ROOT / "netobj", Path(package, "netobj"))
@@ -332,7 +389,7 @@ def main() -> None:
                 return mutant, None
             package = packages.pop()
             try:
-                return mutant, survives(mutant, package, options.near)
+                return mutant, survives(mutant, package, tests_for(mutant, lines))
             finally:
                 packages.append(package)
 

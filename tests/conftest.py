@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -23,6 +23,16 @@ if "NETOBJ_TEST_SWITCH" in os.environ:  # seconds, such as 1e-5, for races of th
 settings.register_profile("run", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=settings.default.max_examples * SCALE)
 settings.load_profile("run" if SCALE == 1 else "long")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What is logged may be no UTF-8, and pytest-xdist's workers can report nothing else."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ from netobj.calls import Scope, scope
 from netobj.core import values
 from netobj.core.boxing import Raised
 from netobj.core.config import Config, Serve
-from netobj.core.consts import CLOSED_HERE, ONEWAY_FEATURE, SILENT, Limit, Op
+from netobj.core.consts import ONEWAY_FEATURE, SILENT, Limit, Op
 from netobj.core.ends import Duplex, Incoming
 from netobj.core.events import Cancel, Dropped, Event, Flowed, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.flow import Flow

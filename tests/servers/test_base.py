@@ -173,7 +173,7 @@ def logged_errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "does not speak netobj"),
         (b"netobj 2\r\n", "speaks major version 2"),
         (b"netobj 1\r\n\x7f\xff\xff\xff", "announced a frame of 2147483647 bytes"),
-        (os.urandom(64).replace(b"n", b"m"), "does not speak netobj"),
+        pytest.param(bytes(range(200, 256)), "does not speak netobj", id="noise"),
     ],
 )
 def test_strangers_are_logged_and_the_server_goes_on(
