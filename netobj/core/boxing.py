@@ -387,6 +387,11 @@ class Boxing:
         with self._guard:
             export = self._by_identity.get(id(obj))
             if export is None:
+                if len(self.exports) >= self._limits[Limit.REFERENCES]:
+                    raise LimitExceeded(
+                        f"the peer holds references to {len(self.exports)} objects here, which is "
+                        "the most: see the limit 'references'"
+                    )
                 self._last_id += 1
                 export = Export(obj, self._last_id)
                 self.exports[export.id] = self._by_identity[id(obj)] = export

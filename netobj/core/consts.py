@@ -192,6 +192,7 @@ class Limit(IntEnum):
     GREETING = 11  # bytes of one frame before the hello has come
     CHUNK = 12  # items of an iterator that one request fetches
     QUEUED = 13  # bytes that wait to be written, above which nothing new begins
+    REFERENCES = 14  # objects here to which the other side holds references
 
 
 ANNOUNCED: Final = 11
@@ -212,6 +213,7 @@ DEFAULT_LIMITS: Final[tuple[int, ...]] = (
     64 * 1024,
     1000,
     8 * 1024 * 1024,
+    1_000_000,
 )
 
 EXT_WEIGHT: Final = 4

@@ -151,6 +151,36 @@ def test_the_sender_describes_no_more_than_the_peer_remembers() -> None:
     wire.left.root.echo(classes[0]())
 
 
+class Maker:
+    def exposed_make(self) -> object:
+        return Root()
+
+    def exposed_pair(self) -> tuple[object, ...]:
+        return Root(), self
+
+    def exposed_self(self) -> object:
+        return self
+
+
+def test_a_peer_holds_no_more_references_than_it_may() -> None:
+    few = Config().merge({"limits": {"references": 3}})
+    wire = FakeWire(Root(), Maker(), right_config=few)
+    root, exports = wire.left.root, wire.right.session.boxing.exports
+    held = [root.make() for _ in range(3)]
+    with pytest.raises(LimitExceeded, match="holds references to 3 objects here"):
+        root.make()
+    del held[0]
+    with pytest.raises(LimitExceeded):
+        root.pair()
+    wire.settle()
+    assert len(exports) == 2  # the first of the pair was within the limit, and is gone again
+    me = root.self()
+    with pytest.raises(LimitExceeded):
+        root.make()
+    assert root.self() is me  # it is held anyway
+    assert held[0].echo(1) == 1
+
+
 # --- before the hello ----------------------------------------------------------------------------
 
 
