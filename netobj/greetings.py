@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 
-from netobj.core import session
+from netobj.core import hello
 from netobj.core.compressing import codecs
 from netobj.core.config import Config
 from netobj.core.consts import ONEWAY_FEATURE
@@ -21,7 +21,7 @@ def greeting(config: Config, root: type) -> bytes:
     side = side_of(config, root)
     if HIDING and config.endpoints is None:
         config = config._replace(endpoints=(None, None))
-    return session.greeting(config, root, side=side, process=numbers.process, features=features())
+    return hello.greeting(config, root, side=side, process=numbers.process, features=features())
 
 
 def side_of(config: Config, root: type) -> str:

@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from netobj.core.session import goodbye
+from netobj.core.hello import goodbye
 
 MAX_CONNECTIONS: Final = 10_000
 ACCEPT_PAUSE: Final = 0.1

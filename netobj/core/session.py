@@ -14,39 +14,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Protocol
 
 from netobj.core import values
 from netobj.core.access import Policy, policy_for
-from netobj.core.bounds import check_message, nests_deeper, unchecked
-from netobj.core.boxing import MAX_NUMBER, MOST_BIG, Boxing, ByValue, Outgoing, Raised
-from netobj.core.compressing import WORTH, codecs, compressed, offered
-from netobj.core.config import Compression, Config
-from netobj.core.consts import (
-    ANNOUNCED,
-    BIG_VALUE,
-    DEFAULT_LIMITS,
-    HEADER_SIZE,
-    MINOR_VERSION,
-    PREAMBLE,
-    ROOT_ID,
-    Kind,
-    Limit,
-)
+from netobj.core.boxing import MAX_NUMBER, Boxing, ByValue, Raised
+from netobj.core.compressing import offered
+from netobj.core.config import Config
+from netobj.core.consts import BIG_VALUE, HEADER_SIZE, ROOT_ID, Kind, Limit
 from netobj.core.copies import copied
-from netobj.core.describe import Description, describe_class
 from netobj.core.events import Request
 from netobj.core.exposure import Exposure
 from netobj.core.flow import Flow
 from netobj.core.flows import Flows
-from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle
+from netobj.core.hello import LONGEST_REASON, hello
 from netobj.core.keeping import Left
 from netobj.core.offering import OfferingPolicy
 from netobj.core.outcomes import Ruled
-from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA, Receiving
+from netobj.core.patience import Patient
+from netobj.core.receiving import HEAVY, LONGEST, MOST_METADATA
+from netobj.core.sending import ENVELOPE, NUMBER, Wire
 from netobj.core.values import SCALARS, NotPlain
 from netobj.core.vinegar import Dumper, Loader, log_untold, unsendable, users_traceback
 from netobj.core.vinegar_classes import instance_dict
@@ -65,23 +54,12 @@ _ASYNC: Final = int(Kind.ASYNC_REQUEST)
 _ONEWAY: Final = int(Kind.ONEWAY)
 _DONE: Final = int(Kind.DONE)
 _REPLY: Final = int(Kind.REPLY)
-_COMPRESSED: Final = int(Kind.COMPRESSED)
-_RELEASE: Final = int(Kind.RELEASE)
-_FORGET: Final = int(Kind.FORGET)
-_RELEASES_AT_ONCE: Final = 10_000  # in one message, if the peer's limits have room for them
-_ENVELOPE: Final = 16  # bytes of a message around its list of numbers, at the most
-_NUMBER: Final = 9  # bytes of a number, at the most
-PROGRESS: Final = 16 * 1024
-"""Bytes of a long frame or a big value that have to come in the time for a whole short one."""
-_LONGEST_REASON: Final = 200  # characters of a goodbye, so that it fits the smallest frame
 
 _ORIGIN: Final = "__netobj_origin__"  # in an exception: which session it came over, its number
 
 Path = None | str | list[Any]
 """What leads from the target to what is meant: None (the target itself), one attribute, or a
 list of steps: a str is an attribute, a one-item tuple an item."""
-
-Wire = bytes | memoryview
 
 LOST: Final = object()
 """In the place of an answer: there will be none, the connection has ended."""
@@ -111,7 +89,7 @@ class Front(Protocol):
         """The same of a request without an answer, whose *size* bytes are counted, too."""
 
 
-class Session(Receiving):
+class Session(Patient):
     """One side of one connection.
 
     *root* is what the peer reaches as its root; *link* goes into every handle and stream;
@@ -128,9 +106,6 @@ class Session(Receiving):
     """What a request raises that is made after the end, for the reason of which it is given."""
     _loader: Loader | None = None
     _offer: tuple[str, object] | None = None
-    _codec: Compression | None = None  # both sides have agreed that messages are so compressed
-    _pinged_at: float | None = None
-    _since: float | None = None  # when the clock was first looked at
 
     def __init__(
         self,
@@ -170,7 +145,7 @@ class Session(Receiving):
         self._reader.codecs = offered(features)
         if not hello_sent:
             description = self.boxing.describe(root)
-            self.out.append(_hello(process, config.limits, features, description))
+            self.out.append(hello(process, config.limits, features, description))
 
     def watch(self, received: See, sent: See) -> None:
         """Have these called with each message frame; before anything was received or written.
@@ -260,11 +235,10 @@ class Session(Receiving):
         if seq is None:
             seq = next(self._sequence)
         number: Any = ROOT_ID
-        plain = type(path) is not list
         if isinstance(target, Handle):
             number = target.id
         elif target is not None:
-            number, plain = target, False
+            number = target
         if kwargs:
             args = (*args, *kwargs.values())
         message: list[Any] = [_REQUEST, seq, chain, op, number, path, [*args]]
@@ -281,13 +255,7 @@ class Session(Receiving):
             self.link.admit(mine, size, chain)
 
         try:
-            if not (plain and values.is_plain(args)) or self._nests(args):
-                self._queue_boxed(message, admit)
-            else:
-                try:
-                    self._queue(message, None, admit)
-                except NotPlain:
-                    self._queue_boxed(message, admit)
+            self._queue_request(message, args, admit)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -295,24 +263,6 @@ class Session(Receiving):
         if self.lost is not None and self.pending.pop(seq, None) is not None:
             raise ConnectionLost(self.lost)
         return seq
-
-    def take_place(self) -> bool:
-        """Take a place for a request without an answer, see :meth:`oneway`; False if there is none.
-
-        Any thread may; so places are given out one at a time.
-        """
-        limits, oneways = self.peer_limits, self.oneways
-        if (self.heavy or oneways.sent_bytes) and not self.has_room():
-            return False
-        if not oneways.take(lambda: limits[Limit.REQUESTS] - len(self.pending)):
-            return False
-        self._set_most_pending()
-        return True
-
-    def take_bytes(self, size: int) -> bool:
-        """The same of the *size* bytes of such a request that has many."""
-        most = self.peer_limits[Limit.REQUEST_BYTES]
-        return self.oneways.take_bytes(size, lambda: self.bytes_in_flight() < most)
 
     def oneway(
         self,
@@ -352,13 +302,7 @@ class Session(Receiving):
                 message.append([*kwargs])
             if time_left is not None or metadata:
                 _add_extras(message, time_left, metadata, False)
-            if type(path) is list or type(number) is tuple or not values.is_plain(args):
-                self._queue_boxed(message, admit)
-            else:
-                try:
-                    self._queue(message, None, admit)
-                except NotPlain:
-                    self._queue_boxed(message, admit)
+            self._queue_request(message, args, admit)
         except BaseException:
             self.oneways.give_back(1, sum(counted))
             self._set_most_pending()
@@ -552,180 +496,10 @@ class Session(Receiving):
         if self.lost is None:
             requests = [request for request in list(self.running.values()) if request.start()]
             waiting = [request.seq for request in requests if not request.oneway]
-            reason = reason[:_LONGEST_REASON]
-            room = self.peer_limits[Limit.FRAME] - 4 * _LONGEST_REASON - _ENVELOPE
-            del waiting[min(room // _NUMBER, self.peer_limits[Limit.ITEMS]) :]
+            reason = reason[:LONGEST_REASON]
+            room = self.peer_limits[Limit.FRAME] - 4 * LONGEST_REASON - ENVELOPE
+            del waiting[min(room // NUMBER, self.peer_limits[Limit.ITEMS]) :]
             self._queue([Kind.GOODBYE, reason, waiting])
-
-    def flush_releases(self) -> bool:
-        """Queue what has died here though nothing else is sent; True if there was anything."""
-        if not self.boxing.dead or self.lost is not None:
-            return False
-        releases = self._releases()
-        if releases:  # else another thread was faster
-            self.out.append(releases)
-        return releases != b""
-
-    def _releases(self) -> bytes:
-        frames = b""
-        room = min(self.peer_limits[Limit.FRAME], self.peer_limits[Limit.ITEMS] * 3 // 4)
-        most = min(_RELEASES_AT_ONCE, (room - _ENVELOPE) // (2 * _NUMBER))
-        while self.boxing.dead:
-            released, answered, abandoned = self.boxing.take_dead(most)
-            if released:
-                frames += frame(values.pack([_RELEASE, *released]))
-            if answered:
-                frames += frame(values.pack([_FORGET, *answered]))
-            for flow in abandoned:
-                frames += b"".join(self._abandoned(flow))
-        return frames
-
-    def _abandoned(self, flow: Flow) -> Iterator[bytes]:
-        """The frames that tell the peer that nobody has *flow* any more."""
-        if not flow.stopped and not flow.ended:
-            yield frame(values.pack([int(Kind.STOP), flow.number]))
-        if self.flows.claim_end(flow):
-            yield frame(values.pack([int(Kind.END), flow.number]))
-        self.flows.give_up(flow)
-
-    def _send(self, kind: int, number: int, value: object) -> None:
-        """Box *value*, pack and queue a message of these three."""
-        if values.is_plain_value(value) and not self._nests((value,)):
-            try:
-                self._queue([kind, number, value])
-                return
-            except NotPlain:
-                pass
-        out = Outgoing(self.boxing)
-        try:
-            self._queue([kind, number, self.boxing.box(value, out)], out.raw)
-        except BaseException:
-            out.roll_back()
-            raise
-        out.commit()
-
-    def _nests(self, items: tuple[Any, ...]) -> bool:
-        """Whether there may be more levels in *items* than the peer takes: boxing refuses them."""
-        return tuple in map(type, items) and nests_deeper(items, self.boxing.peer_nesting)
-
-    def _tell(self, kind: Kind, number: int, *value: object) -> None:
-        """Queue a message about a flow."""
-        if value:
-            self._send(int(kind), number, value[0])
-        else:
-            self._queue([int(kind), number])
-
-    def bytes_in_flight(self) -> int:
-        """The bytes of our requests that are not answered yet, of those that have many."""
-        heavy = self.heavy
-        for seq in list(heavy):
-            if seq not in self.pending:
-                heavy.pop(seq, None)
-        bytes_of_others = 0 if self._oneways is None else self._oneways.sent_bytes
-        return sum(list(heavy.values())) + bytes_of_others
-
-    def has_room(self) -> bool:
-        """Whether the peer admits another request that begins a chain."""
-        if len(self.pending) >= self.most_pending:
-            return False
-        if not self.heavy and self._oneways is None:
-            return True
-        return self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
-
-    def in_flight(self) -> int:
-        """How many of our requests the peer is not done with."""
-        return len(self.pending) + (0 if self._oneways is None else self._oneways.sent)
-
-    def served(self) -> list[Request]:
-        """The peer's requests that are not answered yet, and those whose streams are open."""
-        streams = [flow.request for flow in self.flows]
-        return [*list(self.running.values()), *filter(None, streams)]
-
-    def take_room(self, seq: int, size: int) -> bool:
-        """Count the *size* bytes of our request *seq*, if the peer has room for them.
-
-        Under the guard: of two threads that look at once, only one may find the last room.
-        """
-        with self.boxing.guard:
-            room = self.bytes_in_flight() < self.peer_limits[Limit.REQUEST_BYTES]
-            if room:
-                self.heavy[seq] = size
-        return room
-
-    def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
-        """Box what of *request* may be more than plain values, pack and queue it."""
-        out = Outgoing(self.boxing, pipes=True)
-        try:
-            _, _, _, _, target, path, args, *_ = request
-            if type(target) is tuple:  # the target itself
-                request[4] = [out.box(target[0])]
-            if type(path) is list:
-                request[5] = [out.box(step) for step in path]
-            request[6] = [out.box(item) for item in args]
-            self._queue(request, out.raw, admit)
-        except BaseException:
-            out.roll_back()
-            raise
-        out.commit()
-
-    def _queue(
-        self,
-        message: list[Any],
-        raw: list[bytes | memoryview] | None = None,
-        admit: Callable[[int], None] | None = None,
-    ) -> None:
-        body = values.pack(message)
-        size = len(body)
-        if size > self._unchecked:
-            data = frame(self._checked(body))
-        else:
-            data = size.to_bytes(HEADER_SIZE, "big") + body
-        behind = self._raw_frames(raw) if raw else ()
-        if admit is not None:
-            total = size + sum(map(len, raw)) if raw else size
-            if total > HEAVY:
-                admit(total)
-        if self.boxing.dead:  # nothing may fail from here on: what was taken has to leave
-            data = self._releases() + data
-        if behind:
-            self.out.extend((data, *behind))
-        else:
-            self.out.append(data)
-
-    def _raw_frames(self, raw: list[bytes | memoryview]) -> list[Wire]:
-        behind: list[Wire] = []
-        size = sum(map(len, raw))
-        if size > self.peer_limits[Limit.RAW]:
-            raise LimitExceeded(f"a value of {size} bytes is above the peer's limit")
-        if len(raw) > MOST_BIG:
-            raise LimitExceeded(f"a message has at most {MOST_BIG} big values, and not {len(raw)}")
-        for value in raw:
-            behind += raw_frames(value)
-        return behind
-
-    def _checked(self, body: bytes) -> bytes:
-        """The long message *body* as it is sent, compressed perhaps. Raises LimitExceeded."""
-        if len(body) > self.peer_limits[Limit.FRAME]:
-            raise LimitExceeded(
-                f"the message is {len(body)} bytes long and the peer accepts "
-                f"{self.peer_limits[Limit.FRAME]}: send less at once, or bytes, which have a "
-                "limit of their own"
-            )
-        if len(body) > unchecked(self.peer_limits):
-            check_message(body, self.peer_limits)
-        return body if self._codec is None else self._compressed(self._codec, body)
-
-    def _agree(self, codec: Compression) -> None:
-        if codec.value in self.peer_features and codec.value in codecs():
-            self._codec = codec
-            self._unchecked = min(self._unchecked, WORTH)
-
-    def _compressed(self, codec: Compression, body: bytes) -> bytes:
-        data = compressed(codec, body)
-        if data is None:
-            return body
-        wrapped = values.pack([_COMPRESSED, codec.value, len(body), data])
-        return wrapped if len(wrapped) < len(body) else body
 
     # --- exceptions that may come home -----------------------------------------------------
 
@@ -759,80 +533,7 @@ class Session(Receiving):
         for number in keep:
             self._left.pop(number, None)
 
-    # --- time and end ----------------------------------------------------------------------
-
-    def tick(self, now: float, stuck_since: float | None = None) -> float | None:
-        """Do what is due at *now*; returns when to call again, or None (there is no time limit).
-
-        *stuck_since*: when the peer last took anything of what waits to be written, if anything
-        does. Raises ConnectionLost when the peer has let a time pass.
-        """
-        if self.lost is not None:
-            return None
-        dues = (
-            self._tick_hello(now),
-            self._tick_frame(now),
-            self._tick_written(now, stuck_since),
-            self._tick_heartbeat(now),
-        )
-        return min([due for due in dues if due is not None], default=None)
-
-    def _tick_hello(self, now: float) -> float | None:
-        patience = self.config.handshake_timeout
-        if self.greeted or patience is None:
-            return None
-        if self._since is None:
-            self._since = now
-        if now >= self._since + patience:
-            raise ConnectionLost(f"the peer did not say hello within {patience:g} s")
-        return self._since + patience
-
-    def _tick_frame(self, now: float) -> float | None:
-        begun, patience = self.begun, self.config.frame_timeout
-        if begun is None:
-            return None
-        if patience is None or not (self._reader.mid_frame or self.arriving):
-            self.begun = None
-            self.timed = False
-            return None
-        if now < begun + patience or self._reader.fresh:
-            return (now if self._reader.fresh else begun) + patience
-        there = self._reader.arrived
-        if there < self._was_there + PROGRESS:
-            raise ConnectionLost(
-                f"the peer began a message and did not go on with it within {patience:g} s"
-            )
-        self.begun, self._was_there = now, there
-        return now + patience
-
-    def _tick_written(self, now: float, stuck_since: float | None) -> float | None:
-        patience = self.config.write_timeout
-        if stuck_since is None or patience is None:
-            return None
-        if now >= stuck_since + patience:
-            raise ConnectionLost(f"the peer took nothing of what was sent for {patience:g} s")
-        return stuck_since + patience
-
-    def _tick_heartbeat(self, now: float) -> float | None:
-        interval, patience = self.config.heartbeat_interval, self.config.heartbeat_timeout
-        if interval is None:
-            return None
-        if self.last_heard is None:
-            self.last_heard = now
-        if self._pinged_at is not None and self.last_heard >= self._pinged_at:
-            self._pinged_at = None
-        if self._pinged_at is None:
-            if now < self.last_heard + interval:
-                return self.last_heard + interval
-            self._pinged_at = now
-            self._queue([int(Kind.PING), None])
-            return now + min(interval, patience)
-        if now < self._pinged_at + patience:
-            return min(now + interval, self._pinged_at + patience)
-        raise ConnectionLost(
-            f"the peer has been silent for {now - self.last_heard:.0f} s and did not answer a ping "
-            f"within {patience:g} s"
-        )
+    # --- the end -----------------------------------------------------------------------------
 
     def lose(self, reason: str) -> list[Any]:
         """The connection is at its end because of *reason*; returns the tokens that waited."""
@@ -846,6 +547,11 @@ class Session(Receiving):
                 break
         return waiting
 
+    def served(self) -> list[Request]:
+        """The peer's requests that are not answered yet, and those whose streams are open."""
+        streams = [flow.request for flow in self.flows]
+        return [*list(self.running.values()), *filter(None, streams)]
+
     def discard_tables(self) -> list[object]:
         """Empty the tables after the end; returns what was exported, to be dropped unlocked."""
         dropped: list[object] = [*self.boxing.discard(), *self.boxing.dead]
@@ -856,34 +562,6 @@ class Session(Receiving):
         self._left.clear()
         self.running.clear()
         return dropped
-
-
-def greeting(
-    config: Config, root: type, *, side: str, process: bytes, features: tuple[str, ...]
-) -> bytes:
-    """The first bytes that a session with a *root* of this class sends."""
-    description = describe_class(root, policy_for(config, side))
-    return _hello(process, config.limits, features, description)
-
-
-def goodbye(reason: str) -> bytes:
-    """What follows a :func:`greeting` where there is to be no connection, and why."""
-    return frame(values.pack([int(Kind.GOODBYE), reason[:_LONGEST_REASON], []]))
-
-
-@lru_cache(maxsize=64)
-def _hello(
-    process: bytes, limits: tuple[int, ...], features: tuple[str, ...], root: Description
-) -> bytes:
-    """The preamble and the frame of a hello.
-
-    Of a root with very many names none is told: they are found when they are asked for.
-    """
-    fields = [list(limits[:ANNOUNCED]), list(features), root.to_wire()]
-    body = values.pack([Kind.HELLO, MINOR_VERSION, process, None, *fields])
-    if len(body) > DEFAULT_LIMITS[Limit.GREETING] and root.methods:
-        return _hello(process, limits, features, root._replace(methods=(), bases=()))
-    return PREAMBLE + frame(body)
 
 
 _STREAM_NAMED: Final = "a stream cannot be used or passed on before it has come: wait for it"

@@ -15,7 +15,7 @@ from netobj import aio
 from netobj.aio import wire
 from netobj.aio.wire import BufferedWire, PlainWire, Sweeper, new_wire, sweeper, unread
 from netobj.core.config import Config
-from netobj.core.session import goodbye
+from netobj.core.hello import goodbye
 from netobj.greetings import greeting
 
 

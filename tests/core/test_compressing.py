@@ -206,7 +206,7 @@ class TestSending:
 
     def test_where_only_the_wrapping_makes_it_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
-            "netobj.core.session.compressed", lambda codec, body: bytes(len(body) - 1)
+            "netobj.core.sending.compressed", lambda codec, body: bytes(len(body) - 1)
         )
         session = lone(Compression.ZLIB)
         ask(session, "a" * 5000)

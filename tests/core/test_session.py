@@ -33,7 +33,8 @@ from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame, raw_frames
 from netobj.core.handle import Handle, HandleRef, ImportedClass
-from netobj.core.session import LOST, NOT_STARTED, Session, goodbye, greeting
+from netobj.core.hello import goodbye, greeting
+from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import (
     AccessDenied,
     AsyncResultTimeout,

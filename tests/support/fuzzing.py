@@ -30,9 +30,10 @@ from netobj.core.exposure import exposed
 from netobj.core.framing import FrameReader, frame
 from netobj.core.handle import Handle, ImportedClass
 from netobj.core.handlers import perform
+from netobj.core.hello import greeting
 from netobj.core.netref import proxy_for
 from netobj.core.outcomes import Awaited, Opened, Ruled, Streamed, close_unawaited
-from netobj.core.session import Session, greeting
+from netobj.core.session import Session
 from netobj.errors import AccessDenied, AuthenticationError, NotEncodable, ProtocolError
 from netobj.registry.messages import NONCE, PACKET, Kind, open_packet
 from netobj.urls import parse_url
