@@ -282,9 +282,10 @@ class Link:
         """
         for blocker in sending.blockers(call):
             yield from self._wait_for(blocker)
-        ready = sending.ready_oneway(call)
+        *ready, needs = sending.ready_oneway(call)
         placed = yield from self._place_for_oneway().__await__()
         self._send_oneway(placed, *ready)
+        sending.see_through(needs)
 
     async def _place_for_oneway(self) -> bool:
         """Wait for room; whether the call has taken a place as one without an answer."""

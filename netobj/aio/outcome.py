@@ -27,6 +27,7 @@ class Outcome(Keeper, Promise):
     ok = True
     pins = 0
     forgotten = False
+    needed = False  # by a call without an answer, which may come after the last task that waits
     waiters: tuple[Waiter, ...] = ()  # of the tasks that wait for it
     _task: weakref.ref[asyncio.Task[Any]] | None = None
     _answer: Any = None
@@ -97,7 +98,7 @@ class Outcome(Keeper, Promise):
 
     def abandon(self, error: BaseException | None = None) -> None:
         """Somebody wants the answer no longer: unless others do, the request is cancelled."""
-        if not self.waiters:
+        if not (self.waiters or self.needed):
             self.cancel(error or CallCancelled("nobody waited for the call any more"))
 
     def cancel(self, error: BaseException) -> None:

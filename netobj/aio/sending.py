@@ -29,10 +29,12 @@ def blockers(call: Call) -> list[Outcome]:
     """Answers that *call* needs and that are under way without being kept: to be waited for."""
     found = []
     nodes = _parts(call)
+    seen = set()  # by id: to compare nodes takes I/O
     while nodes:
         node = place(nodes.pop())[0]
-        if type(node) is not Call:
+        if type(node) is not Call or id(node) in seen:
             continue
+        seen.add(id(node))
         outcome = node.____outcome__
         if outcome is None:
             nodes += _parts(node)
@@ -78,10 +80,11 @@ def _start(link: Any, call: Call) -> Outcome:
     return outcome
 
 
-Sent = tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+Answered = tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+Sent = tuple[Any, Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
 
 
-def _with_answers(link: Any, call: Call) -> Sent:
+def _with_answers(link: Any, call: Call) -> Answered:
     """The target and arguments of *call* with answers or promises for nodes; which these are."""
     base, _, _, args, kwargs = call.____what__
     needs: list[Call] = []
@@ -118,23 +121,40 @@ def _argument(link: Any, arg: Any, needs: list[Call]) -> Any:
     return start(arg) if outcome is None else outcome
 
 
-def ready_oneway(call: Call) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]]:
-    """Target, path and arguments of *call*, which is to have no answer.
+def ready_oneway(call: Call) -> Sent:
+    """Target, path and arguments of *call*, which is to have no answer, and what it is built upon.
 
-    What it is built upon is sent.
+    That is sent.
     """
     base, steps, _, args, kwargs = call.____what__
+    needs: tuple[Call, ...] = ()
     target: Any
     if call.____simple__:
         target = base.____handle__
     else:
         if type(base) is Call and base.____outcome__ is None:
             start(base)
-        target, args, kwargs, _ = _with_answers(link_of(base), call)
+        target, args, kwargs, needs = _with_answers(link_of(base), call)
+        if type(base) is Call:
+            needs = (*needs, base)
     where: Any = list(steps) or None
     if len(steps) == 1 and type(steps[0]) is str:
         where = steps[0]
-    return target, where, args, kwargs
+    return target, where, args, kwargs, needs
+
+
+def see_through(needs: tuple[Call, ...]) -> None:
+    """Let calls that are under way come to their end though nobody waits for the answers.
+
+    With what these are built upon.
+    """
+    nodes: list[Any] = [*needs]
+    while nodes:
+        node = place(nodes.pop())[0]
+        outcome = node.____outcome__ if type(node) is Call else None
+        if outcome is not None and not (outcome.done or outcome.needed):
+            outcome.needed = True
+            nodes += _parts(node)
 
 
 def raised_as(call: Call) -> BaseException | None:
