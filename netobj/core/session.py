@@ -260,11 +260,10 @@ class Session(Receiving):
         if seq is None:
             seq = next(self._sequence)
         number: Any = ROOT_ID
-        plain = type(path) is not list
         if isinstance(target, Handle):
             number = target.id
         elif target is not None:
-            number, plain = target, False
+            number = target
         if kwargs:
             args = (*args, *kwargs.values())
         message: list[Any] = [_REQUEST, seq, chain, op, number, path, [*args]]
@@ -281,13 +280,7 @@ class Session(Receiving):
             self.link.admit(mine, size, chain)
 
         try:
-            if not (plain and values.is_plain(args)) or self._nests(args):
-                self._queue_boxed(message, admit)
-            else:
-                try:
-                    self._queue(message, None, admit)
-                except NotPlain:
-                    self._queue_boxed(message, admit)
+            self._queue_request(message, args, admit)
         except BaseException:
             self.pending.pop(seq, None)
             raise
@@ -352,13 +345,7 @@ class Session(Receiving):
                 message.append([*kwargs])
             if time_left is not None or metadata:
                 _add_extras(message, time_left, metadata, False)
-            if type(path) is list or type(number) is tuple or not values.is_plain(args):
-                self._queue_boxed(message, admit)
-            else:
-                try:
-                    self._queue(message, None, admit)
-                except NotPlain:
-                    self._queue_boxed(message, admit)
+            self._queue_request(message, args, admit)
         except BaseException:
             self.oneways.give_back(1, sum(counted))
             self._set_most_pending()
@@ -651,6 +638,19 @@ class Session(Receiving):
             if room:
                 self.heavy[seq] = size
         return room
+
+    def _queue_request(
+        self, request: list[Any], args: tuple[Any, ...], admit: Callable[[int], None]
+    ) -> None:
+        """Queue *request*, which carries *args*; boxed where there is anything to box."""
+        plain = type(request[5]) is not list and type(request[4]) is not tuple
+        if plain and values.is_plain(args) and not self._nests(args):
+            try:
+                self._queue(request, None, admit)
+                return
+            except NotPlain:
+                pass
+        self._queue_boxed(request, admit)
 
     def _queue_boxed(self, request: list[Any], admit: Callable[[int], None]) -> None:
         """Box what of *request* may be more than plain values, pack and queue it."""
