@@ -540,6 +540,23 @@ def test_computed_attributes_are_asked_for_once() -> None:
         DEFAULT.attribute(obj, "y", Access.GET)
 
 
+def test_where_no_prefix_is_in_force_nothing_computes_a_name_that_is_refused() -> None:
+    asked = []
+
+    class Computing:
+        def __getattr__(self, name: str) -> str:
+            asked.append(name)
+            return name
+
+    closed = policy(allow_exposed_attrs=False)
+    for name in ("x", "exposed_x"):
+        with pytest.raises(AccessDenied):
+            closed.getattr(Computing(), name)
+        with pytest.raises(AccessDenied):
+            closed.attribute(Computing(), name, Access.GET)
+    assert asked == []
+
+
 def test_a_getter_that_raises_attribute_error_gives_way_to_the_prefixed_name() -> None:
     calls = []
 

@@ -68,6 +68,22 @@ def test_a_dict_that_changes_its_size_says_so(wire: FakeWire) -> None:
         list(iterator)
 
 
+def test_an_iterator_of_a_dict_begins_when_it_is_made(wire: FakeWire) -> None:
+    table = {1: None}
+    iterator = iter(give(wire, table))
+    table[2] = None
+    with pytest.raises(RuntimeError, match="changed size"):
+        list(iterator)
+
+
+def test_an_iterator_of_a_list_sees_what_changes_before_its_first_item(wire: FakeWire) -> None:
+    numbers = [1, 2]
+    iterator = iter(give(wire, numbers))
+    assert requests(wire) == 0
+    numbers[0] = 7
+    assert list(iterator) == [7, 2]
+
+
 def test_it_ends_for_good(wire: FakeWire) -> None:
     iterator = iter(give(wire, [1]))
     assert next(iterator) == 1

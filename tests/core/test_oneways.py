@@ -23,6 +23,7 @@ from netobj.errors import (
     Busy,
     CallCancelled,
     ConnectionLost,
+    LimitExceeded,
     NotEncodable,
     ProtocolError,
     StaleReference,
@@ -199,8 +200,21 @@ def test_what_cannot_be_sent_gives_its_place_back() -> None:
     with pytest.raises(TypeError):
         wire.left.oneway("note", 1, metadata=7)
     assert wire.left.session.in_flight() == 0
-    assert wire.left.oneway("note", (1, [2]))  # no plain value, though it looks like one
+    deep: Any = ()
+    for _ in range(70):
+        deep = (deep,)
+    with pytest.raises(LimitExceeded, match="nested more than 59 levels"):
+        wire.left.oneway("note", deep)
+    assert wire.left.session.in_flight() == 0
+
+
+def test_what_only_looks_plain_arrives_too() -> None:
+    wire, root = joined()
+    values = [2]
+    assert wire.left.oneway("note", (1, values))
     wire.settle()
+    (((one, remote),), _) = root.heard[0]
+    assert (one, list(remote)) == (1, values)
 
 
 def test_after_the_end_it_is_lost() -> None:

@@ -191,6 +191,15 @@ def test_ranges_that_are_none(form: Any) -> None:
         put_together(form, lambda blob: blob)
 
 
+def test_types_eight_levels_deep_come_through() -> None:
+    dtype = numpy.dtype("<i8")
+    for _ in range(4):
+        dtype = numpy.dtype([("rows", dtype, (2,))])
+    array = numpy.zeros(3, dtype)
+    form = arrays.taken_apart(array, lambda data: data.tobytes(), list)
+    assert put_together(form).dtype == dtype
+
+
 def test_types_inside_types_are_few() -> None:
     dtype: Any = "<i8"
     for _ in range(200):

@@ -187,7 +187,16 @@ def test_state_that_is_none_of_its_class() -> None:
     by_value(Point, name="test_registered.Point")
     decode = registered.USER_TYPES[Point].decode
     assert decode((("x", 1),)) == Point(1)
-    for state in (7, (("y", 1),), (("x", 1), ("x", 2)), ((("x",), 1),), ("x",), [("x", 1)]):
+    for state in (
+        7,
+        (("y", 1),),
+        (("x", 1), ("x", 2)),
+        ((("x",), 1),),
+        (("x",),),
+        (("x", 1, 2),),
+        ("x",),
+        [("x", 1)],
+    ):
         with pytest.raises(TypeError, match="no state of a"):
             decode(state)
 

@@ -65,6 +65,17 @@ def test_a_client_of_classic_mode_exposes_nothing_of_itself() -> None:
             getattr(wire.left.root, name)
 
 
+@pytest.mark.parametrize("cls", [MasterService, ClassicService, ClassicClient])
+def test_in_classic_mode_remote_objects_pass_for_what_their_classes_are_called(
+    cls: type[Service],
+) -> None:
+    config = Config().merge(dict(cls.CONFIG))
+    wire = FakeWire(None, SlaveService(), left_config=config, right_config=CLASSIC)
+    conn = Connection(wire)
+    MasterService().on_connect(conn)
+    assert isinstance(conn.extras.modules.types.SimpleNamespace(), SimpleNamespace)
+
+
 def test_instances() -> None:
     assert type(instance_of(VoidService)) is VoidService
     service = VoidService()

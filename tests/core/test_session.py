@@ -690,7 +690,9 @@ class TestPings:
         assert session.receive_data(data, 0.0) == []
         assert sent(session) == [[Kind.PONG, None], [Kind.PONG, 1], [Kind.PONG, 2]]
 
-    @pytest.mark.parametrize("token", [True, 1.5, [], (), object(), b"x" * BIG_VALUE])
+    @pytest.mark.parametrize(
+        "token", [True, 1.5, [], (), 2**63 + 1, -(2**63) - 1, object(), b"x" * BIG_VALUE]
+    )
     def test_what_is_too_much_for_one(self, token: Any) -> None:
         session = lone()
         with pytest.raises(NotEncodable, match="a ping carries"):
@@ -937,6 +939,17 @@ class TestTheEnd:
         del proxy
         with pytest.raises(ConnectionLost, match="the wire was cut"):
             wire.left.root.echo(1)
+
+    def test_calls_that_never_ran_are_let_go(self, wire: FakeWire) -> None:
+        root = wire.left.root
+        token = Answer()
+        wire.left.session.request(token, Op.CALL, root.____handle__, "add", (1,), None, 1)
+        session = wire.right.session
+        (request,) = session.receive_data(wire.left.take(), 0.0)
+        assert session.served() == [request]
+        wire.lose()
+        session.discard_tables()
+        assert session.served() == []
 
 
 class TestExceptions:

@@ -199,6 +199,17 @@ class TestBuffers:
             type(data).__array__(data)
 
 
+@pytest.mark.parametrize(
+    "answer", [None, (), (b"abc", "B"), (b"abc", "B", [3]), ("abc", "B", (3,)), (b"", "B", (0,), 1)]
+)
+def test_an_answer_that_is_no_buffer(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire, root = remote(data=bytearray(b"abc"))
+    data = root.data
+    monkeypatch.setattr(wire.left, "request", lambda *args: answer)
+    with pytest.raises(ProtocolError, match="no buffer"):
+        bytes(data)
+
+
 @pytest.mark.parametrize("shape", [("3",), (-3,), (3.0,)])
 def test_a_shape_that_is_none(shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wire, root = remote(data=bytearray(b"abc"))

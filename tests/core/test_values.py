@@ -327,6 +327,18 @@ class TestErrors:
         with pytest.raises(NotEncodable, match="contains itself"):
             wire.left.root.echo(ByValue(value))
 
+    @pytest.mark.parametrize(
+        "wrap", [lambda inner: [inner], lambda inner: {1: inner}], ids=["lists", "dicts"]
+    )
+    def test_containers_hundreds_of_levels_deep(
+        self, wire: FakeWire, wrap: Callable[[Any], Any]
+    ) -> None:
+        value: Any = 1
+        for _ in range(400):
+            value = wrap(value)
+        with pytest.raises(NotEncodable, match="hundreds of levels deep"):
+            wire.left.root.echo(ByValue(value))
+
     def test_more_levels_than_the_peer_takes(self, wire: FakeWire) -> None:
         deep: Any = 1
         for level in range(70):

@@ -994,7 +994,9 @@ def test_a_class_that_tells_its_text_is_made_once_and_no_more_than_others() -> N
     finder._made.update(
         {(number,): ValueError for number in range(vinegar_classes.MAX_MADE_CLASSES)}
     )
+    # There is one more than fits, as when two threads make the last at once.
     assert finder.telling(KeyError) is GenericException
+    assert finder.find("shop", "SoldOut", (), is_exception=True) is GenericException
 
 
 def test_what_is_too_deep_or_too_large_may_hold_something_remote() -> None:
