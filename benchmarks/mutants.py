@@ -67,6 +67,11 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         "flow",
         "return self.sent < self.granted or self.refused or self.sent_end or self.lost is not None",
     ): "nobody has sent more than was granted",
+    ("framing", "if end < len(data):"): "that it is not greater was just asked",
+    (
+        "arrays",
+        "flat = numpy.ascontiguousarray(array).reshape(-1)",
+    ): "numpy takes every negative number there as it takes -1",
 }
 """Mutants that mean the same as the original: module and changed line -> why."""
 
@@ -237,7 +242,7 @@ class Chosen:
 
 
 Lines = dict[tuple[str, int], list[str]]
-"""A module and a line of it -> the tests that run it, the quickest first."""
+"""A module and a line of it -> the tests that run it, the quickest first; 0: the module's own."""
 
 
 def survey(result: Path) -> None:
@@ -257,6 +262,11 @@ def survey(result: Path) -> None:
                 test for test in tests if test.startswith("tests/") and seconds[test] < LONGEST
             }
             lines.append((Path(file).stem, line, sorted(quick, key=seconds.__getitem__)))
+    for module in CORE.glob("*.py"):
+        # Those of its own may look at its constants only, and run no line of it.
+        own = [test for test in seconds if test.startswith(f"tests/core/test_{module.stem}.py:")]
+        quick = {test for test in own if seconds[test] < LONGEST}
+        lines.append((module.stem, 0, sorted(quick, key=seconds.__getitem__)))
     result.write_text(json.dumps(lines))
     os._exit(int(status))
 
@@ -264,7 +274,8 @@ def survey(result: Path) -> None:
 def tests_for(mutant: Mutant, lines: Lines) -> list[str]:
     """The tests that run the changed line, the quickest first.
 
-    For what runs when the module is imported (a constant, a default) those that run any of it.
+    For what runs when the module is imported (a constant, a default) those that run any of it, and
+    those of its own.
     """
     source = (CORE / f"{mutant.module}.py").read_text()
     within = _statement(ast.parse(source), mutant.line)

@@ -104,13 +104,14 @@ def _mro_names(cls: type) -> tuple[str, ...]:
 
 def _has_buffer(cls: type) -> bool:
     return any(
-        not _BUFFER_NAMES.isdisjoint(class_dict(base)) or any(base is one for one in _BUFFERS)
+        not BUFFER_NAMES.isdisjoint(class_dict(base)) or any(base is one for one in BUFFERS)
         for base in mro_of(cls)
     )
 
 
-_BUFFERS: Final = (bytes, bytearray, memoryview, array)
-_BUFFER_NAMES: Final = frozenset(("__buffer__", "__array_interface__"))
+BUFFERS: Final = (bytes, bytearray, memoryview, array)
+BUFFER_NAMES: Final = frozenset(("__buffer__", "__array_interface__"))
+"""Classes whose objects are buffers, and names that a class of such has."""
 
 
 def describe_class(cls: type, policy: Policy) -> Description:

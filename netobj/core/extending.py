@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from netobj.core.consts import SPECIALS, Described
-from netobj.core.describe import Description
+from netobj.core.describe import BUFFER_NAMES, BUFFERS, Description, class_name
 from netobj.core.handle import RemoteObject
 
 _SPECIALS: Final = frozenset(SPECIALS)
-_BUFFERS: Final = frozenset(("builtins.bytes", "builtins.bytearray", "builtins.memoryview"))
+_BUFFERS: Final = frozenset(".".join(class_name(base)) for base in BUFFERS)
 
 _local_set: Final[Any] = object.__setattr__
 _local_delete: Final[Any] = object.__delattr__
@@ -42,7 +42,7 @@ def describe_instances(cls: Any) -> Description:
         tuple(sorted((names & _SPECIALS) - ({"__hash__"} if unhashable else set()))),
         full_names,
         unhashable,
-        not _BUFFERS.isdisjoint(full_names),
+        not (_BUFFERS.isdisjoint(full_names) and BUFFER_NAMES.isdisjoint(names)),
     )
 
 

@@ -231,6 +231,16 @@ def test_a_name_that_is_no_plain_data() -> None:
         arrays.taken_apart(pandas.Series([1], name=len), lambda array: array.tobytes(), list)
 
 
+class Basket:
+    def item(self) -> str:
+        raise AssertionError("user code ran")
+
+
+def test_a_name_with_a_method_like_that_of_numpys_scalars() -> None:
+    with pytest.raises(NotEncodable, match="'Basket' is no plain data"):
+        apart(pandas.Series([1], name=Basket()))
+
+
 def test_a_name_that_is_a_scalar_of_numpys() -> None:
     series = pandas.Series([1], name=numpy.int64(5))
     assert arrays.taken_apart(series, lambda array: array.tobytes(), list)[-1] == 5

@@ -79,6 +79,7 @@ TOO_MUCH: dict[str, Callable[[], Any]] = {
     "bits": lambda: 1 << (2**20 + 16),
     "keys": lambda: frozenset(range(70_000)),
     "keys of a copy": lambda: ByValue(dict.fromkeys(range(70_000))),
+    "classes": lambda: tuple([type(f"C{n}", (), {})() for n in range(4100)]),
     "kinds": lambda: tuple([namedtuple(f"N{n}", "a b c d")(1, 2, 3, 4) for n in range(500)]),
     "path": lambda: PurePosixPath("a/" * 9000),
     "fraction": lambda: Fraction(1, 3**2000),
@@ -322,9 +323,21 @@ def test_no_message_is_below_what_is_checked() -> None:
 
 
 def test_what_is_weighed_of_a_description() -> None:
-    weight = bounds.Weight(1000)
-    for description in (None, (), (0, "m", "name", 5, b""), (0, "m", "name", ("a", "b"), b"")):
+    """As much as the page says, and its methods; the rest of it is refused elsewhere."""
+    said = re.search(r"a class description as (\d+)", PAGE.read_text())
+    assert said is not None
+    for description, methods in (
+        (None, 0),
+        ((), 0),
+        ((0, "m", "name", 5, b""), 0),
+        ((0, "m", "name", ("a", "b"), b""), 2),
+    ):
+        weight = bounds.Weight(1000)
         weight.describe(description)
+        left = 1000 + bounds._FIELDS - int(said[1]) - methods
+        weight.count((0,) * left)
+        with pytest.raises(ProtocolError, match="1000 items"):
+            weight.count((0,))
 
 
 def test_keys_that_are_text_are_not_counted() -> None:

@@ -478,6 +478,9 @@ class Refuse:
         Refuse.box(Ext.EXPORT, [2**63, 99, NOTHING.to_wire()]),
         Refuse.box(Ext.EXPORT, ["1", 99, NOTHING.to_wire()]),
         Refuse.box(Ext.EXPORT, [1, "a", NOTHING.to_wire()]),
+        Refuse.box(Ext.EXPORT, [1, 9.5, NOTHING.to_wire()]),
+        Refuse.box(Ext.EXPORT, [1, -1, NOTHING.to_wire()]),
+        Refuse.box(Ext.EXPORT, [1, 2**63, NOTHING.to_wire()]),
         Refuse.box(Ext.EXPORT, [1, 99, NOTHING.to_wire(), "ab"]),
         Refuse.box(Ext.EXPORT, [1, 99, NOTHING.to_wire(), [1]]),
         Refuse.box(Ext.EXPORT, [1, 99, [1]]),
@@ -752,6 +755,19 @@ def test_nesting_in_a_blob_is_bounded_exactly(wire: FakeWire, levels: int) -> No
     else:
         with pytest.raises(ProtocolError, match="nested too deeply"):
             unpack(data)
+
+
+def test_a_blob_is_not_copied_again_and_again(wire: FakeWire) -> None:
+    """Each level takes the bytes of all that is in it."""
+    unpack = boxing_of(wire)[0].unpack_blob
+    data = values.pack([b"x" * 2**20])
+    for _ in range(8):
+        data = values.pack([msgpack.ExtType(Ext.TUPLE, data)])
+    unpack(data)
+    for _ in range(32):
+        data = values.pack([msgpack.ExtType(Ext.TUPLE, data)])
+    with pytest.raises(ProtocolError, match="too deeply for its size"):
+        unpack(data)
 
 
 def test_taking_back_what_went_with_the_connection(wire: FakeWire) -> None:

@@ -20,6 +20,7 @@ from netobj.core.describe import (
     describe_object,
     hidden_names,
 )
+from netobj.core.specials import special_methods
 from netobj.errors import ProtocolError
 
 ALL = Policy(Config(allow_all_attrs=True), "here")
@@ -168,6 +169,10 @@ class TestWire:
     def test_a_peer_cannot_put_special_names_into_a_class(self, name: str) -> None:
         with pytest.raises(ProtocolError, match="special methods"):
             Description.from_wire((0, "m", "C", (name,), b"", (), False, False))
+
+
+def test_what_was_not_described_yet_can_do_nothing() -> None:
+    assert special_methods(NOTHING) == {"__hash__": object.__hash__}
 
 
 def test_a_class_that_was_made_where_no_module_is() -> None:

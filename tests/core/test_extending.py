@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+from array import array
 from typing import Any
 
+import numpy
 import pytest
 
 from fakewire import CLASSIC, FakeWire
@@ -145,6 +147,27 @@ def test_special_methods_and_hash_are_those_of_the_class() -> None:
     assert len({Plain(), Plain()}) == 2
     with pytest.raises(TypeError):
         len(Plain())
+
+
+@pytest.mark.parametrize(
+    ("cls", "args", "contents"),
+    [
+        (bytearray, (b"abc",), b"abc"),
+        (array, ("H", [0x707]), b"\7\7"),
+        (numpy.ndarray, ((1,), "u2", b"\5\5"), b"\5\5"),
+        (list, ([1, 2],), b"\1\2"),  # its items
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_the_bytes_of_a_buffer(cls: Any, args: tuple[Any, ...], contents: bytes) -> None:
+    _, root = remote(cls)
+
+    class Mine(root[cls.__name__]):  # type: ignore[misc]
+        pass
+
+    mine: Any = Mine(*args)
+    assert bytes(mine) == contents
+    assert hasattr(Mine, "__buffer__") is (cls is not list)
 
 
 def test_nothing_is_left_when_the_instance_dies() -> None:

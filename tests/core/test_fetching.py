@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fakewire import PUBLIC, FakeWire
-from netobj.core.fetching import ChunkedIterator
-from netobj.errors import ConnectionLost
+from netobj.core.fetching import ChunkedIterator, Chunks
+from netobj.errors import ConnectionLost, ProtocolError
 
 
 class Root:
@@ -158,6 +158,17 @@ def test_a_copy_of_it_leaves_it_where_it_is(wire: FakeWire) -> None:
 
 def test_no_code_of_ours_runs_for_an_item() -> None:
     assert ChunkedIterator.__next__ is itertools.chain.__next__
+
+
+@pytest.mark.parametrize("begin", [False, True])
+@pytest.mark.parametrize(
+    "answer", [None, [(), True], ((),), ((), True, None), ((), True, None, None), (1, True)]
+)
+def test_what_is_no_chunk(begin: bool, answer: Any) -> None:
+    if begin and type(answer) is tuple and len(answer) == 3:
+        answer = answer[:2]
+    with pytest.raises(ProtocolError, match="no chunk of items"):
+        Chunks(None, begin).take(answer)
 
 
 def test_after_an_error_of_the_connection_there_is_no_next(wire: FakeWire) -> None:

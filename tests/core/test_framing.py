@@ -73,6 +73,13 @@ def test_what_is_taken_as_a_whole_leaves_nothing() -> None:
         reader.take(frame(b"abcd"))
 
 
+def test_nothing_is_held_of_what_was_read() -> None:
+    reader = FrameReader(100, preamble=False)
+    reader.feed(frame(b"one") + frame(b"two"))
+    assert (reader.next_message(), reader.filled) == (b"one", True)
+    assert (reader.next_message(), reader.filled) == (b"two", False)
+
+
 def test_a_raw_frame_is_not_taken_for_a_message() -> None:
     reader = FrameReader(100, preamble=False)
     with pytest.raises(ProtocolError, match="no message announced"):

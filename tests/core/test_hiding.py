@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from netobj.core import access, exposure
+from netobj.core import rules as rules_of_policies
 from netobj.core.access import Access, Policy, policy_for
 from netobj.core.config import Config
 from netobj.core.describe import describe_class, describe_object
-from netobj.core.exposure import Mounted, exposed, service
+from netobj.core.exposure import Exposure, Mounted, exposed, service
 from netobj.core.rules import host_of, is_local
 from netobj.errors import AccessDenied
 
@@ -77,6 +79,26 @@ OWN = ["plus", "prefixed", "exposed_prefixed", "computed", "both", "quiet", "_ta
 def read(rules: Policy, name: str, obj: Any = None) -> Any:
     found = rules.getattr(Sample() if obj is None else obj, name)
     return found() if callable(found) else found
+
+
+@pytest.mark.parametrize("how", [{"name": "add"}, {"local_only": True}], ids=str)
+def test_the_first_mark_that_hides_in_a_program(
+    how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hiding: list[Exposure] = []
+    for module in (exposure, access, rules_of_policies):
+        monkeypatch.setattr(module, "HIDING", hiding)
+
+    class Box:
+        @exposed
+        def plus(self) -> str:
+            return "open"
+
+    rules = policy(ELSEWHERE)
+    assert read(rules, "plus", Box()) == "open"
+    exposed(Box.plus, **how)
+    with pytest.raises(AttributeError):
+        read(rules, "plus", Box())
 
 
 @pytest.mark.parametrize("endpoints", [HERE, ELSEWHERE, None])
