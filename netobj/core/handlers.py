@@ -553,16 +553,15 @@ def _copied_deep(session: Session, obj: object) -> object:
 def _deep(session: Session, obj: Any, memo: dict[int, Any]) -> Any:
     """As ``deepcopy``, which would not ask anybody about what is in *obj*."""
     kind = type(obj)
-    if kind not in _COPYABLE:
-        if session.policy.has_own_rules(obj):
-            return _own_copy(session, obj, "__deepcopy__", {})
-        if _is_plain(obj) or issubclass(kind, (type, FunctionType, BuiltinFunctionType)):
-            return obj
-        return _own_copy(session, obj, "__deepcopy__", {})
-    if not session.policy.special(obj, "__deepcopy__"):
-        raise _no_copy(session, obj, "__deepcopy__")
     if id(obj) in memo:
         return memo[id(obj)]
+    if kind not in _COPYABLE:
+        itself = _is_plain(obj) or issubclass(kind, (type, FunctionType, BuiltinFunctionType))
+        if itself and not session.policy.has_own_rules(obj):
+            return obj
+        return memo.setdefault(id(obj), _own_copy(session, obj, "__deepcopy__", {}))
+    if not session.policy.special(obj, "__deepcopy__"):
+        raise _no_copy(session, obj, "__deepcopy__")
     if kind is list or kind is set or kind is dict:
         made: Any = kind()
         memo[id(obj)] = made
@@ -573,7 +572,8 @@ def _deep(session: Session, obj: Any, memo: dict[int, Any]) -> Any:
         else:
             made.update(_deep(session, item, memo) for item in obj)
         return made
-    return kind(obj) if kind is bytearray else kind(_deep(session, item, memo) for item in obj)
+    made = kind(obj) if kind is bytearray else kind(_deep(session, item, memo) for item in obj)
+    return memo.setdefault(id(obj), made)  # a tuple within itself is there by now
 
 
 def _own_copy(session: Session, obj: Any, name: str, *args: Any) -> object:

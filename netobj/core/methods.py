@@ -272,7 +272,11 @@ def thrown_by(args: tuple[Any, ...]) -> BaseException | None:
     """The exception that the arguments of ``throw`` mean; None if they mean none."""
     if args and isinstance(args[0], type) and issubclass(args[0], BaseException):
         value = args[1] if len(args) > 1 else None
-        return value if isinstance(value, BaseException) else args[0](*args[1:2])
+        if isinstance(value, args[0]):
+            return value
+        if value is None:
+            return args[0]()
+        return args[0](*value) if isinstance(value, tuple) else args[0](value)
     return args[0] if args and isinstance(args[0], BaseException) else None
 
 

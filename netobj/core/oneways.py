@@ -35,7 +35,7 @@ class Oneways:
         self._guard = guard
         self._most = most
         self._most_bytes = most_bytes
-        self._at_once = max(1, most // 4)
+        self._at_once = most // 4  # of very few, each
         self.sent = 0  # of ours: those that the peer has not told us to be done
         self.sent_bytes = 0
         self._running = 0  # of the peer's: those that it has not been told to be done

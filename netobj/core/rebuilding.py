@@ -258,8 +258,12 @@ def _require(condition: bool) -> None:
 
 
 def _size(shape: Any) -> int:
+    return math.prod(_known_shape(shape))
+
+
+def _known_shape(shape: Any) -> Any:
     _require(type(shape) is tuple and all(type(one) is int and one >= 0 for one in shape))
-    return math.prod(shape)
+    return shape
 
 
 def _type(form: Any, depth: int = 0) -> Any:
@@ -271,8 +275,7 @@ def _type(form: Any, depth: int = 0) -> Any:
     _require(type(form) is tuple and len(form) == 3)
     word, size, what = form
     if word == "of":
-        _require(_size(what) >= 0)
-        return _type(size, depth + 1), what
+        return _type(size, depth + 1), _known_shape(what)
     _require(word == "record" and type(size) is int and type(what) is tuple)
     _require(all(type(field) is tuple and len(field) == 3 for field in what))
     names, offsets, kinds = zip(*what, strict=True) if what else ((), (), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from array import array
 from typing import Any
 
@@ -195,11 +196,14 @@ def test_a_closed_class_cannot_be_extended() -> None:
 
 
 def test_only_classes_can_be_extended() -> None:
-    _, root = remote(Theirs)
-    with pytest.raises(TypeError, match="only classes can be the base"):
+    wire = FakeWire(
+        right_root={"object": Theirs(), "module": json}, left_config=CLASSIC, right_config=CLASSIC
+    )
+    for name in ("object", "module"):
+        with pytest.raises(TypeError, match="only classes can be the base"):
 
-        class Mine(root["Theirs"]()):  # type: ignore[misc]
-            pass
+            class Mine(wire.left.root[name]):  # type: ignore[misc]
+                pass
 
 
 def test_a_class_whose_constructor_is_that_of_another_remote_class() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import UserList, UserString, deque
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from netobj.core.growing import check_growth
+from netobj.core.growing import MOST_BYTES, check_growth
 from netobj.errors import LimitExceeded
 
 HUGE = 1 << 10_000
+
+
+class Shifting(int):
+    """May be given more than the one operand."""
+
+    def __lshift__(self, count: int, unit: str = "bits") -> int:
+        raise AssertionError("it is not called")
+
 
 HARMLESS: list[tuple[Any, str, tuple[Any, ...]]] = [
     ([0], "__mul__", (10,)),
@@ -39,6 +49,7 @@ BOMBS: list[tuple[Any, str, tuple[Any, ...]]] = [
     ([0], "__rmul__", (10**9,)),
     (bytearray(8), "__imul__", (10**9,)),
     (1, "__lshift__", (10**9,)),
+    (Shifting(1), "__lshift__", (10**9, "bits")),
     (10**9, "__rlshift__", (1,)),
     (2, "__pow__", (10**9,)),
     (10**9, "__rpow__", (2,)),
@@ -62,3 +73,24 @@ def test_what_stays_small_is_done(obj: Any, name: str, operands: tuple[Any, ...]
 def test_what_would_be_huge_is_refused(obj: Any, name: str, operands: tuple[Any, ...]) -> None:
     with pytest.raises(LimitExceeded, match=name):
         check_growth(obj, name, operands)
+
+
+@pytest.mark.parametrize(
+    ("obj", "size"),
+    [
+        ([0], 8),
+        ((0,), 8),
+        (deque([0]), 8),
+        (UserList([0]), 8),
+        (array("d", [0.0]), 8),
+        ("x", 4),
+        (UserString("x"), 4),
+        (b"x", 1),
+        (bytearray(1), 1),
+    ],
+)
+def test_a_sequence_is_repeated_until_it_has_too_many_bytes(obj: Any, size: int) -> None:
+    most = MOST_BYTES // size
+    check_growth(obj, "__mul__", (most,))
+    with pytest.raises(LimitExceeded, match=f"{MOST_BYTES + size} bytes"):
+        check_growth(obj, "__mul__", (most + 1,))

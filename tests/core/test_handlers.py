@@ -520,6 +520,9 @@ class Late:
     @exposed(run="inline")
     def inline(self) -> None: ...
 
+    @exposed(name="soon")
+    async def under_another_name(self) -> None: ...
+
     @exposed(stream=True)
     def items(self) -> list[int]:
         return [1, 2]
@@ -768,6 +771,7 @@ class Outer(Late):
         (Op.CALL, ("inner", "slow"), (), True, False),
         (Op.CALL, ("inner", "wait"), (), False, True),
         (Op.CALL, "inline", (), False, True),
+        (Op.CALL, "soon", (), False, True),
         (Op.CALL, "nothing", (), False, False),
         (Op.CALL, None, (), False, False),
         (Op.GET, "wait", (), False, False),
@@ -976,10 +980,11 @@ class Ruled:
 
 class Copies:
     def __init__(self) -> None:
-        shared = [1, 2]
-        self.exposed_nested: Any = [shared, shared, {"k": {3}}, (4,), bytearray(b"x"), int, len, 5]
+        part = [1, 2]
+        self.exposed_nested: Any = [part, part, {"k": {3}}, (part,), bytearray(b"x"), int, len, 5]
         self.exposed_nested.append(self.exposed_nested)
         self.exposed_guarded: Any = [Ruled()]
+        self.exposed_within: Any = (Ruled(),)
         self.exposed_other: Any = [Inner()]
         self.exposed_add = [1].__add__
         self.exposed_append = list.append
@@ -992,6 +997,13 @@ def there(wire: FakeWire, proxy: Any) -> Any:
     return wire.right.session.boxing.exports[proxy.____handle__.id].obj
 
 
+class CopiesItself(list[int]):
+    """Defines what its copy is."""
+
+    def __deepcopy__(self, memo: Any) -> CopiesItself:
+        return CopiesItself(self)
+
+
 class TestDeepCopies:
     index = SPECIAL_INDEX["__deepcopy__"]
 
@@ -1001,10 +1013,26 @@ class TestDeepCopies:
         found = there(wire, ask(wire, Op.SPECIAL, "nested", self.index))
         assert found is not nested
         assert found[:8] == nested[:8]
-        assert found[0] is found[1] is not nested[0]
+        assert found[0] is found[1] is found[3][0] is not nested[0]
         assert found[8] is found
 
-    @pytest.mark.parametrize("name", ["guarded", "other"])
+    @pytest.mark.parametrize(
+        "one", [[1], ([1],), frozenset((1,)), bytearray(b"x"), CopiesItself((1,))]
+    )
+    def test_what_is_there_twice_is_copied_once(self, one: Any) -> None:
+        wire = make(root=SimpleNamespace(exposed_it=[one, one]))
+        found = there(wire, ask(wire, Op.SPECIAL, "it", self.index))
+        assert found == [one, one]
+        assert found[0] is found[1] is not one
+
+    def test_a_tuple_within_itself(self) -> None:
+        loop: Any = ([],)
+        loop[0].append(loop)
+        wire = make(root=SimpleNamespace(exposed_it=[loop]))
+        (found,) = there(wire, ask(wire, Op.SPECIAL, "it", self.index))
+        assert found[0][0] is found is not loop
+
+    @pytest.mark.parametrize("name", ["guarded", "within", "other"])
     def test_of_others_only_what_they_let_be_copied(self, name: str) -> None:
         with pytest.raises(AccessDenied, match="__deepcopy__"):
             ask(make(root=Copies()), Op.SPECIAL, name, self.index)

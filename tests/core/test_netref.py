@@ -8,6 +8,8 @@ import inspect
 import pickle
 import sys
 import types
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -576,6 +578,33 @@ class TestSpecials:
         q.close()
         assert list(give(iter(()))) == []
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (LookupError,),
+            (LookupError, None),
+            (LookupError, "text"),
+            (LookupError, ("two", "texts")),
+            (LookupError, KeyError("of a subclass")),
+            (LookupError, ValueError("of another class")),
+        ],
+    )
+    def test_what_is_thrown_by_its_class_is_what_python_makes_of_it(
+        self, give: Give, arguments: tuple[Any, ...]
+    ) -> None:
+        def caught() -> Iterator[Any]:
+            try:
+                yield None
+            except Exception as exc:
+                yield type(exc).__name__, str(exc), len(exc.args)
+
+        local, remote = caught(), give(caught())
+        next(local), next(remote)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on
+            expected = local.throw(*arguments)
+        assert remote.throw(*arguments) == expected
+
     def test_an_exception_that_is_thrown_in_comes_home_as_itself(
         self, wire: FakeWire, give: Give
     ) -> None:
@@ -708,6 +737,12 @@ class TestTypes:
         assert remote.__name__ == "Equal"
         assert give(dict).fromkeys("ab") == {"a": None, "b": None}
         assert give(str).upper("abc") == "ABC"
+
+    def test_a_method_of_a_class_gets_the_object_that_it_is_to_change(self) -> None:
+        _, give = make(CLASSIC, CLASSIC)
+        table = {"a": 1}
+        give(Counter).update(table, {"a": 2})
+        assert table == {"a": 3}
 
     def test_the_classes_of_builtins_are_shared_between_connections(self) -> None:
         one, two = make()[1]([]), make()[1]([])

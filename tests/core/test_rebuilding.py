@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ pandas = pytest.importorskip("pandas")
 INTS = ("array", "<i8", (2,), bytes(16))
 MASK = ("array", "|b1", (2,), bytes(2))
 RANGE = ("range", 0, 2, 1, None)
+DAYS = ("array", "<M8[s]", (2,), bytes(8) + (86_400).to_bytes(8, "little"))
+CODES = ("array", "|i1", (1,), bytes(1))
 WORDS = ("index", ("objects", "O", (2,), (["a", "b"],)), None, None)
 
 
@@ -67,6 +70,7 @@ BAD = [
     ("array", ("record", -8, ()), (2,), bytes(16)),
     ("array", ("of", "|O8", (1,)), (2,), bytes(16)),
     ("array", ("of", "<i8", (1 << 62,)), (0,), b""),
+    ("array", ("record", 16, (("a", 0, ("of", "<i8", [2])),)), (1,), bytes(16)),
     ("objects", "O", (2,), ([1, 2, 3],)),
     ("objects", "O", (2,), ((1, 2),)),
     ("objects", "O", (2,), [[1, 2]]),
@@ -88,6 +92,7 @@ BAD = [
     ("zoned", ("array", "<M8[ns]", (2,), bytes(16)), "D", Trap()),
     ("interval", RANGE, ("range", 0, 3, 1, None), "left"),
     ("interval", RANGE, RANGE, "up"),
+    ("interval", RANGE, RANGE, None),
     ("range", 0, 2, 0, None),
     ("range", 0, 2.5, 1, None),
     ("range", 0, 2, 1, Trap()),
@@ -95,9 +100,14 @@ BAD = [
     ("index", INTS, Trap(), None),
     ("index", INTS, None, "D"),
     ("index", ("array", "<M8[ns]", (2,), bytes(16)), None, "D"),
+    ("index", DAYS, None, datetime.timedelta(1)),
+    ("index", DAYS, None, "1D".rjust(1000, "0")),
     ("index", RANGE, None, None),
     ("levels", (RANGE,), (("array", "<i8", (1,), b"\x09" + bytes(7)),), (None,)),
     ("levels", RANGE, (), ()),
+    ("levels", [RANGE], (CODES,), (None,)),
+    ("levels", (RANGE,), [CODES], (None,)),
+    ("levels", (RANGE,), (CODES,), [None]),
     ("series", INTS, ("range", 0, 3, 1, None), None),
     ("series", INTS, INTS, None),
     ("series", RANGE, RANGE, None),
@@ -172,11 +182,14 @@ def test_mutated_forms(scale: int) -> None:
 def test_text_and_zones_as_old_pandas_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     words = pandas.Series(["a", None], dtype="str")
     zoned = pandas.Series(pandas.to_datetime(["2020-01-01"]).tz_localize(ZoneInfo("Europe/Berlin")))
-    forms = [arrays.taken_apart(one, lambda array: array.tobytes(), list) for one in (words, zoned)]
+    fixed = zoned.dt.tz_convert(datetime.timezone(datetime.timedelta(hours=5)))
+    series = (words, zoned, fixed)
+    forms = [arrays.taken_apart(one, lambda array: array.tobytes(), list) for one in series]
     monkeypatch.setattr(pandas, "__version__", "2.9")
     back = [put_together(form, lambda blob: blob) for form in forms]
     assert back[0].tolist()[0] == "a"
     assert back[1].tolist() == zoned.tolist()
+    assert back[2].dt.tz == fixed.dt.tz
 
 
 @pytest.mark.parametrize(("step", "left"), [(1, [0, 1, 2]), (-1, [])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,11 @@ class Notes(netobj.Service):
 
     @netobj.exposed
     def get_me(self) -> Notes:
+        return self
+
+    @netobj.exposed
+    def get_late(self) -> Notes:
+        self.go_on.wait(60)
         return self
 
     @netobj.exposed
@@ -248,6 +254,31 @@ def test_what_is_built_on_goes_in_front(pair: Pair, notes: Notes) -> None:
     else:
         pair.oneway(netobj.async_(netobj.async_(pair.root.get_me)()).note, 1)
     wait_until(lambda: notes.heard == [1])
+
+
+@pytest.mark.parametrize("ways", ["the target", "an argument", "a path", "by way of another"])
+def test_what_is_built_on_comes_to_its_end(pair: Pair, notes: Notes, ways: str) -> None:
+    """Though nobody waits for it, and has the call any more for which it was made."""
+    if pair.client.skin != "aio":
+        pytest.skip("whoever drops an AsyncResult does not give the call up")
+    ready(pair)
+    late = pair.root.get_late()
+    if ways == "the target":
+        pair.oneway(late.note, 1)
+    elif ways == "an argument":
+        pair.oneway(pair.root.call, late)
+    elif ways == "a path":
+        pair.oneway(pair.root.call, late.note)
+    else:
+        pair.oneway(late.get_me().note, 1)
+    del late
+    gc.collect()
+    ready(pair)  # behind whatever was told of what nobody waits for
+    assert notes.heard == []
+    notes.go_on.set()
+    wait_until(lambda: notes.heard)
+    assert notes.heard in ([1], [True])
+    wait_until(lambda: not pair.connection.session.pending)
 
 
 def test_among_asynchronous_calls_it_keeps_its_turn(pair: Pair, notes: Notes) -> None:
