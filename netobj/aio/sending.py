@@ -151,7 +151,9 @@ def see_through(needs: tuple[Call, ...]) -> None:
     nodes: list[Any] = [*needs]
     while nodes:
         node = place(nodes.pop())[0]
-        outcome = node.____outcome__ if type(node) is Call else None
+        if type(node) is not Call:
+            continue
+        outcome = node.____outcome__
         if outcome is not None and not (outcome.done or outcome.needed):
             outcome.needed = True
             nodes += _parts(node)

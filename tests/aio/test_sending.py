@@ -51,6 +51,22 @@ def test_a_long_chain_does_not_recurse() -> None:
     run(main())
 
 
+def test_what_is_built_upon_twice_is_looked_at_once() -> None:
+    class Pairs(netobj.Service):
+        @netobj.exposed
+        def joined(self, left: int, right: int) -> int:
+            return left | right
+
+    async def main() -> None:
+        async with joined(Pairs()) as pair:
+            node = pair.root.joined(1, 2)
+            for _ in range(60):  # whoever went all ways would not come to an end
+                node = pair.root.joined(node, node)
+            assert await node == 3
+
+    run(main())
+
+
 @pytest.mark.parametrize("opening", ["open", "open_late"])
 def test_a_call_is_sent_once_however_often_it_is_used(opening: str, new_loop: NewLoop) -> None:
     async def main() -> None:
