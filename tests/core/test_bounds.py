@@ -22,7 +22,7 @@ from netobj.core.boxing import MOST_BIG, ByValue
 from netobj.core.config import Config
 from netobj.core.consts import DEFAULT_LIMITS, PREAMBLE, Kind, Limit, Op
 from netobj.core.framing import frame
-from netobj.errors import ConnectionLost, FrameTooLarge, LimitExceeded, ProtocolError
+from netobj.errors import FrameTooLarge, LimitExceeded, ProtocolError
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.rst"
 
@@ -185,15 +185,6 @@ def test_a_peer_holds_no_more_references_than_it_may() -> None:
 # --- before the hello ----------------------------------------------------------------------------
 
 
-def test_a_root_with_very_many_names_says_hello_without_them() -> None:
-    many = {f"exposed_method{number}": lambda self: 7 for number in range(9000)}
-    wide = type("Wide", (Root,), many)
-    session = Side("wide", wide(), Config(), ()).session
-    assert max(map(len, session.out)) < 1000
-    wire = FakeWire(Root(), wide())
-    assert wire.left.root.method8999() == 7
-
-
 def test_a_frame_before_the_hello() -> None:
     session = Side("lone", object(), Config(), ()).session
     with pytest.raises(FrameTooLarge, match="accepts 65536"):
@@ -208,68 +199,6 @@ def test_a_long_frame_right_behind_the_hello() -> None:
 
 
 # --- time ---------------------------------------------------------------------------------------
-
-
-class TestClock:
-    def test_the_hello(self) -> None:
-        session = Side("lone", object(), Config(), ()).session
-        assert session.tick(100.0) == 110.0
-        with pytest.raises(ConnectionLost, match="did not say hello within 10 s"):
-            session.tick(110.0)
-
-    def test_a_frame(self) -> None:
-        session = lone()
-        data = request("x" * 1000)
-        session.receive_data(data, 100.0)
-        assert not session.link.watched
-        session.receive_data(data[:50], 100.0)
-        session.receive_data(data[50:60], 105.0)
-        assert session.link.watched == 1
-        assert session.tick(105.0) == 110.0
-        with pytest.raises(ConnectionLost, match="began a message"):
-            session.tick(110.0)
-
-    def test_a_frame_that_comes_to_its_end(self) -> None:
-        session = lone()
-        data = request("x" * 1000)
-        session.receive_data(data[:50], 100.0)
-        session.receive_data(data[50:], 109.0)
-        assert session.tick(110.0) == 129.0  # the heartbeat
-        session.running.clear()
-        session.receive_data(data[:50], 200.0)
-        assert session.tick(209.0) == 210.0
-
-    def test_one_frame_after_the_other(self) -> None:
-        session = lone()
-        data = request("x" * 1000)
-        session.receive_data(data[:50], 100.0)
-        for number in range(1, 10):
-            session.running.clear()
-            session.receive_data(data[50:] + data[:50], 100.0 + number)
-        assert session.tick(110.0) == 119.0
-
-    def test_a_long_frame_that_goes_on(self) -> None:
-        session = lone()
-        data = request("x" * 60_000)
-        for step in range(3):
-            session.receive_data(data[step * 17_000 : (step + 1) * 17_000], 100.0 + 10 * step)
-            assert session.tick(100.0 + 10 * step) == 110.0 + 10 * step
-        with pytest.raises(ConnectionLost, match="began a message"):
-            session.tick(130.0)
-
-    def test_what_is_written(self) -> None:
-        session = lone()
-        session.last_heard = 100.0
-        assert session.tick(100.0, 95.0) == 115.0
-        with pytest.raises(ConnectionLost, match="took nothing of what was sent for 20 s"):
-            session.tick(115.0, 95.0)
-
-    def test_none_of_it(self) -> None:
-        off = dict.fromkeys(("handshake_timeout", "frame_timeout", "write_timeout"))
-        config = Config().merge({**off, "heartbeat_interval": None})
-        session = Side("lone", object(), config, ()).session
-        session.receive_data(PREAMBLE[:3], 0.0)
-        assert session.tick(1e9, 0.0) is None
 
 
 # --- the settings -----------------------------------------------------------------------------

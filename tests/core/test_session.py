@@ -26,14 +26,12 @@ from netobj.core.consts import (
     SPECIAL_INDEX,
     Ext,
     Kind,
-    Limit,
     Op,
 )
 from netobj.core.describe import NOTHING
 from netobj.core.events import Cancel, Dropped, Goodbye, Hello, Pong, Reply, Request
 from netobj.core.framing import frame, raw_frames
-from netobj.core.handle import Handle, HandleRef, ImportedClass
-from netobj.core.hello import goodbye, greeting
+from netobj.core.handle import Handle, ImportedClass
 from netobj.core.session import LOST, NOT_STARTED, Session
 from netobj.errors import (
     AccessDenied,
@@ -44,67 +42,12 @@ from netobj.errors import (
     NotEncodable,
     ProtocolError,
 )
-
-
-class Root:
-    exposed_number = 5
-
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-
-    def exposed_add(self, *args: int, **kwargs: int) -> int:
-        self.calls.append((args, kwargs))
-        return sum(args) + sum(kwargs.values())
-
-    def exposed_echo(self, value: Any) -> Any:
-        return value
-
-    def exposed_call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+from played import Root, ask, hello, lone, message, sent, small, with_limits
 
 
 @pytest.fixture
 def wire() -> FakeWire:
     return FakeWire(Root(), Root())
-
-
-def small(**limits: int) -> Config:
-    changed = list(DEFAULT_LIMITS)
-    for name, value in limits.items():
-        changed[Limit[name]] = value
-    return Config(limits=tuple(changed))
-
-
-def message(*items: Any) -> bytes:
-    return frame(values.pack(list(items)))
-
-
-def hello(**changes: Any) -> bytes:
-    items = {
-        "minor": MINOR_VERSION,
-        "process": b"p",
-        "session": None,
-        "limits": list(DEFAULT_LIMITS),
-        "features": ["numpy"],
-        "root": NOTHING.to_wire(),
-        **changes,
-    }
-    return message(Kind.HELLO, *items.values())
-
-
-def lone(config: Config | None = None, greeted: bool = True) -> Session:
-    """A session whose peer the test plays."""
-    session = Side("lone", Root(), config or Config(), ()).session
-    session.out.clear()
-    if greeted:
-        session.receive_data(PREAMBLE + hello(), 0.0)
-    return session
-
-
-def sent(session: Session) -> list[Any]:
-    found = [fields(body) for data in session.out for body in bodies(bytes(data))]
-    session.out.clear()
-    return found
 
 
 def promise(seq: int) -> msgpack.ExtType:
@@ -113,11 +56,6 @@ def promise(seq: int) -> msgpack.ExtType:
 
 def stream(number: Any, two_way: Any) -> msgpack.ExtType:
     return msgpack.ExtType(Ext.STREAM, values.pack([number, two_way]))
-
-
-def ask(session: Session, *args: Any, **kwargs: Any) -> tuple[int, Answer]:
-    token = Answer()
-    return session.request(token, Op.CALL, None, "m", args, kwargs, 1), token
 
 
 class TestOneRoundTrip:
@@ -713,42 +651,6 @@ class TestPings:
             session.receive_data(message(Kind.PING, "x" * 2000), 0.0)
 
 
-class TestHeartbeat:
-    def test_it_pings_after_silence_and_gives_up(self) -> None:
-        session = lone(Config(heartbeat_interval=20, heartbeat_timeout=10))
-        session.last_heard = 100.0
-        assert session.tick(101.0) == 120.0
-        assert sent(session) == []
-        due = session.tick(120.0)
-        assert sent(session) == [[Kind.PING, None]]
-        assert due == 130.0
-        assert session.tick(125.0) == 130.0
-        with pytest.raises(
-            ConnectionLost, match="silent for 30 s and did not answer a ping within 10 s"
-        ):
-            session.tick(130.0)
-
-    def test_whatever_is_heard_counts(self) -> None:
-        session = lone(Config(heartbeat_interval=20, heartbeat_timeout=10))
-        session.last_heard = 0.0
-        session.tick(20.0)
-        session.receive_data(message(Kind.PONG, None), 21.0)
-        assert session.tick(25.0) == 41.0
-        sent(session)
-        session.tick(41.0)
-        assert sent(session) == [[Kind.PING, None]]
-
-    def test_it_begins_with_the_first_look(self) -> None:
-        session = lone(Config(heartbeat_interval=5), greeted=False)
-        assert session.tick(50.0) == 55.0
-
-    def test_it_can_be_switched_off_and_ends_with_the_connection(self) -> None:
-        assert lone(Config(heartbeat_interval=None)).tick(1e9) is None
-        session = lone()
-        session.lose("over")
-        assert session.tick(1e9) is None
-
-
 class TestGoodbye:
     def test_it_says_why_and_what_was_not_started(self, wire: FakeWire) -> None:
         left, right = wire.left.session, wire.right.session
@@ -886,15 +788,6 @@ class TestBigValues:
         big = msgpack.ExtType(Ext.BIG_BYTES, (11).to_bytes(8, "big"))
         with pytest.raises(ProtocolError, match="a value of 11 bytes; this side accepts 10"):
             session.receive_data(message(Kind.REQUEST, 1, 1, 0, 0, None, [big]), 0.0)
-
-
-def test_a_message_above_the_peers_limit_is_not_sent() -> None:
-    wire = FakeWire(Root(), Root(), right_config=small(FRAME=2000))
-    assert wire.left.root.echo("x" * 1900)
-    with pytest.raises(LimitExceeded, match="the peer accepts 2000"):
-        wire.left.root.echo("x" * 2100)
-    assert wire.left.session.pending == {}
-    assert wire.left.root.echo(1) == 1
 
 
 class TestTheEnd:
@@ -1172,57 +1065,6 @@ def test_a_damaged_conversation_raises_protocol_errors_only(data: st.DataObject)
         wire.right.session.receive_data(bytes(stream), 0.0)
     except ProtocolError:
         pass
-
-
-def with_limits(**limits: int) -> Session:
-    """A lone session whose peer accepts no more than that."""
-    session = lone(greeted=False)
-    session.receive_data(PREAMBLE + hello(limits=list(small(**limits).limits)), 0.0)
-    return session
-
-
-def fill_with_dead(session: Session, count: int) -> None:
-    imported = ImportedClass(NOTHING)
-    handles = [Handle(None, number, imported) for number in range(1, count + 1)]
-    refs = [HandleRef(handle, session.boxing.dead.append) for handle in handles]
-    session.boxing.imports.update({ref.id: ref for ref in refs})
-
-
-@pytest.mark.parametrize("limits", [{"FRAME": 1024}, {"ITEMS": 64}])
-def test_releases_keep_to_the_peers_limits(limits: dict[str, int]) -> None:
-    session = with_limits(**limits)
-    fill_with_dead(session, 1000)
-    assert session.flush_releases()
-    found = [body for data in session.out for body in bodies(bytes(data))]
-    assert max(map(len, found)) <= session.peer_limits[Limit.FRAME]
-    assert max(len(fields(body)) for body in found) <= session.peer_limits[Limit.ITEMS]
-    assert sum(len(fields(body)) - 1 for body in found) == 2000
-
-
-def test_a_message_that_is_refused_takes_no_releases_with_it() -> None:
-    session = with_limits(RAW=BIG_VALUE)
-    fill_with_dead(session, 1)
-    with pytest.raises(LimitExceeded):
-        ask(session, bytes(BIG_VALUE + 1))
-    assert session.flush_releases()
-    assert sent(session) == [[Kind.RELEASE, 1, 1]]
-
-
-def test_nothing_is_queued_where_another_thread_took_the_releases() -> None:
-    class Emptied(deque[Any]):
-        looks = 2
-
-        def __bool__(self) -> bool:  # there was something, a moment ago
-            self.looks -= 1
-            return self.looks >= 0
-
-    session = lone()
-    session.boxing.dead = Emptied()
-    assert not session.flush_releases()
-    assert not session.out
-    session.boxing.dead = Emptied()
-    ask(session)
-    assert [fields[0] for fields in sent(session)] == [Kind.REQUEST]
 
 
 def test_a_goodbye_fits_the_smallest_frame() -> None:
@@ -1556,16 +1398,6 @@ def receive_request(session: Session) -> Request:
     return request
 
 
-def test_what_is_sent_where_there_is_to_be_no_connection() -> None:
-    session = lone(greeted=False)
-    data = greeting(Config(), Root, side="server", process=b"s", features=("numpy",))
-    hello_event, goodbye_event = session.receive_data(data + goodbye("x" * 300), 0.0)
-    assert type(hello_event) is Hello
-    assert session.peer_features == ("numpy",)
-    assert type(goodbye_event) is Goodbye
-    assert goodbye_event.reason == "x" * 200
-
-
 def test_a_session_whose_greeting_was_sent_says_it_no_more() -> None:
     left = Side("left", Root(), Config(), ())
     session = Session(
@@ -1638,32 +1470,6 @@ def test_the_loader_goes_on_with_other_settings() -> None:
     assert session.loader is session.loader
     session.reconfigure(Config(import_custom_exceptions=True))
     assert session.loader._classes.config.import_custom_exceptions
-
-
-def test_the_last_room_is_one_requests() -> None:
-    session = FakeWire(None, None).left.session
-    most = session.peer_limits[Limit.REQUEST_BYTES]
-    for seq in (1, 2, 3):
-        session.pending[seq] = object()
-    assert session.take_room(1, most - 1)
-    assert session.take_room(2, 10)  # one that is larger than the rest may be the last
-    assert not session.take_room(3, 1)
-    assert session.heavy == {1: most - 1, 2: 10}
-    del session.pending[1]
-    assert session.take_room(3, 1)
-
-
-def test_bytes_in_flight_are_those_of_requests_without_an_answer() -> None:
-    session = lone()
-    session.heavy.update({1: 100, 2: 50})
-    session.pending[2] = object()
-    assert (session.bytes_in_flight(), session.heavy) == (50, {2: 50})
-    assert session.has_room()
-    session.heavy[2] = session.peer_limits[Limit.REQUEST_BYTES]
-    assert not session.has_room()
-    session.heavy.clear()
-    session.most_pending = 1
-    assert not session.has_room()
 
 
 def test_who_waits_for_a_request_that_was_refused_is_told() -> None:
