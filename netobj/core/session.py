@@ -5,8 +5,8 @@ thread or task hears of it. Rule 2: nothing here waits, looks at a clock or runs
 
 Threads: sending (:meth:`request`, :meth:`reply`, :meth:`error` ...) is open to every thread at
 once; what is to be written gathers in :attr:`Session.out`, a deque to which each message is
-appended in one atomic step (:mod:`netobj.core.sending`). :meth:`receive_data`
-(:mod:`netobj.core.receiving`) and :meth:`tick` (:mod:`netobj.core.patience`) belong to whoever reads
+appended in one atomic step (:mod:`netobj.core.sending`). :meth:`receive_data` (see
+:mod:`netobj.core.receiving`) and :meth:`tick` (:mod:`netobj.core.patience`) belong to whoever reads
 the connection at the time.
 """
 
