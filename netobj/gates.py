@@ -50,7 +50,7 @@ class Gate:
         self._lock = threading.Lock()
         self._admissions: dict[object, Admission[Place]] = {}
         self._dropped: deque[object] = deque()
-        self._shared: Slots | None = None
+        self._shared: Callable[[object], Slots] | None = None
 
     def enter(self, key: object, place: Place) -> Verdict:
         """*place* asks to be let in."""
@@ -58,19 +58,18 @@ class Gate:
         with self._lock:
             admission = self._admissions.get(key)
             if admission is None:
-                admission = self._admissions[key] = self._new_admission()
+                admission = self._admissions[key] = self._new_admission(key)
             verdict = admission.enter(place)
             place.inside = verdict is Verdict.INSIDE
             if admission.idle:
                 del self._admissions[key]
         return verdict
 
-    def _new_admission(self) -> Admission[Place]:
+    def _new_admission(self, key: object) -> Admission[Place]:
         exposure = self._exposure
-        slots = self._shared
-        if slots is None:
-            assert exposure.limit is not None
-            slots = Counter(exposure.limit)
+        assert exposure.limit is not None
+        shared = self._shared
+        slots: Slots = Counter(exposure.limit) if shared is None else shared(key)
         return Admission(slots, exposure.queue)
 
     def leave(self, key: object) -> None:
@@ -104,9 +103,9 @@ class Gate:
             place.inside = True
             place.tell()
 
-    def share(self, slots: Slots) -> None:
-        """Count with *slots* from here on; before anybody has entered."""
-        self._shared = slots
+    def share(self, slots_for: Callable[[object], Slots]) -> None:
+        """Count with those *slots_for* each key from here on; before anybody has entered."""
+        self._shared = slots_for
 
     def drop(self, key: object) -> None:
         """As :meth:`leave`, by a finalizer: with the next call."""
@@ -252,20 +251,21 @@ def _limited(tp: type, prefix: str, seen: frozenset[int]) -> Iterator[tuple[str,
 
 
 def shared_limits(service: object) -> dict[str, tuple[Any, Exposure]]:
-    """Those of :func:`limited` that count everybody's calls together, by name."""
+    """Those of :func:`limited` that count calls of several connections together, by name."""
     return {
         name: (function, exposure)
         for name, function, exposure in limited(service)
-        if exposure.limit_per is LimitPer.FUNCTION
+        if exposure.limit_per is not LimitPer.CONNECTION
     }
 
 
-def use_slots(function: Any, exposure: Exposure, slots: Slots) -> None:
-    """Let the limit of *function* be counted by *slots*, in place of a counter of this process's.
+def use_slots(function: Any, exposure: Exposure, slots_for: Callable[[object], Slots]) -> None:
+    """Let the limit of *function* be counted by slots, in place of a counter of this process's.
 
-    Before the first call; it holds for the children of a later fork, too.
+    *slots_for* is asked with an address where each has a limit of its own, else with None. Before
+    the first call; it holds for the children of a later fork, too.
     """
-    gate_of(function, exposure, getattr(function, "__qualname__", "a function")).share(slots)
+    gate_of(function, exposure, getattr(function, "__qualname__", "a function")).share(slots_for)
 
 
 def retry() -> None:

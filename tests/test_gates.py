@@ -144,7 +144,7 @@ def test_a_limit_that_processes_share() -> None:
     svc = netobj.FunctionService("calc")
     svc.register(len, limit=1, queue=1)
     svc.register(abs, limit=5, group="numbers", limit_per="connection")
-    svc.register(min, limit=2, group="numbers")
+    svc.register(min, limit=2, group="numbers", limit_per="address")
     svc.register(max)
     found = gates.shared_limits(svc)
     assert {name: exposure.limit for name, (_, exposure) in found.items()} == {
@@ -153,7 +153,7 @@ def test_a_limit_that_processes_share() -> None:
     }
     function, exposure = found["len"]
     slots = Counter(1)
-    gates.use_slots(function, exposure, slots)
+    gates.use_slots(function, exposure, lambda key: slots)
     assert slots.try_take()  # by another process
     told = threading.Event()
     place = Place(told.set)

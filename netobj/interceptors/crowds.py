@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
+from netobj.core.admission import Slots
 from netobj.errors import Refused
 from netobj.interceptors.interceptor import Interceptor, Peer
 from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of
@@ -15,7 +16,8 @@ from netobj.refusing import full
 class _Crowd:
     """How many there are of each key, and no more than *most*.
 
-    ``_lock`` protects the counts; nothing waits while it is held.
+    ``_lock`` protects the counts; nothing waits while it is held. Where processes share the count,
+    it is not in ``counts``, but in slots *for* each key.
     """
 
     def __init__(self, most: int) -> None:
@@ -23,10 +25,13 @@ class _Crowd:
             raise ValueError(f"a limit of {most} connections would admit nobody")
         self.most = most
         self.counts: Counter[Hashable] = Counter()
+        self.slots_for: Callable[[Hashable], Slots] | None = None
         self._lock = threading.Lock()
 
     def enter(self, key: Hashable) -> bool:
         """One more of *key*; False if there is no room."""
+        if self.slots_for is not None:
+            return self.slots_for(key).try_take()
         with self._lock:
             room = self.counts[key] < self.most
             if room:
@@ -35,40 +40,56 @@ class _Crowd:
 
     def leave(self, key: Hashable) -> None:
         """One less of *key*."""
+        if self.slots_for is not None:
+            self.slots_for(key).give()
+            return
         with self._lock:
             self.counts[key] -= 1
             if not self.counts[key]:
                 del self.counts[key]
 
 
-class MaxConnections(Interceptor):
-    """Lets in *most* peers at a time; those who are in a handshake or a login count.
-
-    One object may be given to several servers of a process, which share the count. (The
-    ``max_connections`` of a server is for that server alone.) Processes do not share it: the
-    workers of a :class:`~netobj.PreforkServer` have *most* each.
-    """
+class Crowd(Interceptor):
+    """Base of those that count who is there at a time, and let in *most*. ValueError below 1."""
 
     def __init__(self, most: int) -> None:
         self._crowd = _Crowd(most)
 
+    @property
+    def most(self) -> int:
+        """How many, of each kind that is counted."""
+        return self._crowd.most
+
+    def share(self, slots_for: Callable[[Hashable], Slots]) -> None:
+        """Count with the slots for each kind from here on; before anybody has come."""
+        self._crowd.slots_for = slots_for
+
+
+class MaxConnections(Crowd):
+    """Lets in *most* peers at a time; those who are in a handshake or a login count.
+
+    One object may be given to several servers of a process, which share the count. (The
+    ``max_connections`` of a server is for that server alone.) So do the workers of a
+    :class:`~netobj.PreforkServer`; other processes do not.
+    """
+
     def on_accept(self, peer: Peer) -> None:
         """Count *peer*, or refuse it."""
         if not self._crowd.enter(None):
-            raise Refused(full(self._crowd.most))
+            raise Refused(full(self.most))
 
     def on_leave(self, peer: Peer) -> None:
         """*peer* counts no longer."""
         self._crowd.leave(None)
 
 
-class MaxConnectionsPerAddress(Interceptor):
+class MaxConnectionsPerAddress(Crowd):
     """Lets in *most* peers at a time from each address; who is in a handshake or a login counts.
 
     Of IPv6 an address is the network of *ipv6_prefix* bits: whoever has one address has 2**64 of
     them as a rule. 128 counts each by itself. An IPv4 address is one also where a socket of both
     kinds shows it as ``::ffff:10.0.0.1``. Who comes by a Unix socket has no address, and is not
-    counted. Several servers may share one object, several processes do not.
+    counted. Several servers may share one object; the workers of a prefork server do.
 
     >>> import netobj
     >>> limit = MaxConnectionsPerAddress(1)
@@ -83,7 +104,7 @@ class MaxConnectionsPerAddress(Interceptor):
     def __init__(self, most: int, ipv6_prefix: int = IPV6_PREFIX) -> None:
         if not 0 <= ipv6_prefix <= 128:
             raise ValueError(f"an IPv6 address has 128 bits, of which {ipv6_prefix} cannot count")
-        self._crowd = _Crowd(most)
+        super().__init__(most)
         self._ipv6_prefix = ipv6_prefix
 
     def _group(self, peer: Peer) -> str | None:
@@ -94,8 +115,8 @@ class MaxConnectionsPerAddress(Interceptor):
         """Count *peer*, or refuse it."""
         group = self._group(peer)
         if group is not None and not self._crowd.enter(group):
-            most = self._crowd.most
-            raise Refused(f"{group} has {most} connection{'s' * (most != 1)}, and may have no more")
+            connections = f"{self.most} connection{'s' * (self.most != 1)}"
+            raise Refused(f"{group} has {connections}, and may have no more")
 
     def on_leave(self, peer: Peer) -> None:
         """*peer* counts no longer."""

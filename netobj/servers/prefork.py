@@ -198,7 +198,7 @@ class PreforkServer(Server):
             room = SharedRoom(seats, table, seat, self.max_connections, not self.reuse_port)
             if self._cores:
                 os.sched_setaffinity(0, {self._cores[seat % len(self._cores)]})
-            share_limits(self.service, table)
+            share_limits(self.service, self._settings().interceptors, table)
             run_worker(self._server, mine, room, control, lambda: seats.leave(seat))
 
         def let_go() -> None:

@@ -1,20 +1,28 @@
-"""Limits of functions that hold for all workers of a server together."""
+"""Limits that hold for all workers of a server together."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from netobj import gates
+from netobj.core.admission import Slots
+from netobj.interceptors import Interceptor
+from netobj.interceptors.crowds import Crowd
 from netobj.servers.shared_slots import LOOK, SharedSlots, SharedTable
 
 
-def share_limits(service: Any, table: SharedTable) -> None:
-    """Count the calls of *service* that have a limit in *table*; in a worker, before it serves.
+def share_limits(service: Any, interceptors: Iterable[Interceptor], table: SharedTable) -> None:
+    """Count in *table* what has a limit; in a worker, before it serves.
 
-    Limits of each connection are a worker's own anyway; those of each address stay each worker's.
+    The calls of *service*, all together or those of an address, and whom *interceptors* let in. A
+    limit of each connection is a worker's own anyway.
     """
+    for place, one in enumerate(interceptors):
+        if isinstance(one, Crowd):
+            one.share(_slots(table, f"peers of the interceptor {place}", one.most))
     limits = gates.shared_limits(service)
     if not limits:
         return
@@ -22,12 +30,19 @@ def share_limits(service: Any, table: SharedTable) -> None:
     missed = threading.Event()
     for name, (function, exposure) in limits.items():
         assert exposure.limit is not None
-        slots = SharedSlots(table, f"calls of {name}", exposure.limit, missed.set)
-        gates.use_slots(function, exposure, slots)
+        slots_for = _slots(table, f"calls of {name}", exposure.limit, missed.set)
+        gates.use_slots(function, exposure, slots_for)
     thread = threading.Thread(
         target=_look_again, args=(missed,), name="netobj shared limits", daemon=True
     )
     thread.start()
+
+
+def _slots(
+    table: SharedTable, name: str, limit: int, missed: Callable[[], object] = lambda: None
+) -> Callable[[object], Slots]:
+    """What makes the slots of each key, such as an address; of None where there are no keys."""
+    return lambda key: SharedSlots(table, (name, key), limit, missed)
 
 
 def _look_again(missed: threading.Event) -> None:

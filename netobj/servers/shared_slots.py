@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import sys
 import tempfile
 import threading
@@ -27,8 +28,10 @@ if sys.platform != "win32":
 
 LOOK: Final = 0.005
 """Seconds after which who waits for a slot of another worker's is to try again."""
-ROWS: Final = 1024
+ROWS: Final = 4096
 """Limits that may be in use at a time; each address of a limit by address counts as one."""
+_PROBED: Final = 64
+"""Rows in which a key may be, from the one on to which its hash leads."""
 _KEY: Final = 16
 _FREE: Final = bytes(_KEY)
 _CELL: Final = 8
@@ -47,6 +50,7 @@ class SharedTable:
         self.mine = 0
         self._workers = workers
         self._rows = rows
+        self._salt = os.urandom(_KEY)  # else strangers could choose addresses of the same rows
         self._memory = mmap.mmap(-1, rows * (_KEY + workers * _CELL))
         view = memoryview(self._memory)
         self._keys = view[: rows * _KEY]
@@ -62,6 +66,10 @@ class SharedTable:
                 yield
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def key_of(self, name: Hashable) -> bytes:
+        """What *name*, which is the same in every worker, is called here."""
+        return hashlib.blake2b(repr(name).encode(), digest_size=_KEY, key=self._salt).digest()
 
     def take(self, key: bytes, limit: int) -> bool:
         """One more for this worker; False if all of them have *limit* by now."""
@@ -104,7 +112,7 @@ class SharedTable:
         """
         unused = None
         first = int.from_bytes(key[:4], "big")
-        for number in range(first, first + self._rows):
+        for number in range(first, first + min(self._rows, _PROBED)):
             row = number % self._rows
             found = bytes(self._keys[row * _KEY : (row + 1) * _KEY])
             if found == key:
@@ -149,7 +157,7 @@ class SharedSlots:
         self._limit = limit
         self._missed = missed
         self._table = table
-        self._key = hashlib.blake2b(repr(name).encode(), digest_size=_KEY).digest()
+        self._key = table.key_of(name)
 
     def try_take(self) -> bool:
         """Take a slot for this process; False if there is none, without waiting for one."""

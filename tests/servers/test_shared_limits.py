@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import netobj
+from netobj.interceptors import MaxConnections, MaxConnectionsPerAddress
 from patience import HANG, wait_until
 
 pytestmark = [
@@ -45,11 +47,15 @@ class Ovens(netobj.Service):
         wait_until(Path(path).exists)
         return "done"
 
+    @netobj.exposed(limit=1, queue=0, limit_per="address")
+    def grill(self, path: str) -> str:
+        return self.roast(path)
+
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
-def serve(request: pytest.FixtureRequest) -> Callable[[], Any]:
-    return lambda: netobj.PreforkServer(
-        Ovens, hostname="localhost", workers=2, server=request.param
+def serve(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return lambda **more: netobj.PreforkServer(
+        Ovens, hostname="localhost", workers=2, server=request.param, **more
     )
 
 
@@ -86,19 +92,57 @@ def test_never_more_inside_than_the_limit(serve: Callable[[], Any], tmp_path: Pa
     assert 1 <= max(inside) <= 2
 
 
+@pytest.mark.parametrize("name", ["roast", "grill"])
 def test_who_is_busy_in_another_worker_is_busy_here(
-    serve: Callable[[], Any], tmp_path: Path
+    serve: Callable[[], Any], tmp_path: Path, name: str
 ) -> None:
     path = tmp_path / "end"
     with serve() as server, ExitStack() as stack:
         one, other = one_for_each(server, stack).values()
-        result = netobj.async_(one.root.roast)(str(path))
+        result = netobj.async_(getattr(one.root, name))(str(path))
         wait_until(Path(f"{path} is waited for").exists)
         with pytest.raises(netobj.Busy):
-            other.root.roast(str(path))
+            getattr(other.root, name)(str(path))
         path.touch()
         assert result.value == "done"
-        assert other.root.roast(str(path)) == "done"
+        assert getattr(other.root, name)(str(path)) == "done"
+
+
+def test_each_address_has_a_limit_of_its_own(serve: Callable[[], Any], tmp_path: Path) -> None:
+    path, there = tmp_path / "end", tmp_path / "there"
+    there.touch()
+    with serve() as server, ExitStack() as stack:
+        one, _ = one_for_each(server, stack).values()
+        result = netobj.async_(one.root.grill)(str(path))
+        wait_until(Path(f"{path} is waited for").exists)
+        sock = socket.create_connection(("127.0.0.1", server.port), source_address=("127.0.0.2", 0))
+        with netobj.connect_stream(netobj.SocketStream(sock)) as other:
+            assert other.root.grill(str(there)) == "done"
+        path.touch()
+        assert result.value == "done"
+
+
+@pytest.mark.parametrize("kind", [MaxConnections, MaxConnectionsPerAddress])
+def test_those_who_are_let_in_are_counted_together(serve: Callable[..., Any], kind: Any) -> None:
+    with serve(interceptors=[kind(10)]) as server, ExitStack() as stack:
+        conns: dict[Any, int] = {}
+
+        def let_in() -> bool:
+            try:
+                conn = stack.enter_context(netobj.connect("localhost", server.port))
+                conns[conn] = conn.root.pid()
+            except netobj.ConnectionLost:
+                return False
+            return True
+
+        while len(conns) < 10:  # however they come to the workers at first
+            wait_until(let_in)
+            if len(conns) == 10 and len(set(conns.values())) == 1:
+                conns.popitem()[0].close()
+        with pytest.raises(netobj.ConnectionLost, match="10 connections, and"):
+            netobj.connect("localhost", server.port).root.pid()
+        conns.popitem()[0].close()
+        wait_until(let_in)
 
 
 def test_the_slots_of_a_worker_that_is_killed_are_free_again(
