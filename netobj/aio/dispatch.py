@@ -276,6 +276,9 @@ class Dispatcher:
         before = self._tasks.get(request)
         self._enter_task(request)
         try:
+            if request.cancelled:  # when there was no task yet
+                work.close()
+                raise CallCancelled("the call was cancelled")
             return await work
         finally:
             self._leave_task(request)

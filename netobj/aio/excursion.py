@@ -101,11 +101,15 @@ async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], 
     """
     loop = asyncio.get_running_loop()
     lower: list[Future[Any]] = []
+    cancelled: asyncio.CancelledError | None = None
 
     def go_on(same: Any) -> Any:
-        lower.append(asyncio.run_coroutine_threadsafe(_awaited(below(same)), loop))
+        future = asyncio.run_coroutine_threadsafe(_awaited(below(same)), loop)
+        lower.append(future)
+        if cancelled is not None:  # by somebody who may have looked for it just before
+            future.cancel()
         try:
-            return lower[-1].result()
+            return future.result()
         except CancelledError:
             raise CallCancelled("the call was cancelled") from None
 
@@ -117,7 +121,6 @@ async def in_thread(hook: Callable[..., Any], call: Any, below: Callable[[Any], 
     context = copy_context()
     if not pool.submit((lambda _: context.run(work), None)):
         raise Busy("no thread can be started for an interceptor")
-    cancelled: asyncio.CancelledError | None = None
     while not done.done():
         try:
             await asyncio.wait((done,))

@@ -225,7 +225,7 @@ def test_a_connection_that_is_lost_holds_nothing(pairing: Pairing, name: str) ->
     pair = pairing.join(service, relay=True)
     for _ in range(5):
         pair.start(getattr(pair.root, name))
-    wait_until(lambda: held(name) == (2, 3))
+    wait_until(lambda: held(name) == (2, 3) and service.inside.now == 2)
     pair.relay.cut()
     wait_until(lambda: held(name)[1] == 0)
     service.gate.set()
