@@ -31,6 +31,7 @@ from netobj.errors import ProtocolError
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 crafted = importlib.import_module("crafted")
+played = importlib.import_module("played")
 
 AN_ITEM: Final = 128
 """Bytes that an item may take."""
@@ -83,7 +84,7 @@ def cost(name: str, data: bytes) -> Cost:
 
 
 def _seconds(data: bytes) -> float:
-    session = crafted.lone()
+    session = played.lone()
     began = time.process_time()
     _receive(data, session)
     return time.process_time() - began
@@ -91,7 +92,7 @@ def _seconds(data: bytes) -> float:
 
 def _receive(data: bytes, session: Any = None) -> bool:
     """Whether it was refused, once all is built that it speaks of."""
-    session = session or crafted.lone()
+    session = session or played.lone()
     try:
         for start in range(0, len(data), _PIECE):
             for event in session.receive_data(data[start : start + _PIECE], 0.0):

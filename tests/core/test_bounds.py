@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crafted import REFUSED, TAKEN, X, export, hello, lone, request
+from crafted import REFUSED, TAKEN, X, export, request
 from fakewire import FakeWire, Side
 from netobj.core import bounds, values
 from netobj.core.boxing import MOST_BIG, ByValue
@@ -23,6 +23,7 @@ from netobj.core.config import Config
 from netobj.core.consts import DEFAULT_LIMITS, PREAMBLE, Kind, Limit, Op
 from netobj.core.framing import frame
 from netobj.errors import FrameTooLarge, LimitExceeded, ProtocolError
+from played import hello, lone
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.rst"
 
@@ -126,7 +127,7 @@ def test_a_copy_may_be_larger_than_a_message() -> None:
 
 def test_classes_and_names_that_are_remembered() -> None:
     for limits in ({"classes": 3}, {"names": 15}):
-        session = lone(**limits)
+        session = lone(Config().merge({"limits": limits}))
         for number in range(1, 4):
             data = values.pack(
                 [Kind.REQUEST, number, 1, Op.CALL, 0, "m", [export(number, "a", "b", "c")]]

@@ -1,4 +1,4 @@
-"""Messages as a peer would make them that wants a receiver to work hard, and a session for them."""
+"""Messages as a peer would make them that wants a receiver to work hard."""
 
 from __future__ import annotations
 
@@ -7,32 +7,17 @@ from typing import Any
 
 import msgpack
 
-from fakewire import Side
 from netobj.core import values
 from netobj.core.boxing import MOST_BIG
-from netobj.core.config import Config
-from netobj.core.consts import ANNOUNCED, DEFAULT_LIMITS, PREAMBLE, Ext, Kind, Op
-from netobj.core.describe import NOTHING
+from netobj.core.consts import Ext, Kind, Op
 from netobj.core.framing import frame
-from netobj.core.session import Session
+from played import message
 
 X = msgpack.ExtType
 
 
-def hello() -> bytes:
-    limits = list(DEFAULT_LIMITS[:ANNOUNCED])
-    return frame(values.pack([Kind.HELLO, 0, b"p", None, limits, [], NOTHING.to_wire()]))
-
-
-def lone(**limits: int) -> Session:
-    """A session whose peer the test plays."""
-    session = Side("lone", object(), Config().merge({"limits": limits}), ()).session
-    session.receive_data(PREAMBLE + hello(), 0.0)
-    return session
-
-
 def request(*args: Any) -> bytes:
-    return frame(values.pack([Kind.REQUEST, 1, 1, Op.CALL, 0, "m", list(args)]))
+    return message(Kind.REQUEST, 1, 1, Op.CALL, 0, "m", list(args))
 
 
 def ext(code: Ext, *items: Any) -> msgpack.ExtType:
