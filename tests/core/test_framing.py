@@ -323,3 +323,13 @@ def test_a_peer_that_asks_for_a_login() -> None:
     reader.feed(LOGIN_PREAMBLE)
     with pytest.raises(NotNetobj, match="only who logs in"):
         reader.next_message()
+
+
+def test_how_much_is_there_of_what_has_begun() -> None:
+    reader = FrameReader(1000, preamble=False)
+    whole = frame(b"abc")
+    reader.feed(whole + whole[:5])
+    assert reader.next_message() == b"abc"
+    assert reader.arrived == 5
+    reader.feed(whole[5:6])
+    assert reader.arrived == 6

@@ -94,6 +94,7 @@ def test_the_first_mark_that_hides_in_a_program(
         def plus(self) -> str:
             return "open"
 
+    assert hiding == []  # a plain mark hides nothing, and names may be remembered
     rules = policy(ELSEWHERE)
     assert read(rules, "plus", Box()) == "open"
     exposed(Box.plus, **how)

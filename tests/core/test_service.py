@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_in_classic_mode_remote_objects_pass_for_what_their_classes_are_called(
     conn = Connection(wire)
     MasterService().on_connect(conn)
     assert isinstance(conn.extras.modules.types.SimpleNamespace(), SimpleNamespace)
+
+
+@pytest.mark.parametrize("cls", [MasterService, ClassicService, ClassicClient])
+def test_in_classic_mode_exceptions_of_classes_that_both_sides_have_are_theirs(
+    cls: type[Service],
+) -> None:
+    config = Config().merge(dict(cls.CONFIG))
+    wire = FakeWire(None, SlaveService(), left_config=config, right_config=CLASSIC)
+    conn = Connection(wire)
+    MasterService().on_connect(conn)
+    with pytest.raises(JSONDecodeError):
+        conn.extras.modules.json.loads("{")
 
 
 def test_instances() -> None:
