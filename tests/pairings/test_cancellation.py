@@ -337,6 +337,7 @@ class TestWhatIsLeftBehind:
         started = pair.start(pair.root.wait_for_rows)
         wait_until(lambda: service.began)
         started.cancel()
+        pair.ping()
         service.gate.set()
         with pytest.raises(CallCancelled):
             started.result()
