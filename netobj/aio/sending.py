@@ -64,7 +64,21 @@ def start(call: Call) -> Outcome:
 
 
 def _start(link: Any, call: Call) -> Outcome:
-    base, steps, op, args, kwargs = call.____what__
+    base, steps, op, _, _ = call.____what__
+    target, where, args, kwargs, needs = _ready(link, call)
+    outcome: Outcome = link.send(op, target, where, args, kwargs, call.____built__)
+    # Nothing is kept alive any longer than the call needs it, over there too.
+    put(call, (base, steps, op, needs, {}), outcome)
+    return outcome
+
+
+Answered = tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+Sent = tuple[Any, Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+
+
+def _ready(link: Any, call: Call) -> Sent:
+    """Target, path and arguments of *call* as they are sent, and the calls among the arguments."""
+    base, steps, _, args, kwargs = call.____what__
     needs: tuple[Call, ...] = ()
     target: Any
     if call.____simple__:
@@ -74,14 +88,7 @@ def _start(link: Any, call: Call) -> Outcome:
     where: Any = None
     if steps:
         where = steps[0] if len(steps) == 1 and type(steps[0]) is str else list(steps)
-    outcome: Outcome = link.send(op, target, where, args, kwargs, call.____built__)
-    # Nothing is kept alive any longer than the call needs it, over there too.
-    put(call, (base, steps, op, needs, {}), outcome)
-    return outcome
-
-
-Answered = tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
-Sent = tuple[Any, Any, tuple[Any, ...], dict[str, Any], tuple[Call, ...]]
+    return target, where, args, kwargs, needs
 
 
 def _with_answers(link: Any, call: Call) -> Answered:
@@ -126,21 +133,13 @@ def ready_oneway(call: Call) -> Sent:
 
     That is sent.
     """
-    base, steps, _, args, kwargs = call.____what__
-    needs: tuple[Call, ...] = ()
-    target: Any
-    if call.____simple__:
-        target = base.____handle__
-    else:
-        if type(base) is Call and base.____outcome__ is None:
-            start(base)
-        target, args, kwargs, needs = _with_answers(link_of(base), call)
-        if type(base) is Call:
-            needs = (*needs, base)
-    where: Any = list(steps) or None
-    if len(steps) == 1 and type(steps[0]) is str:
-        where = steps[0]
-    return target, where, args, kwargs, needs
+    base = call.____what__[0]
+    if type(base) is not Call:
+        return _ready(link_of(base), call)
+    if base.____outcome__ is None:
+        start(base)
+    *ready, needs = _ready(link_of(base), call)
+    return (*ready, (*needs, base))
 
 
 def see_through(needs: tuple[Call, ...]) -> None:

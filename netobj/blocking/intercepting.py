@@ -106,13 +106,11 @@ class InterceptedConnection(Connection):
     def _stop(self, direction: Direction, reason: str, exc: BaseException) -> None:
         """An interceptor has refused a message."""
         self.log_later(f"the connection to {self.stream.name} was ended: {reason}", exc)
+        leave = partial(self.leave, reason)
         if direction is Direction.IN:
-            self.leave(reason, reason)
+            leave(reason)
         else:  # whoever queues it may be in the midst of something
-            self.run_in_worker((self._refused, reason))
-
-    def _refused(self, reason: str) -> None:
-        self.leave(reason, reason)
+            self.run_in_worker((leave, reason))
 
     # --- what is asked -------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Sending(Receiving):
         self, request: list[Any], args: tuple[Any, ...], admit: Callable[[int], None]
     ) -> None:
         """Pack and queue *request*, which has *args*, and box what is more than plain values."""
-        _, _, _, _, target, path, *_ = request
+        target, path = request[4:6]
         if type(target) is int and type(path) is not list and values.is_plain(args):
             if not self._nests(args):
                 try:

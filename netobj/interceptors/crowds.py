@@ -13,11 +13,11 @@ from netobj.interceptors.who import IPV6_PREFIX, address_of, group_of
 from netobj.refusing import full
 
 
-class _Crowd:
-    """How many there are of each key, and no more than *most*.
+class Crowd(Interceptor):
+    """Base of those that count who is there under each key, and let in *most*. ValueError below 1.
 
     ``_lock`` protects the counts; nothing waits while it is held. Where processes share the count,
-    it is not in ``counts``, but in slots *for* each key.
+    it is not in ``counts``, but in slots for each key.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,44 +25,32 @@ class _Crowd:
             raise ValueError(f"a limit of {most} connections would admit nobody")
         self.most = most
         self.counts: Counter[Hashable] = Counter()
-        self.slots_for: Callable[[Hashable], Slots] | None = None
+        self._slots_for: Callable[[Hashable], Slots] | None = None
         self._lock = threading.Lock()
 
-    def enter(self, key: Hashable) -> bool:
+    def share(self, slots_for: Callable[[Hashable], Slots]) -> None:
+        """Count with the slots for each key from here on; before anybody has come."""
+        self._slots_for = slots_for
+
+    def _enter(self, key: Hashable) -> bool:
         """One more of *key*; False if there is no room."""
-        if self.slots_for is not None:
-            return self.slots_for(key).try_take()
+        if self._slots_for is not None:
+            return self._slots_for(key).try_take()
         with self._lock:
             room = self.counts[key] < self.most
             if room:
                 self.counts[key] += 1
             return room
 
-    def leave(self, key: Hashable) -> None:
+    def _leave(self, key: Hashable) -> None:
         """One less of *key*."""
-        if self.slots_for is not None:
-            self.slots_for(key).give()
+        if self._slots_for is not None:
+            self._slots_for(key).give()
             return
         with self._lock:
             self.counts[key] -= 1
             if not self.counts[key]:
                 del self.counts[key]
-
-
-class Crowd(Interceptor):
-    """Base of those that count who is there at a time, and let in *most*. ValueError below 1."""
-
-    def __init__(self, most: int) -> None:
-        self._crowd = _Crowd(most)
-
-    @property
-    def most(self) -> int:
-        """How many, of each kind that is counted."""
-        return self._crowd.most
-
-    def share(self, slots_for: Callable[[Hashable], Slots]) -> None:
-        """Count with the slots for each kind from here on; before anybody has come."""
-        self._crowd.slots_for = slots_for
 
 
 class MaxConnections(Crowd):
@@ -75,12 +63,12 @@ class MaxConnections(Crowd):
 
     def on_accept(self, peer: Peer) -> None:
         """Count *peer*, or refuse it."""
-        if not self._crowd.enter(None):
+        if not self._enter(None):
             raise Refused(full(self.most))
 
     def on_leave(self, peer: Peer) -> None:
         """*peer* counts no longer."""
-        self._crowd.leave(None)
+        self._leave(None)
 
 
 class MaxConnectionsPerAddress(Crowd):
@@ -114,7 +102,7 @@ class MaxConnectionsPerAddress(Crowd):
     def on_accept(self, peer: Peer) -> None:
         """Count *peer*, or refuse it."""
         group = self._group(peer)
-        if group is not None and not self._crowd.enter(group):
+        if group is not None and not self._enter(group):
             connections = f"{self.most} connection{'s' * (self.most != 1)}"
             raise Refused(f"{group} has {connections}, and may have no more")
 
@@ -122,4 +110,4 @@ class MaxConnectionsPerAddress(Crowd):
         """*peer* counts no longer."""
         group = self._group(peer)
         if group is not None:
-            self._crowd.leave(group)
+            self._leave(group)

@@ -66,27 +66,27 @@ def test_a_client_of_classic_mode_exposes_nothing_of_itself() -> None:
             getattr(wire.left.root, name)
 
 
+def modules(cls: type[Service]) -> Any:
+    """The other side's in classic mode, with the settings of *cls* on this one."""
+    config = Config().merge(dict(cls.CONFIG))
+    conn = Connection(FakeWire(None, SlaveService(), left_config=config, right_config=CLASSIC))
+    MasterService().on_connect(conn)
+    return conn.extras.modules
+
+
 @pytest.mark.parametrize("cls", [MasterService, ClassicService, ClassicClient])
 def test_in_classic_mode_remote_objects_pass_for_what_their_classes_are_called(
     cls: type[Service],
 ) -> None:
-    config = Config().merge(dict(cls.CONFIG))
-    wire = FakeWire(None, SlaveService(), left_config=config, right_config=CLASSIC)
-    conn = Connection(wire)
-    MasterService().on_connect(conn)
-    assert isinstance(conn.extras.modules.types.SimpleNamespace(), SimpleNamespace)
+    assert isinstance(modules(cls).types.SimpleNamespace(), SimpleNamespace)
 
 
 @pytest.mark.parametrize("cls", [MasterService, ClassicService, ClassicClient])
 def test_in_classic_mode_exceptions_of_classes_that_both_sides_have_are_theirs(
     cls: type[Service],
 ) -> None:
-    config = Config().merge(dict(cls.CONFIG))
-    wire = FakeWire(None, SlaveService(), left_config=config, right_config=CLASSIC)
-    conn = Connection(wire)
-    MasterService().on_connect(conn)
     with pytest.raises(JSONDecodeError):
-        conn.extras.modules.json.loads("{")
+        modules(cls).json.loads("{")
 
 
 def test_instances() -> None:

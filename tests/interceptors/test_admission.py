@@ -69,7 +69,7 @@ def test_whoever_fails_counts_no_longer(kind: str, make: Any) -> None:
         for _ in range(5):
             with pytest.raises(netobj.AuthenticationError):
                 netobj.connect(*address, authenticator=wrong)
-            wait_until(lambda: not limit._crowd.counts)
+            wait_until(lambda: not limit.counts)
         for _ in range(5):  # who says something else, and who is gone at once
             with socket.create_connection(address) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n" * 10)
@@ -77,7 +77,7 @@ def test_whoever_fails_counts_no_longer(kind: str, make: Any) -> None:
             with socket.create_connection(address) as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wait_until(lambda: is_let_in(*address, authenticator=token))  # some may not be in yet
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +98,7 @@ def test_a_storm_leaves_nothing(kind: str) -> None:
     with serving(kind, Echo, [limit]) as address, ThreadPoolExecutor(8) as pool:
         list(pool.map(come, range(8)))
         wait_until(lambda: is_let_in(*address))
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -107,7 +107,7 @@ def test_who_is_refused_by_the_next_one_counts_no_longer(kind: str) -> None:
     with serving(kind, Echo, [limit, DenyNetworks(["127.0.0.0/8"])]) as address:
         for _ in range(5):
             assert not is_let_in(*address)
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +119,7 @@ def test_who_is_in_a_login_counts(kind: str) -> None:
             assert sock.recv(6) == b"netobj"  # it is asked who it is
             with socket.create_connection(address) as other:
                 assert other.recv(6) == b""
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,7 +129,7 @@ def test_a_server_that_closes_leaves_nothing(kind: str) -> None:
         with serving(kind, Echo, [limit]) as address:
             for _ in range(3):
                 clients.enter_context(netobj.connect(*address)).root.echo(1)
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -142,7 +142,7 @@ def test_a_forking_server_counts_children_also_when_they_are_killed() -> None:
             assert not is_let_in(*address)
             os.kill(child, signal.SIGKILL)
             wait_until(lambda: is_let_in(*address))
-        wait_until(lambda: not limit._crowd.counts)
+        wait_until(lambda: not limit.counts)
 
 
 def test_two_servers_may_share_a_limit() -> None:

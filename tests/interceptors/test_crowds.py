@@ -57,7 +57,7 @@ def test_unix_sockets_have_no_address_to_count() -> None:
         limit.on_accept(peer)
     for peer in peers:
         limit.on_leave(peer)
-    assert not limit._crowd.counts
+    assert not limit.counts
 
 
 def test_nothing_is_left_of_who_has_gone() -> None:
@@ -66,7 +66,7 @@ def test_nothing_is_left_of_who_has_gone() -> None:
         peer = Peer((f"10.0.0.{number}", 1))
         limit.on_accept(peer)
         limit.on_leave(peer)
-    assert not limit._crowd.counts
+    assert not limit.counts
 
 
 @pytest.mark.parametrize("make", [MaxConnections, MaxConnectionsPerAddress])
@@ -83,7 +83,7 @@ def test_threads_count_right(make: Any) -> None:
                 limit.on_accept(peer)
             except Refused:
                 continue
-            inside.append(sum(limit._crowd.counts.values()))
+            inside.append(sum(limit.counts.values()))
             limit.on_leave(peer)
 
     threads = [threading.Thread(target=come_and_go) for _ in range(8)]
@@ -92,7 +92,7 @@ def test_threads_count_right(make: Any) -> None:
     for thread in threads:
         thread.join()
     assert max(inside) <= 5
-    assert not limit._crowd.counts
+    assert not limit.counts
 
 
 def test_limits_that_make_no_sense() -> None:
